@@ -1,0 +1,45 @@
+"""Separable fully connected layers for genomics: the layer, the datasets, the replication.
+
+Importing this package is light: Keras and its backend are imported when a name that
+needs them is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "SeparableFC": "sfc_lib.nn.layers",
+    "Curvature": "sfc_lib.nn.regularizers",
+    "CurvatureConstraint": "sfc_lib.nn.constraints",
+    "build_model": "sfc_lib.nn.architectures",
+    "match_units": "sfc_lib.nn.architectures",
+    "load_dataset": "sfc_lib.datasets.base",
+    "RunSpec": "sfc_lib.experiments.spec",
+    "ensure": "sfc_lib.experiments.sweep",
+    "sweep": "sfc_lib.experiments.sweep",
+}
+
+__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604
+
+if TYPE_CHECKING:
+    from sfc_lib.datasets.base import load_dataset
+    from sfc_lib.experiments.spec import RunSpec
+    from sfc_lib.experiments.sweep import ensure, sweep
+    from sfc_lib.nn.architectures import build_model, match_units
+    from sfc_lib.nn.constraints import CurvatureConstraint
+    from sfc_lib.nn.layers import SeparableFC
+    from sfc_lib.nn.regularizers import Curvature
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,212 @@
+"""`RunSpec`, everything that decides a run's result, and the profiles that list runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sfc_lib.datasets.base import make_recipe
+from sfc_lib.files import sha256_json
+
+PROTOCOL = 1  # raised whenever the same spec would give another result
+PROFILES_FILE = Path(__file__).parent / "profiles.toml"
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One training run, as plain values. Anything that changes the result is in it.
+
+    Two specs that mean the same are equal and have one `id`: the options of the
+    dataset are filled in, and numbers take their field's type.
+
+    Args:
+        dataset, dataset_options: Passed to `load_dataset`.
+        architecture, variant, units, width, curvature, initializer: Passed to
+            `build_model`; `units=None` is the number that matches std's parameters.
+        learning_rate: Of Adam, whose other settings are those of Keras 1.2.2.
+        batch_size: Examples a step.
+        epochs: Most epochs trained.
+        samples_per_epoch: Examples an epoch, drawn anew each time; None for all.
+        patience: Epochs without a better validation auROC after which it stops.
+        class_weight: Weight positives by negatives / positives (one task only).
+        backend: Keras backend: `"tensorflow"`, `"jax"` or `"torch"`.
+        precision: Keras dtype policy.
+        seed: Of weights, order and dropout, an integer ≥ 0.
+        protocol: Version of the training code; leave it alone.
+
+    Raises:
+        ValueError: A bad value, named.
+
+    Example:
+
+    >>> RunSpec(variant="symm", seed=3).id == RunSpec(variant="symm", seed=3, curvature=0).id
+    True
+    """
+
+    dataset: str = "simulated_tf"
+    dataset_options: Mapping[str, Any] = field(default_factory=dict)
+    architecture: str = "simulated_tf"
+    variant: str = "sep"
+    units: int | None = None
+    width: float = 1.0
+    curvature: float = 0.0
+    initializer: str = "paper"
+    learning_rate: float = 0.001
+    batch_size: int = 100
+    epochs: int = 100
+    samples_per_epoch: int | None = None
+    patience: int = 10
+    class_weight: bool = False
+    backend: str = "tensorflow"
+    precision: str = "float32"
+    seed: int = 0
+    protocol: int = PROTOCOL
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            value = _checked(item.name, str(item.type), getattr(self, item.name))
+            object.__setattr__(self, item.name, value)
+        if self.variant not in ("std", "sep", "symm"):
+            raise ValueError(
+                f"RunSpec: variant must be 'std', 'sep' or 'symm', got {self.variant!r}."
+            )
+        if self.backend not in ("tensorflow", "jax", "torch"):
+            raise ValueError(
+                f"RunSpec: backend must be 'tensorflow', 'jax' or 'torch', got {self.backend!r}."
+            )
+        options = make_recipe(self.dataset, self.dataset_options).options
+        object.__setattr__(self, "dataset_options", options)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    @property
+    def id(self) -> str:
+        """Sixteen hexadecimal digits that name this spec: a hash of its canonical JSON."""
+        return sha256_json(self.to_dict())[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunSpec:
+        """The spec that `to_dict` gave; unknown or missing fields are a `ValueError`."""
+        names = {item.name for item in dataclasses.fields(cls)}
+        if set(values) != names:
+            raise ValueError(f"RunSpec: expected the fields {sorted(names)}, got {sorted(values)}.")
+        return cls(**values)
+
+
+_POSITIVE = {"units", "batch_size", "epochs", "samples_per_epoch", "patience", "protocol"}
+
+
+def _checked(name: str, kind: str, value: Any) -> Any:
+    """`value` as the field's type, or a `ValueError` naming field, expectation and value."""
+    optional = "None" in kind
+    if optional and value is None:
+        return None
+    if kind.startswith("int"):
+        least = 1 if name in _POSITIVE else 0
+        if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+            return int(value)
+        expected = f"an integer >= {least}" + (" or None" if optional else "")
+    elif kind == "float":
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if number and 0 <= value < float("inf") and (value > 0 or name == "curvature"):
+            return float(value)
+        expected = f"a finite number {'>=' if name == 'curvature' else '>'} 0"
+    elif kind in ("str", "bool"):
+        if type(value).__name__ == kind:
+            return value
+        expected = f"a {kind}"
+    else:
+        if isinstance(value, Mapping):
+            return dict(value)
+        expected = "a mapping of options"
+    raise ValueError(f"RunSpec: {name} must be {expected}, got {value!r}.")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Runs compared in one panel: models by label, each with one spec a seed."""
+
+    name: str
+    title: str
+    models: Mapping[str, tuple[RunSpec, ...]]
+
+    @property
+    def specs(self) -> list[RunSpec]:
+        """All specs, model by model."""
+        return [spec for specs in self.models.values() for spec in specs]
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A named size of the whole replication, from `profiles.toml`."""
+
+    name: str
+    about: str
+    seeds: int
+    experiments: Mapping[str, Experiment]
+
+    @property
+    def specs(self) -> list[RunSpec]:
+        """All specs of all experiments."""
+        return [spec for experiment in self.experiments.values() for spec in experiment.specs]
+
+
+def profile_names() -> list[str]:
+    """Names of the profiles, smallest first."""
+    return list(_profiles_file()["profiles"])
+
+
+def load_profile(name: str, seeds: int | None = None) -> Profile:
+    """The experiments of a profile, with seeds 0 to `seeds` − 1 (the profile's own number if None).
+
+    Raises:
+        ValueError: An unknown profile (the valid ones are listed) or `seeds` < 1.
+
+    Example:
+
+    >>> [experiment.name for experiment in load_profile("quick").experiments.values()]
+    ['simulated_tf']
+    """
+    content = _profiles_file()
+    if name not in content["profiles"]:
+        raise ValueError(f"profile must be one of {profile_names()}, got {name!r}.")
+    table = content["profiles"][name]
+    seeds = table["seeds"] if seeds is None else seeds
+    if type(seeds) is not int or seeds < 1:
+        raise ValueError(f"seeds must be an integer >= 1, got {seeds!r}.")
+    experiments = {}
+    for key in table["experiments"]:
+        shared = content["experiments"][key]
+        experiments[key] = _experiment(key, shared, table.get("override", {}), seeds)
+    return Profile(name, table["about"], seeds, experiments)
+
+
+def _experiment(key: str, table: dict, override: dict, seeds: int) -> Experiment:
+    """Build the specs of one experiment; the profile's overrides win over its own values."""
+    values = {**table["spec"], **override}
+    options = {
+        **table["spec"].get("dataset_options", {}),
+        **override.get("dataset_options", {}),
+    }
+    models = {
+        label: tuple(
+            RunSpec(**{**values, **changes, "dataset_options": options, "seed": seed})
+            for seed in range(seeds)
+        )
+        for label, changes in table["models"].items()
+    }
+    return Experiment(key, table["title"], models)
+
+
+def _profiles_file() -> dict[str, Any]:
+    with open(PROFILES_FILE, "rb") as file:
+        return tomllib.load(file)

@@ -1,0 +1,177 @@
+"""Many runs at once: what is in the stores is read, what is missing is trained.
+
+By default two spawned processes with one thread each, which is the fastest way to many
+seeds on two cores, and keeps TensorFlow out of the calling process.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock
+from tqdm.auto import tqdm
+
+from sfc_lib.experiments.spec import RunSpec
+from sfc_lib.experiments.store import HISTORY, Record, find, look_up, set_aside
+from sfc_lib.files import runs_dir
+
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+}
+
+
+class SweepError(RuntimeError):
+    """Some runs failed; the message lists each with its error."""
+
+
+def ensure(
+    specs: Iterable[RunSpec],
+    *,
+    jobs: int = 2,
+    published: bool = True,
+    executor: Executor | None = None,
+    progress: bool = True,
+) -> list[Record]:
+    """Verified records of all specs, in their order, training those that no store has.
+
+    Args:
+        specs: What is wanted.
+        jobs: Processes that train at once, one thread each.
+        published: Whether to look in the published store too.
+        executor: Where to train instead of in local processes.
+        progress: Whether to show a progress bar.
+
+    Raises:
+        SweepError: A run failed. The others are finished first, and kept.
+    """
+    specs = list(specs)
+    missing = [spec for spec in dict.fromkeys(specs) if look_up(spec, published) is None]
+    sweep(missing, executor, jobs=jobs, progress=progress)
+    records = [look_up(spec, published) for spec in specs]
+    if None in records:
+        raise SweepError("ensure: a run was trained but its record is damaged; see the warnings.")
+    return [record for record in records if record is not None]
+
+
+def sweep(
+    specs: Sequence[RunSpec],
+    executor: Executor | None = None,
+    *,
+    jobs: int = 2,
+    progress: bool = True,
+) -> None:
+    """Train every spec that the user's store does not have, with one progress bar.
+
+    An interrupted sweep loses at most the epochs in flight: call it again.
+
+    Args:
+        specs: Runs to train.
+        executor: Any `concurrent.futures` executor; local processes if None.
+        jobs: Number of local processes.
+        progress: Whether to show the bar.
+
+    Raises:
+        ValueError: `jobs` < 1.
+        SweepError: A run failed. The others are finished first, and kept.
+    """
+    if type(jobs) is not int or jobs < 1:
+        raise ValueError(f"sweep: jobs must be an integer >= 1, got {jobs!r}.")
+    if not specs:
+        return
+    root = runs_dir()
+    failed = {}
+    with (
+        _executor(executor, min(jobs, len(specs))) as pool,
+        tqdm(total=len(specs), unit="run", desc="training", disable=not progress) as bar,
+    ):
+        futures = {pool.submit(run_one, spec.to_dict(), str(root)): spec for spec in specs}
+        for future in _as_they_finish(futures, bar, root):
+            if error := future.exception():
+                failed[futures[future]] = error
+    if failed:
+        lines = [f"  {s.id} ({s.variant}, seed {s.seed}): {e}" for s, e in failed.items()]
+        raise SweepError(f"{len(failed)} of {len(specs)} runs failed:\n" + "\n".join(lines))
+
+
+def run_one(values: dict, root: str) -> str:
+    """Train one run in this process, unless another just did; returns its id.
+
+    Args:
+        values: The spec, as `RunSpec.to_dict` gives it.
+        root: Store to train into.
+    """
+    spec = RunSpec.from_dict(values)
+    folder = Path(root) / spec.id
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_name(f".{spec.id}.lock")):
+        if find(spec, folder.parent) is None:
+            set_aside(folder)
+            os.environ.setdefault("KERAS_BACKEND", spec.backend)
+            with _without_chatter():
+                from sfc_lib.experiments.training import train
+            train(spec, folder)
+    return spec.id
+
+
+@contextmanager
+def _executor(given: Executor | None, jobs: int):
+    """The given executor, or local processes that end with the block, whatever ends it."""
+    if given is not None:
+        yield given
+        return
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_one_thread)
+    try:
+        yield pool
+        pool.shutdown()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in multiprocessing.active_children():
+            process.terminate()  # safe at any moment: records are written atomically
+        raise
+
+
+def _one_thread() -> None:
+    os.environ.update(ONE_THREAD)
+
+
+@contextmanager
+def _without_chatter():
+    """Keep what TensorFlow's libraries print on import out of the progress bar."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def _as_they_finish(futures: dict[Future, RunSpec], bar: tqdm, root: Path):
+    """Yield futures as they finish; meanwhile the bar shows the epochs of those that run."""
+    pending = set(futures)
+    while pending:
+        finished, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
+        running = [_epochs(root / futures[f].id / HISTORY) for f in pending if f.running()]
+        bar.set_postfix_str(f"epochs of running: {running}", refresh=not finished)
+        for future in finished:
+            bar.update()
+            yield future
+
+
+def _epochs(history: Path) -> int:
+    try:
+        return history.read_bytes().count(b"\n")
+    except OSError:
+        return 0

@@ -1,0 +1,307 @@
+"""Training of one run, epoch by epoch, so that an interrupted run goes on where it stopped.
+
+What an epoch does depends only on the weights it starts with, the spec and its number:
+the order of examples and Keras' random state are set anew from (seed, epoch). Imported
+only where a run is trained, because it imports Keras.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import os
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from sfc_lib.datasets.base import Dataset, Split, load_dataset
+from sfc_lib.experiments.evaluation import metrics, predict
+from sfc_lib.experiments.provenance import environment
+from sfc_lib.experiments.spec import RunSpec
+from sfc_lib.experiments.store import HISTORY, MODEL, RESULT, SPEC, W_POS
+from sfc_lib.files import atomic_write, sha256_file, write_json
+from sfc_lib.nn.architectures import build_model
+
+CHECKPOINT = "checkpoint"
+STREAMS = {"weights": 0, "order": 1, "dropout": 2}  # of SeedSequence((seed, stream, epoch))
+
+
+def train(spec: RunSpec, folder: Path) -> None:
+    """Train a run into `folder`, or go on from its checkpoint, and finish its record.
+
+    Raises:
+        RuntimeError: This process already uses another Keras backend than the spec.
+    """
+    if keras.backend.backend() != spec.backend:
+        raise RuntimeError(
+            f"train: the run needs Keras backend {spec.backend!r}, this process uses "
+            f"{keras.backend.backend()!r}. Set KERAS_BACKEND before Keras is imported."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / SPEC, spec.to_dict())
+    dataset = load_dataset(spec.dataset, **spec.dataset_options)
+    model = compiled_model(spec, dataset)
+    progress = Progress(spec, model, dataset, folder)
+    progress.resume()
+    if not progress.finished:
+        batches = Batches(dataset.train, spec, progress)
+        model.fit(
+            batches,
+            initial_epoch=len(progress.history),
+            epochs=spec.epochs,
+            callbacks=[progress],
+            verbose=0,
+        )
+    progress.finish()
+
+
+def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
+    """The spec's model with its seeded initial weights, ready to be fitted."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(_seed(spec, "weights", 0))
+    sfc = {} if spec.variant == "std" else {"units": spec.units}
+    model = build_model(
+        spec.architecture,
+        spec.variant,
+        length=dataset.length,
+        tasks=len(dataset.task_names),
+        width=spec.width,
+        curvature=spec.curvature,
+        initializer=spec.initializer,
+        precision=spec.precision,
+        **sfc,
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(spec.learning_rate, epsilon=1e-8),
+        loss="binary_crossentropy",
+        jit_compile=spec.backend == "jax",  # on TensorFlow XLA was slower
+    )
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of codes and labels in the order of the epoch that `progress` is in."""
+
+    def __init__(self, split: Split, spec: RunSpec, progress: Progress) -> None:
+        super().__init__()
+        self.split, self.spec, self.progress = split, spec, progress
+        self.samples = min(spec.samples_per_epoch or len(split), len(split))
+        self.weight = _positive_weight(split) if spec.class_weight else None
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return math.ceil(self.samples / self.spec.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        start = index * self.spec.batch_size
+        stop = min(start + self.spec.batch_size, self.samples)
+        rows = np.sort(self.order(self.progress.epoch)[start:stop])  # sorted reads suit a disk
+        labels = self.split.labels[rows].astype(np.float32)
+        if self.weight is None:
+            return self.split.codes[rows], labels
+        return self.split.codes[rows], labels, np.where(labels[:, 0] > 0, self.weight, 1.0)
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Rows in the order of an epoch (counted from 0), from (seed, epoch) alone."""
+        if self._order[0] != epoch:
+            rng = np.random.default_rng(_sequence(self.spec, "order", epoch))
+            self._order = (epoch, rng.permutation(len(self.split)))
+        return self._order[1]
+
+
+class Progress(keras.callbacks.Callback):
+    """Seeds each epoch, validates, logs and checkpoints after it, and writes the record."""
+
+    def __init__(self, spec: RunSpec, model: keras.Model, dataset: Dataset, folder: Path) -> None:
+        super().__init__()
+        self.spec, self.net, self.dataset, self.folder = spec, model, dataset, folder
+        self.history: list[dict[str, Any]] = []
+        self.best: list[np.ndarray] = []  # weights of the best epoch
+        self.seconds: dict[str, list[float]] = {"wall": [], "cpu": []}  # of each epoch
+        self.epoch = 0
+
+    @property
+    def best_epoch(self) -> int:
+        """Epoch of the best validation auROC, counted from 1; the earlier one of equals."""
+        scores = [line["valid_auroc"] for line in self.history if line["valid_auroc"] is not None]
+        return 1 + int(np.argmax(scores)) if scores else 0
+
+    @property
+    def diverged(self) -> bool:
+        """Whether loss, weights or predictions became infinite or not a number."""
+        return bool(self.history) and self.history[-1]["valid_auroc"] is None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is over: all epochs, patience at its end, or diverged."""
+        epochs = len(self.history)
+        waited = epochs - self.best_epoch
+        return self.diverged or epochs >= self.spec.epochs or waited >= self.spec.patience
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.epoch = epoch
+        self._began = time.perf_counter(), time.process_time()
+        keras.utils.set_random_seed(_seed(self.spec, "dropout", epoch))
+        generators = [layer.seed_generator for layer in self.net.layers if _has_seed(layer)]
+        for index, generator in enumerate(generators):
+            state = [_seed(self.spec, "dropout", epoch), index]
+            generator.state.assign(np.array(state, dtype="uint32"))
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self.history.append(self._line(epoch, float((logs or {})["loss"])))
+        if self.best_epoch == epoch + 1:
+            self.best = self.net.get_weights()
+        self.seconds["wall"].append(time.perf_counter() - self._began[0])
+        self.seconds["cpu"].append(time.process_time() - self._began[1])
+        self._save_checkpoint()
+        self._append_history()
+        if self.finished:
+            self.net.stop_training = True
+
+    def _line(self, epoch: int, loss: float) -> dict[str, Any]:
+        """What the history says of an epoch; no auROC once anything is not finite."""
+        probabilities = predict(self.net, self.dataset.valid.codes)
+        finite = np.isfinite(loss) and np.isfinite(probabilities).all()
+        if not finite:
+            return {"epoch": epoch + 1, "loss": None, "valid_auroc": None, "valid_auprc": None}
+        scores = metrics(self.dataset.valid.labels, probabilities, self.dataset.task_names)
+        return {
+            "epoch": epoch + 1,
+            "loss": loss,
+            **{f"valid_{name}": value for name, value in scores.items()},
+        }
+
+    def _append_history(self) -> None:
+        with open(self.folder / HISTORY, "ab") as file:
+            file.write(_jsonl(self.history[-1:]))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _save_checkpoint(self) -> None:
+        """One file, replaced in one step: the SHA-256 of what follows, then arrays as npz."""
+        about = {"id": self.spec.id, "history": self.history, "seconds": self.seconds}
+        arrays = {"about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
+        optimizer = [np.asarray(v) for v in map(_to_numpy, self.net.optimizer.variables)]
+        for kind, values in (
+            ("weights", self.net.get_weights()),
+            ("optimizer", optimizer),
+            ("best", self.best),
+        ):
+            arrays |= {f"{kind}_{i:03d}": value for i, value in enumerate(values)}
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **arrays)
+        with atomic_write(self.folder / CHECKPOINT) as file:
+            file.write(hashlib.sha256(buffer.getbuffer()).digest())
+            file.write(buffer.getbuffer())
+
+    def resume(self) -> None:
+        """Take up the state of the checkpoint, if there is a sound one; else start afresh."""
+        try:
+            content = (self.folder / CHECKPOINT).read_bytes()
+        except FileNotFoundError:
+            content = b""
+        if hashlib.sha256(content[32:]).digest() == content[:32]:
+            with np.load(io.BytesIO(content[32:]), allow_pickle=False) as arrays:
+                about = json.loads(arrays["about"].tobytes())
+                groups = {
+                    kind: [arrays[name] for name in sorted(arrays.files) if name.startswith(kind)]
+                    for kind in ("weights", "optimizer", "best")
+                }
+            self.history, self.seconds = about["history"], about["seconds"]
+            self.best = groups["best"]
+            self.net.set_weights(groups["weights"])
+            for variable, value in zip(
+                self.net.optimizer.variables, groups["optimizer"], strict=True
+            ):
+                variable.assign(value)
+        with atomic_write(self.folder / HISTORY) as file:
+            file.write(_jsonl(self.history))
+
+    def finish(self) -> None:
+        """Write the best epoch's model and weights, and last of all the result."""
+        if self.best:
+            self.net.set_weights(self.best)
+        save_model(self.net, self.folder / MODEL)
+        if self.spec.variant != "std":
+            weights = _to_numpy(self.net.get_layer("sfc").positional_weights())
+            with atomic_write(self.folder / W_POS) as file:
+                np.save(file, weights, allow_pickle=False)
+        names = [SPEC, HISTORY, MODEL] + ([W_POS] if self.spec.variant != "std" else [])
+        result = {
+            "id": self.spec.id,
+            "status": "diverged" if self.diverged else "done",
+            "epochs": len(self.history),
+            "best_epoch": self.best_epoch,
+            **self._scores(),
+            "parameters": self.net.count_params(),
+            "dataset_fingerprint": self.dataset.fingerprint,
+            "wall_seconds": sum(self.seconds["wall"]),
+            "cpu_seconds": sum(self.seconds["cpu"]),
+            "environment": environment(self.spec.backend),
+            "files": {name: sha256_file(self.folder / name) for name in names},
+        }
+        write_json(self.folder / RESULT, result)
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def _scores(self) -> dict[str, Any]:
+        """Metrics of the best epoch on both held-out splits; None where every epoch diverged."""
+        if not self.best_epoch:
+            return {"valid": None, "test": None}
+        return {
+            name: metrics(part.labels, predict(self.net, part.codes), self.dataset.task_names)
+            for name, part in (("valid", self.dataset.valid), ("test", self.dataset.test))
+        }
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Save as `.keras`, whole or not at all, with the same bytes for the same model."""
+    scratch = path.with_name(f".{path.stem}.{os.getpid()}.keras")
+    try:
+        model.save(scratch)
+        with (
+            zipfile.ZipFile(scratch) as source,
+            atomic_write(path) as file,
+            zipfile.ZipFile(file, "w") as target,
+        ):
+            for name in sorted(source.namelist()):
+                content = source.read(name)
+                if name == "metadata.json":  # holds the time of saving
+                    content = json.dumps({**json.loads(content), "date_saved": None}).encode()
+                target.writestr(zipfile.ZipInfo(name), content)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _positive_weight(split: Split) -> float:
+    if split.labels.shape[1] != 1:
+        raise ValueError(
+            f"class_weight works for one task, got {split.labels.shape[1]}: leave it False."
+        )
+    return (len(split) - split.positives[0]) / split.positives[0]
+
+
+def _sequence(spec: RunSpec, stream: str, epoch: int) -> np.random.SeedSequence:
+    return np.random.SeedSequence((spec.seed, STREAMS[stream], epoch))
+
+
+def _seed(spec: RunSpec, stream: str, epoch: int) -> int:
+    return int(_sequence(spec, stream, epoch).generate_state(1)[0])
+
+
+def _has_seed(layer: keras.Layer) -> bool:
+    return getattr(layer, "seed_generator", None) is not None
+
+
+def _to_numpy(tensor: Any) -> np.ndarray:
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def _jsonl(lines: list[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines).encode()

@@ -1,0 +1,1 @@
+"""Sequences, motifs and the registry of source files; imports no other room."""

@@ -1,0 +1,213 @@
+"""The paper's three networks, each without an SFC layer (std), with one (sep) or a symmetric one.
+
+Source: paper, section 2.4, and the authors' public code where the text is silent. The
+parameter totals that follow are tested.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+from keras import layers
+
+from sfc_lib.nn.layers import OneHotDNA, SeparableFC, positive_integer
+from sfc_lib.nn.regularizers import Curvature, nonnegative
+
+VARIANTS = ("std", "sep", "symm")
+
+
+@dataclass(frozen=True)
+class ConvBlock:
+    """Valid convolution, optional batch normalisation, ReLU, optional max pooling."""
+
+    filters: int
+    kernel: int
+    batch_norm: bool = True
+    pool: int = 1
+    stride: int = 1
+
+    def output_length(self, length: int) -> int:
+        return (length - self.kernel + 1 - self.pool) // self.stride + 1
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Convolution blocks, then fully connected layers with ReLU and dropout."""
+
+    blocks: tuple[ConvBlock, ...]
+    hidden: tuple[int, ...]
+    dropout: float
+    max_units: int | None = None  # SFC neurons the paper used where fewer than would match
+
+
+ARCHITECTURES = {
+    "simulated_tf": Architecture(
+        blocks=(ConvBlock(50, 11, batch_norm=False), ConvBlock(50, 11, False, pool=10, stride=5)),
+        hidden=(50,),
+        dropout=0.5,
+    ),
+    "chip_seq": Architecture(
+        blocks=(ConvBlock(32, 15), ConvBlock(32, 14), ConvBlock(32, 14, pool=40, stride=20)),
+        hidden=(),
+        dropout=0.0,
+    ),
+    "basset": Architecture(
+        blocks=(
+            ConvBlock(300, 19, pool=3, stride=3),
+            ConvBlock(200, 11, pool=4, stride=4),
+            ConvBlock(200, 7, pool=4, stride=4),
+        ),
+        hidden=(1000, 1000),
+        dropout=0.3,
+        max_units=1000,
+    ),
+}
+
+
+def match_units(length: int, channels: int, outputs: int) -> int:
+    """Most SFC neurons whose layer, with the FC behind it, has no more weights than the FC alone.
+
+    The largest n with n·(length + channels + outputs) ≤ outputs·length·channels
+    (paper, section 2.1).
+
+    Args:
+        length: Positions after the last pooling.
+        channels: Channels after the last pooling.
+        outputs: Neurons of the fully connected layer behind the SFC layer.
+
+    Raises:
+        ValueError: An argument is not an integer ≥ 1, or no n ≥ 1 fits.
+
+    Example:
+
+    >>> match_units(35, 50, 50)  # the paper's simulated-TF model
+    648
+    """
+    for name, value in (("length", length), ("channels", channels), ("outputs", outputs)):
+        positive_integer(value, "match_units", name)
+    units = outputs * length * channels // (length + channels + outputs)
+    if units < 1:
+        raise ValueError(
+            f"match_units: no SFC layer has as few weights as a Dense of {outputs} outputs "
+            f"on {length} positions x {channels} channels. Choose units yourself."
+        )
+    return units
+
+
+def build_model(
+    architecture: str,
+    variant: str,
+    *,
+    length: int,
+    tasks: int,
+    units: int | None = None,
+    width: float = 1.0,
+    curvature: float = 0.0,
+    initializer: str = "paper",
+    precision: str = "float32",
+) -> keras.Model:
+    """One of the paper's networks, not compiled, from base codes to probabilities.
+
+    Input: uint8 codes (batch, length). Output: probabilities (batch, tasks). The
+    layer named `logits` gives the same before the sigmoid, `one_hot` the encoded
+    sequence, `sfc` is the SFC layer.
+
+    Args:
+        architecture: `"simulated_tf"`, `"chip_seq"` or `"basset"`.
+        variant: `"std"` (no SFC layer), `"sep"` (SFC) or `"symm"` (symmetric SFC).
+        length: Sequence length in bp.
+        tasks: Number of binary outputs.
+        units: SFC neurons; by default `match_units`, at most 1000 for Basset.
+        width: Factor on the number of filters, for small machines.
+        curvature: Strength of curvature regularisation on `W_pos`.
+        initializer: Passed to `SeparableFC`.
+        precision: Keras dtype policy, e.g. `"mixed_bfloat16"`; the output stays float32.
+
+    Raises:
+        ValueError: An unknown name, a length too short for the pooling, or an
+            option of the SFC layer given for `std`.
+
+    Example:
+
+    >>> build_model("simulated_tf", "sep", length=200, tasks=3).count_params()
+    117483
+    """
+    shape = network_shape(architecture, length, tasks, width)
+    if variant not in VARIANTS:
+        raise ValueError(f"build_model: variant must be one of {VARIANTS}, got {variant!r}.")
+    if variant == "std" and (units is not None or curvature or initializer != "paper"):
+        raise ValueError("build_model: std has no SFC layer, so no units, curvature, initializer.")
+    net = ARCHITECTURES[architecture]
+    policy = {"dtype": precision}
+    inputs = keras.Input((length,), dtype="uint8", name="codes")
+    x = OneHotDNA(name="one_hot", **policy)(inputs)  # (batch, length, 4)
+    for block, filters in zip(net.blocks, shape.filters, strict=True):
+        x = _convolve(x, block, filters, policy)
+    if variant == "std":
+        x = layers.Flatten(**policy)(x)
+    else:
+        x = SeparableFC(
+            shape.default_units if units is None else units,
+            symmetric=variant == "symm",
+            initializer=initializer,
+            positional_regularizer=Curvature(curvature) if curvature else None,
+            name="sfc",
+            **policy,
+        )(x)
+    for outputs in net.hidden:
+        x = layers.Dense(outputs, activation="relu", **policy)(x)
+        x = layers.Dropout(net.dropout, **policy)(x)
+    logits = layers.Dense(tasks, name="logits", **policy)(x)
+    outputs = layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
+    return keras.Model(inputs, outputs, name=f"{architecture}_{variant}")
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """What the SFC layer of a network sees, and how many neurons it gets by default."""
+
+    length: int  # positions after the last pooling
+    filters: tuple[int, ...]  # of each convolution; the last is the SFC layer's channels
+    default_units: int
+
+
+def network_shape(architecture: str, length: int, tasks: int, width: float = 1.0) -> NetworkShape:
+    """Shape of a network at its SFC layer, or a `ValueError` that names what does not fit."""
+    if architecture not in ARCHITECTURES:
+        raise ValueError(
+            f"build_model: architecture must be one of {tuple(ARCHITECTURES)}, "
+            f"got {architecture!r}."
+        )
+    positive_integer(length, "build_model", "length")
+    positive_integer(tasks, "build_model", "tasks")
+    if nonnegative(width, "build_model", "width") == 0:
+        raise ValueError("build_model: width must be > 0, got 0.")
+    net = ARCHITECTURES[architecture]
+    filters = tuple(max(1, round(block.filters * width)) for block in net.blocks)
+    pooled = _pooled_length(net, length)
+    if pooled < 1:
+        shortest = next(n for n in range(length + 1, 10_000) if _pooled_length(net, n) >= 1)
+        raise ValueError(
+            f"build_model: {architecture} needs sequences of at least {shortest} bp, got {length}."
+        )
+    units = match_units(pooled, filters[-1], net.hidden[0] if net.hidden else tasks)
+    return NetworkShape(pooled, filters, min(units, net.max_units or units))
+
+
+def _pooled_length(net: Architecture, length: int) -> int:
+    for block in net.blocks:
+        length = block.output_length(length)
+        if length < 1:
+            return 0
+    return length
+
+
+def _convolve(x, block: ConvBlock, filters: int, policy: dict):
+    x = layers.Conv1D(filters, block.kernel, **policy)(x)
+    if block.batch_norm:
+        x = layers.BatchNormalization(**policy)(x)
+    x = layers.ReLU(**policy)(x)
+    if block.pool > 1:
+        x = layers.MaxPooling1D(block.pool, block.stride, **policy)(x)
+    return x

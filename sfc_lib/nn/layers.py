@@ -1,0 +1,176 @@
+"""The separable fully connected (SFC) layer, and the one-hot input layer of the models."""
+
+from __future__ import annotations
+
+import operator
+
+import keras
+from keras import ops
+
+from sfc_lib.nn.constraints import CurvatureConstraint
+from sfc_lib.nn.regularizers import Curvature, require_length
+
+INITIALIZERS = ("paper", "variance")
+
+
+@keras.saving.register_keras_serializable(package="sfc_lib")
+class SeparableFC(keras.layers.Layer):
+    """Fully connected layer whose weights are outer products of position and channel.
+
+    `y[b, k] = Σ_l Σ_c x[b, l, c] · W_pos[k, l] · W_chan[k, c]` (paper, section 2.1).
+    It stands between the last convolution or pooling and the fully connected layer,
+    in place of flattening. It has no bias and no activation, so whatever it and the
+    Dense layer behind it compute, a Dense layer alone could compute too.
+
+    Weights: `W_pos`, shape (units, length), or (units, ceil(length / 2)) when
+    symmetric; `W_chan`, shape (units, channels).
+
+    Args:
+        units: Number of SFC neurons, an integer ≥ 1.
+        symmetric: Store only half of `W_pos` and mirror it around the centre.
+        initializer: Both weights start uniform in ±a. `"paper"`: as the authors
+            coded it, a = (2 / (L'·C + units))^¼ with L' the *stored* length.
+            `"variance"`: a = (18 / (L·C + units))^¼, which gives the outer product
+            the variance of `glorot_uniform`, as the paper's text intends.
+        positional_regularizer: Keras regulariser of the stored `W_pos`, for
+            example `Curvature(10.0)`.
+        positional_constraint: Keras constraint of the stored `W_pos`, for example
+            `CurvatureConstraint(0.1)`.
+
+    Input shape: (batch, length, channels), length and channels known.
+    Output shape: (batch, units).
+
+    Raises:
+        ValueError: A bad argument, an input that is not 3-D or of unknown length,
+            or fewer stored positions than a curvature penalty or constraint needs.
+
+    Example:
+
+    >>> layer = SeparableFC(648, symmetric=True, positional_regularizer=Curvature(10.0))
+    >>> layer(keras.ops.ones((2, 35, 50))).shape[1], layer.W_pos.shape[1]
+    (648, 18)
+    """
+
+    def __init__(
+        self,
+        units: int,
+        symmetric: bool = False,
+        initializer: str = "paper",
+        positional_regularizer=None,
+        positional_constraint=None,
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.units = positive_integer(units, "SeparableFC", "units")
+        if not isinstance(symmetric, bool):
+            raise ValueError(f"SeparableFC: symmetric must be True or False, got {symmetric!r}.")
+        if initializer not in INITIALIZERS:
+            raise ValueError(
+                f"SeparableFC: initializer must be one of {INITIALIZERS}, got {initializer!r}."
+            )
+        self.symmetric, self.initializer = symmetric, initializer
+        self.positional_regularizer = keras.regularizers.get(positional_regularizer)
+        self.positional_constraint = keras.constraints.get(positional_constraint)
+
+    def build(self, input_shape) -> None:
+        length, channels = self._checked(input_shape)
+        stored = -(-length // 2) if self.symmetric else length
+        for part in (self.positional_regularizer, self.positional_constraint):
+            if isinstance(part, (Curvature, CurvatureConstraint)):
+                require_length(stored, part.min_length, type(part).__name__)
+        limit = self._limit(stored, length, channels)
+        self.W_pos = self.add_weight(
+            name="W_pos",
+            shape=(self.units, stored),
+            initializer=keras.initializers.RandomUniform(-limit, limit),
+            regularizer=self.positional_regularizer,
+            constraint=self.positional_constraint,
+        )
+        self.W_chan = self.add_weight(
+            name="W_chan",
+            shape=(self.units, channels),
+            initializer=keras.initializers.RandomUniform(-limit, limit),
+        )
+        self.length, self.channels = length, channels
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={1: length, 2: channels})
+
+    def call(self, inputs):
+        kernel = self.positional_weights()[:, :, None] * self.W_chan[:, None, :]  # (units, L, C)
+        flat = (-1, self.length * self.channels)
+        return ops.matmul(ops.reshape(inputs, flat), ops.transpose(ops.reshape(kernel, flat)))
+
+    def positional_weights(self):
+        """The whole `W_pos`, shape (units, length), mirrored if the layer is symmetric.
+
+        For an odd length the centre is used once.
+        """
+        if not self.symmetric:
+            return ops.convert_to_tensor(self.W_pos)
+        mirrored = ops.flip(self.W_pos[:, : self.length // 2], axis=1)
+        return ops.concatenate([self.W_pos, mirrored], axis=1)
+
+    def compute_output_shape(self, input_shape) -> tuple:
+        self._checked(input_shape)
+        return (input_shape[0], self.units)
+
+    def get_config(self) -> dict:
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "symmetric": self.symmetric,
+            "initializer": self.initializer,
+            "positional_regularizer": keras.regularizers.serialize(self.positional_regularizer),
+            "positional_constraint": keras.constraints.serialize(self.positional_constraint),
+        }
+
+    def _checked(self, input_shape) -> tuple[int, int]:
+        """Length and channels of a 3-D input shape, or a `ValueError` that says what to do."""
+        shape = tuple(input_shape)
+        if len(shape) != 3:
+            raise ValueError(
+                f"SeparableFC expects a 3-D input (batch, length, channels), got shape {shape}. "
+                "Put it in place of Flatten, directly behind the last convolution or pooling."
+            )
+        if None in shape[1:] or min(shape[1:]) < 1:
+            raise ValueError(
+                f"SeparableFC needs a known length and channel count >= 1, got shape {shape}. "
+                "Give the model's Input a fixed length, long enough for its pooling."
+            )
+        return shape[1], shape[2]
+
+    def _limit(self, stored: int, length: int, channels: int) -> float:
+        if self.initializer == "paper":
+            return (2 / (stored * channels + self.units)) ** 0.25
+        return (18 / (length * channels + self.units)) ** 0.25
+
+
+@keras.saving.register_keras_serializable(package="sfc_lib")
+class OneHotDNA(keras.layers.Layer):
+    """Turn base codes into one-hot rows: A, C, G, T become unit vectors, N all zeros.
+
+    Input shape: (batch, length), integer codes 0–3 for ACGT, 4 for N.
+    Output shape: (batch, length, 4).
+
+    Example:
+
+    >>> OneHotDNA()(keras.ops.convert_to_tensor([[2, 4]], dtype="uint8")).shape[1:]
+    (2, 4)
+    """
+
+    def call(self, inputs):
+        bases = ops.convert_to_tensor([0, 1, 2, 3], dtype=inputs.dtype)
+        return ops.cast(ops.equal(inputs[:, :, None], bases), self.compute_dtype)
+
+    def compute_output_shape(self, input_shape) -> tuple:
+        return (*input_shape, 4)
+
+
+def positive_integer(value: int, owner: str, name: str) -> int:
+    """`value` as an int if it is an integer ≥ 1, else a `ValueError` naming it."""
+    try:
+        number = 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise ValueError(f"{owner}: {name} must be an integer >= 1, got {value!r}.")
+    return number
