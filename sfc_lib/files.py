@@ -22,6 +22,10 @@ from typing import BinaryIO
 import platformdirs
 
 
+class UserError(RuntimeError):
+    """Something a user can mend; the message says what was expected, what was found, what to do."""
+
+
 def checkout() -> Path | None:
     """Root of the repository this library is imported from; None if installed from a wheel."""
     root = Path(__file__).resolve().parent.parent
@@ -99,3 +103,16 @@ def sha256_json(value: object) -> str:
     """SHA-256 of the canonical JSON of plain values: sorted keys, no blanks."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Drop what this process and its children print on standard error, libraries in C too."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

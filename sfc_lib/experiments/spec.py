@@ -86,7 +86,7 @@ class RunSpec:
 
     @property
     def id(self) -> str:
-        """Sixteen hexadecimal digits that name this spec: a hash of its canonical JSON."""
+        """Sixteen hexadecimal digits that name this spec, from a hash of its canonical JSON."""
         return sha256_json(self.to_dict())[:16]
 
     def to_dict(self) -> dict[str, Any]:

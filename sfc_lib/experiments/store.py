@@ -2,7 +2,8 @@
 
 A finished record holds `spec.json`, `history.jsonl` (a line per epoch), `W_pos.npy` (SFC
 variants), `model.keras` (the best epoch) and `result.json`, which is written last and
-carries the SHA-256 of every other file. While a run trains, `checkpoint` is there too.
+carries the SHA-256 of every other file and of its own content. While a run trains,
+`checkpoint` is there too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,15 @@ from typing import Any
 import numpy as np
 
 from sfc_lib.experiments.spec import RunSpec
-from sfc_lib.files import published_dir, runs_dir, sha256_file, sync_folder, write_json
+from sfc_lib.files import (
+    UserError,
+    published_dir,
+    runs_dir,
+    sha256_file,
+    sha256_json,
+    sync_folder,
+    write_json,
+)
 
 RESULT, SPEC, HISTORY, MODEL, W_POS = (
     "result.json",
@@ -32,7 +41,7 @@ RESULT, SPEC, HISTORY, MODEL, W_POS = (
 STATUSES = ("done", "diverged")
 
 
-class RecordError(RuntimeError):
+class RecordError(UserError):
     """A record is there but can't be trusted; the message names the file and what is wrong."""
 
 
@@ -57,6 +66,25 @@ class Record:
         """`W_pos` of the best epoch, float32 (units, length), mirrored if symmetric."""
         return np.load(self.folder / W_POS, allow_pickle=False)
 
+    def model(self) -> Any:
+        """The Keras model of the best epoch, not compiled.
+
+        Raises:
+            RecordError: The record holds no model; published ones only do for the best seed.
+            sfc_lib.experiments.models.ModelError: The file is not what the record promises.
+        """
+        from sfc_lib.experiments.models import load_model
+
+        if MODEL not in self.result["files"]:
+            raise RecordError(f"{self.folder}: this record was published without its model.")
+        return load_model(self.folder / MODEL, self.result["files"][MODEL])
+
+
+def seal(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The result with the SHA-256 of its own content, which must hold for it to count."""
+    content = {name: value for name, value in result.items() if name != "seal"}
+    return {**content, "seal": sha256_json(content)}
+
 
 def verify(folder: Path) -> Record:
     """The record in `folder` after checking every hash.
@@ -67,11 +95,12 @@ def verify(folder: Path) -> Record:
     """
     try:
         result = json.loads((folder / RESULT).read_text())
-        files, status = result["files"], result["status"]
+        whole = result["seal"] == seal(result)["seal"] and result["status"] in STATUSES
+        files = dict(result["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecordError(f"{folder / RESULT}: expected a whole record, got {error!r}.") from error
-    if status not in STATUSES or not {SPEC, HISTORY} <= set(files):
-        raise RecordError(f"{folder / RESULT}: expected a status of {STATUSES} and all files.")
+    if not whole or not {SPEC, HISTORY} <= set(files):
+        raise RecordError(f"{folder / RESULT}: expected the content it was sealed with.")
     for name, expected in files.items():
         path = folder / name
         if Path(name).name != name or path.is_symlink() or not path.is_file():
@@ -155,7 +184,7 @@ def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
                 shutil.copyfile(record.folder / name, scratch / name)
                 files[name] = sha256
         slim = {**record.result, "files": files, "files_of_run": record.result["files"]}
-        write_json(scratch / RESULT, slim)
+        write_json(scratch / RESULT, seal(slim))
         scratch.chmod(0o755)
         folder = target / record.spec.id
         shutil.rmtree(folder, ignore_errors=True)

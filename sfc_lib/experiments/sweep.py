@@ -16,9 +16,10 @@ from pathlib import Path
 from filelock import FileLock
 from tqdm.auto import tqdm
 
+from sfc_lib.datasets.base import load_dataset, make_recipe
 from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.experiments.store import HISTORY, Record, find, look_up, set_aside
-from sfc_lib.files import runs_dir
+from sfc_lib.files import UserError, runs_dir, silenced
 
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -30,7 +31,7 @@ ONE_THREAD = {
 }
 
 
-class SweepError(RuntimeError):
+class SweepError(UserError):
     """Some runs failed; the message lists each with its error."""
 
 
@@ -82,12 +83,16 @@ def sweep(
 
     Raises:
         ValueError: `jobs` < 1.
+        sfc_lib.genomics.sources.SourceError: A dataset lacks a source file.
         SweepError: A run failed. The others are finished first, and kept.
     """
     if type(jobs) is not int or jobs < 1:
         raise ValueError(f"sweep: jobs must be an integer >= 1, got {jobs!r}.")
     if not specs:
         return
+    if executor is None:  # build or fetch the data once, and fail before anything is trained
+        for recipe in {make_recipe(spec.dataset, spec.dataset_options) for spec in specs}:
+            load_dataset(recipe.name, **recipe.options)
     root = runs_dir()
     failed = {}
     with (
@@ -117,7 +122,7 @@ def run_one(values: dict, root: str) -> str:
         if find(spec, folder.parent) is None:
             set_aside(folder)
             os.environ.setdefault("KERAS_BACKEND", spec.backend)
-            with _without_chatter():
+            with silenced():  # TensorFlow prints on import, into the progress bar
                 from sfc_lib.experiments.training import train
             train(spec, folder)
     return spec.id
@@ -145,26 +150,13 @@ def _one_thread() -> None:
     os.environ.update(ONE_THREAD)
 
 
-@contextmanager
-def _without_chatter():
-    """Keep what TensorFlow's libraries print on import out of the progress bar."""
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
 def _as_they_finish(futures: dict[Future, RunSpec], bar: tqdm, root: Path):
     """Yield futures as they finish; meanwhile the bar shows the epochs of those that run."""
     pending = set(futures)
     while pending:
         finished, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
-        running = [_epochs(root / futures[f].id / HISTORY) for f in pending if f.running()]
-        bar.set_postfix_str(f"epochs of running: {running}", refresh=not finished)
+        epochs = [_epochs(root / futures[f].id / HISTORY) for f in pending if f.running()]
+        bar.set_postfix_str(f"in epoch {[n for n in epochs if n]}", refresh=not finished)
         for future in finished:
             bar.update()
             yield future

@@ -13,7 +13,6 @@ import json
 import math
 import os
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,10 @@ import numpy as np
 
 from sfc_lib.datasets.base import Dataset, Split, load_dataset
 from sfc_lib.experiments.evaluation import metrics, predict
+from sfc_lib.experiments.models import save_model
 from sfc_lib.experiments.provenance import environment
 from sfc_lib.experiments.spec import RunSpec
-from sfc_lib.experiments.store import HISTORY, MODEL, RESULT, SPEC, W_POS
+from sfc_lib.experiments.store import HISTORY, MODEL, RESULT, SPEC, W_POS, seal
 from sfc_lib.files import atomic_write, sha256_file, write_json
 from sfc_lib.nn.architectures import build_model
 
@@ -168,8 +168,8 @@ class Progress(keras.callbacks.Callback):
     def _line(self, epoch: int, loss: float) -> dict[str, Any]:
         """What the history says of an epoch; no auROC once anything is not finite."""
         probabilities = predict(self.net, self.dataset.valid.codes)
-        finite = np.isfinite(loss) and np.isfinite(probabilities).all()
-        if not finite:
+        values = [np.asarray(loss), probabilities, *self.net.get_weights()]
+        if not all(np.isfinite(value).all() for value in values):
             return {"epoch": epoch + 1, "loss": None, "valid_auroc": None, "valid_auprc": None}
         scores = metrics(self.dataset.valid.labels, probabilities, self.dataset.task_names)
         return {
@@ -247,7 +247,7 @@ class Progress(keras.callbacks.Callback):
             "environment": environment(self.spec.backend),
             "files": {name: sha256_file(self.folder / name) for name in names},
         }
-        write_json(self.folder / RESULT, result)
+        write_json(self.folder / RESULT, seal(result))
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
 
     def _scores(self) -> dict[str, Any]:
@@ -258,25 +258,6 @@ class Progress(keras.callbacks.Callback):
             name: metrics(part.labels, predict(self.net, part.codes), self.dataset.task_names)
             for name, part in (("valid", self.dataset.valid), ("test", self.dataset.test))
         }
-
-
-def save_model(model: keras.Model, path: Path) -> None:
-    """Save as `.keras`, whole or not at all, with the same bytes for the same model."""
-    scratch = path.with_name(f".{path.stem}.{os.getpid()}.keras")
-    try:
-        model.save(scratch)
-        with (
-            zipfile.ZipFile(scratch) as source,
-            atomic_write(path) as file,
-            zipfile.ZipFile(file, "w") as target,
-        ):
-            for name in sorted(source.namelist()):
-                content = source.read(name)
-                if name == "metadata.json":  # holds the time of saving
-                    content = json.dumps({**json.loads(content), "date_saved": None}).encode()
-                target.writestr(zipfile.ZipInfo(name), content)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _positive_weight(split: Split) -> float:

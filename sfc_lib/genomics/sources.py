@@ -15,11 +15,11 @@ from pathlib import Path
 import pooch
 from filelock import FileLock
 
-from sfc_lib.files import atomic_write, data_dir, sha256_file
+from sfc_lib.files import UserError, atomic_write, data_dir, sha256_file
 from sfc_lib.genomics.motifs import RESOURCES
 
 
-class SourceError(RuntimeError):
+class SourceError(UserError):
     """A source file can't be had, or is not the one the registry describes."""
 
 

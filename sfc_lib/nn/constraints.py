@@ -10,7 +10,7 @@ from sfc_lib.nn.regularizers import nonnegative, require_length
 
 @keras.saving.register_keras_serializable(package="sfc_lib")
 class CurvatureConstraint(keras.constraints.Constraint):
-    """Keep every second difference of each row of `W_pos` within ±`limit`.
+    """Keep every second difference of each row of `W_pos` within ± `limit`.
 
     After an update the second differences are clipped and integrated twice; each
     row keeps its mean and its end-to-end difference. Rows already within the limit

@@ -1,0 +1,67 @@
+"""Write the parts of README.md that are measured: its picture and its table of minutes.
+
+Run it with `make readme` after new records were published. Reading minutes are timed
+here; training minutes are those of the published records.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from pathlib import Path
+
+from sfc_lib.analysis import figures
+from sfc_lib.analysis.notebooks import notebook_path, run_notebook
+from sfc_lib.analysis.results import Results, load_results
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+PICTURE = ROOT / "book" / "result.png"
+MARKS = ("<!-- minutes: written by make readme -->", "<!-- end of minutes -->")
+PAGES = {
+    "figure1_performance": "Figure 1, simulated TF panel",
+    "figure2_learning_curves": "Figure 2",
+}
+
+
+def training_minutes(results: list[Results], jobs: int = 2) -> int:
+    """Minutes of one core that the runs behind the figures took, divided over `jobs`."""
+    seconds = [r.result["cpu_seconds"] for x in results for g in x.records.values() for r in g]
+    return round(sum(seconds) / 60 / jobs)
+
+
+def reading_minutes(name: str) -> float:
+    """Minutes one notebook takes when every record is there."""
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        run_notebook(notebook_path(name), Path(folder) / "out.ipynb", {})
+    return (time.perf_counter() - began) / 60
+
+
+def table(results: list[Results]) -> str:
+    """The README's table in Markdown."""
+    rows = [
+        "| figure | notebook | command | minutes from the records | minutes of training |",
+        "|---|---|---|---|---|",
+    ]
+    for name, title in PAGES.items():
+        rows.append(
+            f"| {title} | `notebooks/{name}.ipynb` | `make figure NAME={name}` "
+            f"| {reading_minutes(name):.1f} | {training_minutes(results)}, shared by both |"
+        )
+    return "\n".join(rows)
+
+
+def main() -> None:
+    """Write both parts."""
+    results = load_results("standard")
+    figures.performance(results).savefig(PICTURE, dpi=110, metadata={"Software": None})
+    begin, end = MARKS
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    text = pattern.sub(f"{begin}\n\n{table(results)}\n\n{end}", README.read_text())
+    README.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

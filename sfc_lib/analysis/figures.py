@@ -1,0 +1,194 @@
+"""The paper's figures, each a pure function of results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from sfc_lib.analysis.results import Results
+
+COLOURS = {"std": "#7a7a7a", "sep": "#0072b2", "symm": "#d55e00"}
+NAMES = {"std": "std (no SFC)", "sep": "sep (SFC)", "symm": "symm (symmetric SFC)"}
+METRICS = {"auroc": "auROC", "auprc": "auPRC"}
+THRESHOLDS = (0.8, 0.9, 0.95)
+STYLE: Any = {
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.size": 10,
+    "svg.hashsalt": "sfc_lib",  # the same figure gives the same bytes
+    "legend.frameon": False,
+}
+
+
+def performance(results: Sequence[Results]) -> Figure:
+    """Figure 1: median auROC and auPRC over seeds, with range and single seeds.
+
+    One row a metric, one column an experiment. Bars are medians, black lines reach from
+    the worst to the best seed, dots are the seeds. The axes do not start at 0.
+    """
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(
+            len(METRICS), len(results), figsize=(1 + 3.4 * len(results), 6.2), squeeze=False
+        )
+        for column, result in enumerate(results):
+            for row, metric in enumerate(METRICS):
+                _bars(grid[row, column], result, metric)
+            grid[0, column].set_title(f"{result.experiment.title}\n{_seeds(result)}", fontsize=10)
+        for row, (metric, name) in enumerate(METRICS.items()):
+            _share_limits(grid[row], [result.scores()[metric] for result in results])
+            grid[row, 0].set_ylabel(f"validation {name}, mean of tasks")
+        figure.tight_layout()
+    return _closed(figure)
+
+
+def learning_curves(results: Sequence[Results]) -> Figure:
+    """Figure 2: validation auROC by epoch, and the epochs needed to reach a given auROC.
+
+    One row an experiment. Left: thin lines are seeds, thick lines their median and
+    shades their range, drawn while every seed of the model still trains. Right: each
+    dot is a seed, bars are medians.
+    """
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(
+            len(results), 2, figsize=(8.4, 0.4 + 3.5 * len(results)), squeeze=False
+        )
+        for row, result in zip(grid, results, strict=True):
+            _curves(row[0], result)
+            _epochs_needed(row[1], result)
+        figure.tight_layout()
+    return _closed(figure)
+
+
+def score_table(results: Sequence[Results]) -> pd.DataFrame:
+    """Median, worst and best seed of each model, and its runs; numbers formatted."""
+    rows = []
+    for result in results:
+        scores = result.scores()
+        for model, runs in scores.groupby("model", sort=False):
+            row = {"data": result.experiment.title, "model": model, "seeds": len(runs)}
+            for metric, name in METRICS.items():
+                row[f"{name}: median (min – max)"] = _spread(runs[metric])
+            row["best epoch: median"] = f"{runs.best_epoch.median():g}"
+            row["diverged"] = int(runs.diverged.sum())
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def epochs_table(
+    results: Sequence[Results], thresholds: Sequence[float] = THRESHOLDS
+) -> pd.DataFrame:
+    """Median epochs of each model to each auROC, and how many seeds never got there."""
+    rows = []
+    for result in results:
+        tables = {threshold: result.epochs_to(threshold) for threshold in thresholds}
+        for model in result.models:
+            row: dict[str, object] = {"data": result.experiment.title, "model": model}
+            for threshold, table in tables.items():
+                epochs = table.loc[table.model == model, "epochs"]
+                median, never = epochs.median(), int(np.isinf(epochs).sum())
+                text = "never" if np.isinf(median) else f"{median:g}"
+                row[f"epochs to {threshold:g}"] = text + (f" ({never} never)" if never else "")
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _bars(axes: Axes, result: Results, metric: str) -> None:
+    scores = result.scores()
+    for place, model in enumerate(result.models):
+        values = scores.loc[scores.model == model, metric].dropna().to_numpy()
+        if not len(values):
+            continue
+        axes.bar(place, np.median(values), width=0.7, color=_colour(model), alpha=0.75)
+        axes.plot([place] * 2, [values.min(), values.max()], color="black", linewidth=1.6)
+        spots = place + np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else [place]
+        axes.scatter(spots, values, s=14, color="white", edgecolor="black", linewidth=0.7, zorder=3)
+    axes.set_xticks(range(len(result.models)), result.models)
+
+
+def _share_limits(row: Sequence[Axes], values: Sequence[pd.Series]) -> None:
+    """One scale for a row of axes, from just below the worst run to just above the best."""
+    runs = pd.concat(list(values)).dropna()
+    if runs.empty:
+        return
+    margin = 0.1 * (runs.max() - runs.min()) or 0.01
+    for axes in row:
+        axes.set_ylim(max(0.0, runs.min() - 2 * margin), min(1.0, runs.max() + margin))
+
+
+def _curves(axes: Axes, result: Results) -> None:
+    curves = result.curves()
+    last = 1
+    for model, runs in curves.groupby("model", sort=False):
+        wide = runs.pivot(index="epoch", columns="seed", values="auroc")
+        common = wide.dropna()  # epochs in which every seed still trains
+        last = max(last, common.index.max())
+        colour = _colour(str(model))
+        axes.plot(wide.index, wide, color=colour, linewidth=0.6, alpha=0.35)
+        axes.fill_between(
+            common.index, common.min(axis=1), common.max(axis=1), color=colour, alpha=0.15, lw=0
+        )
+        axes.plot(
+            common.index, common.median(axis=1), color=colour, linewidth=2.2, label=_name(model)
+        )
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("validation auROC, mean of tasks")
+    axes.set_xlim(1, last)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(loc="lower right", fontsize=9)
+    axes.set_title(f"{result.experiment.title}\n{_seeds(result)}", fontsize=10)
+
+
+def _epochs_needed(axes: Axes, result: Results) -> None:
+    """Dots of every seed and bars of medians; seeds that never got there stand on top."""
+    tables = [result.epochs_to(threshold) for threshold in THRESHOLDS]
+    reached = np.concatenate([t.epochs[np.isfinite(t.epochs)] for t in tables])
+    top = float(reached.max() if len(reached) else 1) * 1.15
+    width = 0.8 / len(result.models)
+    for group, table in enumerate(tables):
+        for index, model in enumerate(result.models):
+            epochs = np.minimum(table.loc[table.model == model, "epochs"].to_numpy(), top)
+            place = group + (index - (len(result.models) - 1) / 2) * width
+            axes.bar(place, np.median(epochs), width * 0.9, color=_colour(model), alpha=0.75)
+            spots = place + np.linspace(-0.3, 0.3, len(epochs)) * width
+            axes.scatter(spots, epochs, s=10, color="white", edgecolor="black", lw=0.6, zorder=3)
+    if any(np.isinf(table.epochs).any() for table in tables):
+        axes.axhline(top, color="black", linewidth=0.6, linestyle=":")
+        axes.annotate("never", (0, top), xytext=(2, 3), textcoords="offset points", fontsize=8)
+    axes.set_xticks(range(len(THRESHOLDS)), [f"{threshold:g}" for threshold in THRESHOLDS])
+    axes.set_xlabel("validation auROC to reach")
+    axes.set_ylabel("epochs needed")
+
+
+def _seeds(result: Results) -> str:
+    scores = result.scores()
+    diverged = int(scores.diverged.sum())
+    return f"{result.profile.seeds} seeds" + (f", {diverged} runs diverged" if diverged else "")
+
+
+def _spread(values: pd.Series) -> str:
+    if not values.notna().any():
+        return "–"
+    numbers = (values.median(), values.min(), values.max())
+    median, low, high = (f"{number:.4f}".removeprefix("0") for number in numbers)
+    return f"{median} ({low} – {high})"
+
+
+def _colour(model: str) -> str:
+    return COLOURS.get(model, "#009e73")
+
+
+def _name(model: object) -> str:
+    return NAMES.get(str(model), str(model))
+
+
+def _closed(figure: Figure) -> Figure:
+    """The figure, forgotten by pyplot, so that a notebook shows it once."""
+    plt.close(figure)
+    return figure

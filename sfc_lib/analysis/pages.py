@@ -1,0 +1,52 @@
+"""Small pieces every page shows: tables, and the line that names the profile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from IPython.display import HTML
+
+from sfc_lib.analysis.claims import VERDICTS, Grade
+from sfc_lib.analysis.results import Results
+from sfc_lib.files import sha256_json
+
+VERDICT_COLOURS = dict(zip(VERDICTS, ("#1a7f37", "#57606a", "#b42318", "#57606a"), strict=True))
+
+
+def show(table: pd.DataFrame) -> HTML:
+    """A table as HTML that scrolls inside its own box; verdicts are coloured."""
+    name = sha256_json(table.astype(str).to_dict("list"))[:8]  # same table, same HTML
+    styled = table.style.set_uuid(name).hide(axis="index")
+    if "verdict" in table:
+        styled = styled.map(_verdict_style, subset=["verdict"])
+    return HTML(f'<div class="sfc-table" tabindex="0">{styled.to_html()}</div>')
+
+
+def profile_line(results: Sequence[Results]) -> str:
+    """One Markdown sentence: the profile shown, its seeds, and how it differs from the paper."""
+    plan = results[0].profile
+    runs = sum(len(result.experiment.specs) for result in results)
+    return (
+        f"This page shows profile **{plan.name}** ({plan.about}): {runs} runs, "
+        f"{plan.seeds} seeds of each model."
+    )
+
+
+def verdicts(grades: Sequence[Grade]) -> pd.DataFrame:
+    """Counts of verdicts by figure and dataset."""
+    rows = pd.DataFrame(
+        {
+            "figure": [f"Figure {g.claim.figure}" for g in grades],
+            "data": [g.experiment for g in grades],
+            "verdict": [g.verdict for g in grades],
+        }
+    )
+    counts = (
+        rows.groupby(["figure", "data"], sort=False).verdict.value_counts().unstack(fill_value=0)
+    )
+    return counts.reindex(columns=list(VERDICTS), fill_value=0).reset_index()
+
+
+def _verdict_style(verdict: str) -> str:
+    return f"color: {VERDICT_COLOURS[verdict]}; font-weight: 600"

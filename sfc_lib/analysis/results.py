@@ -1,0 +1,130 @@
+"""Records of a profile's runs as tidy tables, and the provenance every page ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from sfc_lib.experiments.spec import Experiment, Profile, load_profile
+from sfc_lib.experiments.store import Record
+from sfc_lib.experiments.sweep import ensure
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """The records of one experiment, by model, in the order of their seeds."""
+
+    profile: Profile
+    experiment: Experiment
+    records: Mapping[str, list[Record]]
+
+    @property
+    def models(self) -> list[str]:
+        """Labels of the models compared."""
+        return list(self.records)
+
+    def scores(self) -> pd.DataFrame:
+        """One row a run: model, seed, auroc, auprc, epochs, best_epoch, diverged.
+
+        The metrics are those of the validation set at the best epoch, averaged over
+        tasks, as in the paper; a diverged run has none and counts as diverged.
+        """
+        rows = []
+        for model, records in self.records.items():
+            for record in records:
+                valid = {} if record.diverged else record.result["valid"]
+                rows.append(
+                    {
+                        "model": model,
+                        "seed": record.spec.seed,
+                        "auroc": valid.get("auroc", np.nan),
+                        "auprc": valid.get("auprc", np.nan),
+                        "epochs": record.result["epochs"],
+                        "best_epoch": record.result["best_epoch"],
+                        "diverged": record.diverged,
+                    }
+                )
+        return pd.DataFrame(rows)
+
+    def curves(self) -> pd.DataFrame:
+        """One row an epoch: model, seed, epoch, auroc (validation, averaged over tasks)."""
+        rows = [
+            (model, record.spec.seed, line["epoch"], line["valid_auroc"])
+            for model, records in self.records.items()
+            for record in records
+            for line in record.history()
+        ]
+        table = pd.DataFrame(rows, columns=["model", "seed", "epoch", "auroc"])
+        return table.astype({"auroc": float})
+
+    def epochs_to(self, auroc: float) -> pd.DataFrame:
+        """First epoch of each run with at least this validation auROC: model, seed, epochs.
+
+        Infinite where a run never reached it before it stopped.
+        """
+        runs = self.curves().groupby(["model", "seed"], sort=False)
+        first = runs.apply(lambda run: run.loc[run.auroc >= auroc, "epoch"].min())
+        return first.fillna(np.inf).rename("epochs").reset_index()
+
+
+def load_results(
+    profile: str = "standard", seeds: int = 0, published: bool = True, jobs: int = 2
+) -> list[Results]:
+    """Results of every experiment of a profile; runs that no store has are trained first.
+
+    Args:
+        profile: `"smoke"`, `"quick"`, `"standard"` or `"full"`.
+        seeds: Number of seeds, from 0 up; 0 for as many as the profile has.
+        published: Whether to read the published records too.
+        jobs: Processes that train at once.
+    """
+    plan = load_profile(profile, seeds or None)
+    experiments = plan.experiments.values()
+    found = iter(ensure(plan.specs, published=published, jobs=jobs))
+    return [
+        Results(plan, e, {model: [next(found) for _ in specs] for model, specs in e.models.items()})
+        for e in experiments
+    ]
+
+
+def only(results: Sequence[Results], experiment: str) -> Results | None:
+    """The results of one experiment, or None if the profile does not have it."""
+    return next((r for r in results if r.experiment.name == experiment), None)
+
+
+def provenance(results: Sequence[Results]) -> pd.DataFrame:
+    """What the numbers of a page rest on: one row an item, columns item and value."""
+    records = [r for result in results for group in result.records.values() for r in group]
+    plan = results[0].profile
+    environments = [record.result["environment"] for record in records]
+    diverged = sum(record.diverged for record in records)
+    rows = [
+        ("profile", f"{plan.name}: {plan.about}"),
+        ("runs", f"{len(records)}, of which diverged: {diverged}"),
+        ("seeds of each model", plan.seeds),
+        ("training, CPU minutes", f"{sum(r.result['cpu_seconds'] for r in records) / 60:.0f}"),
+        ("trained between", _span(e["finished"] for e in environments)),
+        ("processor, threads", _each(f"{e['cpu']}, {e['threads']}" for e in environments)),
+        ("versions", _each(_versions(e) for e in environments)),
+        ("commit of the training code", _each(str(e["commit"]) for e in environments)),
+        ("data fingerprint", _each(r.result["dataset_fingerprint"][:16] for r in records)),
+        ("run ids", _each(record.spec.id for record in records)),
+    ]
+    return pd.DataFrame(rows, columns=["item", "value"])
+
+
+def _each(values) -> str:
+    return ", ".join(dict.fromkeys(values))
+
+
+def _span(times) -> str:
+    ordered = sorted(times)
+    return f"{ordered[0]} and {ordered[-1]}"
+
+
+def _versions(environment: Mapping) -> str:
+    versions = {"python": environment["python"], **environment["versions"]}
+    return " ".join(f"{name} {version}" for name, version in versions.items())

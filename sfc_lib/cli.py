@@ -1,0 +1,234 @@
+"""The command `sfc`. Every verb is one call into the library."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from sfc_lib.files import UserError
+
+
+class Group(click.Group):
+    """Commands whose expected errors are a message on standard error, and exit status 1."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the verb; a traceback appears only for what nobody foresaw."""
+        try:
+            return super().invoke(ctx)
+        except (UserError, ValueError) as error:
+            raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted. What is finished is kept; run it again to go on.", err=True)
+            sys.exit(130)
+
+
+profile_option = click.option(
+    "--profile", default="standard", show_default=True, help="smoke, quick, standard or full."
+)
+seeds_option = click.option(
+    "--seeds", default=0, show_default=True, help="Random seeds; 0 for the profile's number."
+)
+jobs_option = click.option(
+    "--jobs", default=2, show_default=True, help="Training processes, one thread each."
+)
+published_option = click.option(
+    "--published/--no-published",
+    default=True,
+    show_default=True,
+    help="Read the records that came with the repository.",
+)
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="sfc-lib")
+def main() -> None:
+    """Replicate the figures of Alexandari, Shrikumar & Kundaje (2017), or rerun parts of it."""
+
+
+@main.command()
+@click.argument("profile")
+@seeds_option
+@jobs_option
+@published_option
+def sweep(profile: str, seeds: int, jobs: int, published: bool) -> None:
+    """Train the runs of a profile that no store has yet.
+
+    Example: sfc sweep quick --jobs 2
+    """
+    from sfc_lib.experiments.spec import load_profile
+    from sfc_lib.experiments.sweep import ensure
+
+    specs = load_profile(profile, seeds or None).specs
+    records = ensure(specs, jobs=jobs, published=published)
+    diverged = sum(record.diverged for record in records)
+    click.echo(f"{len(records)} runs complete, of which diverged: {diverged}.")
+
+
+@main.group()
+def runs() -> None:
+    """List, verify and publish run records."""
+
+
+@runs.command("list")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True), required=False)
+def list_runs(folder: Path | None) -> None:
+    """List the records of a store (by default the published one) with their scores.
+
+    Example: sfc runs list data/runs
+    """
+    for record in _records(folder):
+        valid = record.result["valid"] or {"auroc": float("nan"), "auprc": float("nan")}
+        spec, source = record.spec, record.spec.dataset_options.get("source", "")
+        click.echo(
+            f"{spec.id}  {spec.dataset} {source:<10} {spec.variant:<4}  seed {spec.seed:<3} "
+            f"auROC {valid['auroc']:.4f}  auPRC {valid['auprc']:.4f}  {record.result['status']}"
+        )
+
+
+@runs.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True), required=False)
+def verify(folder: Path | None) -> None:
+    """Check every hash of every record in a store (by default the published one).
+
+    Example: sfc runs verify data/runs
+    """
+    click.echo(f"{len(_records(folder))} records, 0 bad.")
+
+
+@runs.command()
+@click.argument("target", type=click.Path(path_type=Path), required=False)
+@profile_option
+def publish(target: Path | None, profile: str) -> None:
+    """Copy a profile's finished records into the published store, slimmed.
+
+    Example: sfc runs publish data/runs --profile standard
+    """
+    from sfc_lib.experiments.spec import load_profile
+    from sfc_lib.experiments.store import find
+    from sfc_lib.experiments.store import publish as publish_records
+    from sfc_lib.files import runs_dir
+
+    found = [find(spec, runs_dir()) for spec in load_profile(profile).specs]
+    written = publish_records([record for record in found if record], _store(target))
+    click.echo(f"{len(written)} of {len(found)} records published.")
+
+
+def _store(folder: Path | None) -> Path:
+    from sfc_lib.files import published_dir
+
+    if (folder := folder or published_dir()) is None:
+        raise click.UsageError("name a folder: outside the repository there is no published store.")
+    return folder
+
+
+def _records(folder: Path | None) -> list:
+    """Finished records of a store; the bad ones are named one by one and end the command."""
+    from sfc_lib.experiments.store import RESULT, RecordError, verify
+
+    good, bad = [], []
+    for path in sorted(path.parent for path in _store(folder).glob(f"*/{RESULT}")):
+        try:
+            good.append(verify(path))
+        except RecordError as error:
+            bad.append(str(error))
+    if bad:
+        raise click.ClickException("\n".join([f"{len(bad)} bad records:", *bad]))
+    return good
+
+
+@main.command()
+@click.argument("name")
+@click.option("-p", "parameters", nargs=2, multiple=True, help="Parameter and its value.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Executed notebook.")
+@click.option("--list-parameters", is_flag=True, help="Show what can be set, and stop.")
+def notebook(
+    name: str, parameters: Sequence[tuple[str, str]], output: Path | None, list_parameters: bool
+) -> None:
+    """Run one of the project's notebooks with checked parameters.
+
+    Example: sfc notebook figure2_learning_curves -p seeds 3 -o out.ipynb
+    """
+    from sfc_lib.analysis import notebooks
+
+    path = notebooks.notebook_path(name)
+    if list_parameters:
+        for item in notebooks.parameters(path).values():
+            click.echo(f"{item.name}: {item.kind} = {item.default!r}  # {item.help}")
+        return
+    written = notebooks.run_notebook(
+        path, output or Path(f"{path.stem}.out.ipynb"), dict(parameters)
+    )
+    click.echo(f"Wrote {written}")
+
+
+@main.command("claims")
+@profile_option
+@seeds_option
+@jobs_option
+@published_option
+def show_claims(profile: str, seeds: int, jobs: int, published: bool) -> None:
+    """Grade the paper's claims against the runs of a profile.
+
+    Example: sfc claims --profile standard
+    """
+    from sfc_lib.analysis import claims
+    from sfc_lib.analysis.results import load_results
+
+    grades = claims.grade(load_results(profile, seeds, published, jobs))
+    click.echo(claims.table(grades).to_string(index=False))
+    click.echo(claims.summary(grades))
+
+
+@main.command()
+@profile_option
+@seeds_option
+@jobs_option
+@published_option
+@click.option("-o", "--output", type=click.Path(path_type=Path), default="book/_build/html")
+def book(profile: str, seeds: int, jobs: int, published: bool, output: Path) -> None:
+    """Run every notebook and build the book.
+
+    Example: sfc book --profile quick --no-published
+    """
+    from sfc_lib.analysis.book import build_book
+
+    index = build_book(output, profile=profile, seeds=seeds, jobs=jobs, published=published)
+    click.echo(f"Open {index}")
+
+
+@main.group()
+def data() -> None:
+    """Source files: what there is and where it comes from."""
+
+
+@data.command("list")
+def list_data() -> None:
+    """List the source files the library knows.
+
+    Example: sfc data list
+    """
+    from sfc_lib.genomics.sources import registry
+
+    for source in registry().values():
+        click.echo(f"{source.bytes:>12,} bytes  {source.file}  ({source.licence})")
+
+
+@data.command()
+@click.argument("names", nargs=-1)
+@click.option("--mirror", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def fetch(names: Sequence[str], mirror: Path | None) -> None:
+    """Get source files (all, if none is named) by download or from a local mirror folder.
+
+    Example: sfc data fetch --mirror /path/to/mirror
+    """
+    import os
+
+    from sfc_lib.genomics import sources
+
+    if mirror:
+        os.environ["SFC_DATA_MIRROR"] = str(mirror)
+    for name in names or sources.registry():
+        click.echo(sources.fetch(name))

@@ -1,0 +1,74 @@
+"""What every test gets: TensorFlow on the CPU, folders of its own, the real data where it is."""
+
+import importlib.util
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", f"{tempfile.gettempdir()}/hypothesis")
+
+import hypothesis
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+# The same examples every time, so that a failure in CI is the failure at home.
+hypothesis.settings.register_profile(
+    "sfc", derandomize=True, database=None, deadline=None, max_examples=25
+)
+hypothesis.settings.load_profile("sfc")
+
+
+def pytest_configure(config):
+    """Warnings are errors, except one of NumPy 2 at TensorFlow's own arrays, met on saving."""
+    message = "__array__ implementation doesn't accept a copy keyword"
+    config.addinivalue_line("filterwarnings", f"ignore:{message}:DeprecationWarning")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _data_dir(tmp_path_factory):
+    """Downloads and built datasets go to one temporary folder, shared by all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SFC_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("SFC_RUNS_DIR", str(tmp_path_factory.mktemp("runs")))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _runs_dir(tmp_path, monkeypatch):
+    """Every test starts without run records."""
+    monkeypatch.setenv("SFC_RUNS_DIR", str(tmp_path / "runs"))
+
+
+def _missing(variable, reason):
+    """Skip for `reason`, or fail where the environment says that nothing may be missing."""
+    if os.environ.get(variable) == "1":
+        pytest.fail(f"{variable}=1, but {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Folder of the real input files; `SFC_REQUIRE_DATA=1` turns its absence into a failure."""
+    mirror = os.environ.get("SFC_DATA_MIRROR")
+    folder = Path(mirror) if mirror else REPOSITORY.parent / "shared" / "data"
+    if not folder.is_dir():
+        _missing("SFC_REQUIRE_DATA", f"there is no data at {folder}; set SFC_DATA_MIRROR to it")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def require_backend():
+    """Function that skips unless a Keras backend is installed.
+
+    `SFC_REQUIRE_BACKENDS=1` turns that into a failure.
+    """
+
+    def require(name):
+        if importlib.util.find_spec(name) is None:
+            _missing("SFC_REQUIRE_BACKENDS", f"the optional backend {name} is not installed")
+
+    return require

@@ -1,0 +1,91 @@
+"""Figures show what the results hold, read back from the drawn figure."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sfc_lib.analysis import figures
+from sfc_lib.analysis.results import Results
+from sfc_lib.experiments.spec import load_profile
+
+PLAN = load_profile("quick", seeds=3)
+EXPERIMENT = PLAN.experiments["simulated_tf"]
+HISTORY = {
+    "std": [[0.5, 0.82, 0.91], [0.5, 0.7, 0.96], [0.6, 0.7, 0.79]],
+    "sep": [[0.9, 0.95, 0.96, 0.97], [0.7, 0.9, 0.95], [0.8, 0.9, 0.99, 0.99]],
+    "symm": [[0.81], [0.9], [0.95]],
+}
+
+
+class MadeUp(Results):
+    """Results with a given history instead of records."""
+
+    def __init__(self, diverged=()):
+        super().__init__(PLAN, EXPERIMENT, {model: [] for model in HISTORY})
+        object.__setattr__(self, "lost", set(diverged))
+
+    def curves(self):
+        rows = [
+            (model, seed, epoch, value)
+            for model, runs in HISTORY.items()
+            for seed, run in enumerate(runs)
+            for epoch, value in enumerate(run, 1)
+        ]
+        return pd.DataFrame(rows, columns=["model", "seed", "epoch", "auroc"])
+
+    def scores(self):
+        best = self.curves().groupby(["model", "seed"], sort=False).auroc.max().reset_index()
+        best["diverged"] = [(m, s) in self.lost for m, s in zip(best.model, best.seed, strict=True)]
+        best.loc[best.diverged, "auroc"] = np.nan
+        return best.assign(auprc=best.auroc - 0.1, epochs=3, best_epoch=3)
+
+
+def test_epochs_to_is_the_first_epoch_and_infinite_if_never():
+    table = MadeUp().epochs_to(0.9)
+    assert table.loc[table.model == "std", "epochs"].tolist() == [3, 3, np.inf]
+    assert table.loc[table.model == "sep", "epochs"].tolist() == [1, 2, 2]
+
+
+def test_bars_are_medians_and_lines_reach_from_worst_to_best():
+    figure = figures.performance([MadeUp()])
+    auroc = figure.axes[0]
+    assert [bar.get_height() for bar in auroc.patches] == pytest.approx([0.91, 0.97, 0.90])
+    spans = [tuple(line.get_ydata()) for line in auroc.lines]
+    assert spans == [(0.79, 0.96), (0.95, 0.99), (0.81, 0.95)]
+    dots = np.concatenate([c.get_offsets()[:, 1] for c in auroc.collections])
+    assert sorted(dots) == pytest.approx(sorted(MadeUp().scores().auroc))
+    low, high = auroc.get_ylim()
+    assert low < 0.79
+    assert high >= 0.99
+
+
+def test_axes_name_the_quantity_and_titles_the_seeds():
+    figure = figures.performance([MadeUp(), MadeUp()])
+    assert figure.axes[0].get_ylabel() == "validation auROC, mean of tasks"
+    assert "3 seeds" in figure.axes[1].get_title()
+
+
+def test_diverged_runs_are_counted_on_the_figure_and_left_out_of_medians():
+    figure = figures.performance([MadeUp(diverged=[("std", 2)])])
+    assert "1 runs diverged" in figure.axes[0].get_title()
+    assert figure.axes[0].patches[0].get_height() == pytest.approx((0.91 + 0.96) / 2)
+
+
+def test_learning_curve_median_stops_where_the_first_seed_stops():
+    figure = figures.learning_curves([MadeUp()])
+    medians = {line.get_label(): line for line in figure.axes[0].lines if line.get_linewidth() > 2}
+    sep = medians[figures.NAMES["sep"]]
+    assert sep.get_xdata().tolist() == [1, 2, 3]
+    assert sep.get_ydata() == pytest.approx([0.8, 0.9, 0.96])
+
+
+def test_runs_that_never_arrive_are_marked():
+    right = figures.learning_curves([MadeUp()]).axes[1]
+    assert "never" in [text.get_text() for text in right.texts]
+
+
+def test_tables_give_median_range_and_the_runs_that_never_arrive():
+    scores = figures.score_table([MadeUp()])
+    assert scores.loc[0, "auROC: median (min – max)"] == ".9100 (.7900 – .9600)"
+    epochs = figures.epochs_table([MadeUp()], thresholds=(0.9,))
+    assert epochs["epochs to 0.9"].tolist() == ["3 (1 never)", "2", "1 (1 never)"]

@@ -1,0 +1,154 @@
+"""PWMs: the shipped ones against the ENCODE file, malformed files, drawing instances."""
+
+import gzip
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sfc_lib.genomics.motifs import RESOURCES, Motif, read_meme
+
+SHIPPED = RESOURCES / "simulated_tf.meme"
+NAMES = ["GATA_disc1", "TAL1_known1"]
+MATRIX = "letter-probability matrix: alength= 4 w= 2\n0.1 0.2 0.3 0.4\n1 0 0 0\n"
+GOOD = f"MEME version 4\n\nMOTIF first\n{MATRIX}\nMOTIF second other\n{MATRIX}"
+
+
+def encode_rows(shared_data, name):
+    """Digits of a motif in the ENCODE file, as text."""
+    with gzip.open(shared_data / "deeplift_simulation/encode_motifs.txt.gz", "rt") as file:
+        blocks = file.read().split(">")
+    (block,) = [block for block in blocks if block.split()[:1] == [name]]
+    return [line.split()[1:] for line in block.splitlines()[1:]]
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Function that writes a file and gives its path."""
+
+    def write(text):
+        path = tmp_path / "motifs.meme"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_motif_is_encodes_digit_for_digit(name, shared_data):
+    block = SHIPPED.read_text().split(f"MOTIF {name}\n")[1].split("\n\n")[0]
+    assert [line.split() for line in block.splitlines()[1:]] == encode_rows(shared_data, name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shipped_motif_is_read_as_encodes(name, shared_data):
+    digits = np.array(encode_rows(shared_data, name), dtype=float)
+    expected = digits / digits.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(read_meme(SHIPPED)[name].probabilities, expected, rtol=1e-12)
+
+
+def test_shipped_motifs_and_their_widths():
+    motifs = read_meme(SHIPPED)
+    assert [(name, motif.name, motif.width) for name, motif in motifs.items()] == [
+        ("GATA_disc1", "GATA_disc1", 10),
+        ("TAL1_known1", "TAL1_known1", 16),
+    ]
+
+
+def test_motifs_are_read_in_file_order(written):
+    motifs = read_meme(str(written(GOOD)))
+    assert list(motifs) == ["first", "second"]
+    np.testing.assert_allclose(motifs["first"].probabilities, [[0.1, 0.2, 0.3, 0.4], [1, 0, 0, 0]])
+
+
+def test_rows_are_made_to_sum_to_one(written):
+    motif = read_meme(written(GOOD.replace("0.1 0.2 0.3 0.4", "0.10003 0.2 0.3 0.4")))["first"]
+    assert motif.probabilities.sum(axis=1) == pytest.approx([1, 1], abs=1e-15)
+
+
+LIBRARY = pytest.mark.xfail(strict=True, reason="library: read without a word")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (GOOD.replace("0.3 0.4", "0.3", 1), 5, "four probabilities that sum to 1, got '0.1 0.2 0"),
+        (GOOD.replace("0.3 0.4", "0.3 0.5", 1), 5, "four probabilities that sum to 1"),
+        (GOOD.replace("0.3 0.4", "0.3 0.401", 1), 5, "four probabilities that sum to 1"),
+        (GOOD.replace("0.1 0.2", "-0.1 0.4", 1), 5, "four probabilities that sum to 1"),
+        (GOOD.replace("0.1", "A", 1), 5, "four probabilities that sum to 1, got 'A 0.2"),
+        (GOOD.replace("w= 2", "w= 3", 1), 7, "four probabilities that sum to 1, got ''"),
+        (GOOD.replace("1 0 0 0\n", "")[:-1], 6, "four probabilities"),
+        (f"MEME\nMOTIF one\n{MATRIX[:-8]}", 5, "sum to 1, got 'the end of the file'"),
+        (GOOD.replace(" w= 2", "", 1), 4, r"w= \(the width\), got 'letter-prob"),
+        (GOOD.replace("MOTIF second other", "MOTIF first"), 8, "a new motif name, got 'MOTIF fir"),
+        (GOOD.replace("MOTIF first", "MOTIF"), 3, "a new motif name, got 'MOTIF'"),
+        ("MEME version 4\n", 1, "at least one MOTIF with a matrix, got none"),
+        ("", 0, "at least one MOTIF with a matrix, got none"),
+        pytest.param(GOOD.replace("0.1", "nan", 1), 5, "four probabilities", marks=LIBRARY),
+        pytest.param(GOOD.replace("w= 2", "w= 0", 1), 4, "w=", marks=LIBRARY),
+        pytest.param(GOOD.replace("w= 2", "w= 1", 1), 6, "1 0 0 0", marks=LIBRARY),
+        pytest.param(GOOD.replace(MATRIX, "", 1), 3, "matrix", marks=LIBRARY),
+        pytest.param(GOOD + MATRIX, 12, "one matrix", marks=LIBRARY),
+    ],
+    ids=[
+        "three fields",
+        "sum above one",
+        "sum just above one",
+        "negative",
+        "letter",
+        "row missing",
+        "rows missing before a motif",
+        "rows missing at the end",
+        "no width",
+        "repeated name",
+        "no name",
+        "no motif",
+        "empty file",
+        "nan",
+        "width zero",
+        "more rows than the width",
+        "no matrix",
+        "second matrix",
+    ],
+)
+def test_malformed_file_is_named_with_its_line(written, text, line, message):
+    with pytest.raises(ValueError, match=rf"motifs\.meme:{line}: expected .*{message}"):
+        read_meme(written(text))
+
+
+def test_smoothed_mixes_with_the_uniform_distribution():
+    motif = Motif("m", np.array([[1.0, 0.0, 0.0, 0.0]]))
+    assert motif.smoothed(0.2).tolist() == [pytest.approx([0.85, 0.05, 0.05, 0.05])]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("pseudocount", [None, 0.1])
+def test_instances_recover_the_smoothed_matrix(name, pseudocount):
+    motif, rng = read_meme(SHIPPED)[name], np.random.default_rng(0)
+    options = {} if pseudocount is None else {"pseudocount": pseudocount}
+    instances = motif.sample(100_000, rng, **options)
+    share = 0.001 if pseudocount is None else pseudocount
+    expected = (1 - share) * motif.probabilities + share / 4
+    for position, column in enumerate(instances.T):
+        counts = np.bincount(column, minlength=4)
+        p = stats.chisquare(counts, 100_000 * expected[position]).pvalue
+        assert p > 0.001, (position, counts)
+
+
+def test_positions_of_an_instance_are_independent():
+    motif = Motif("m", np.full((2, 4), 0.25))
+    instances = motif.sample(100_000, np.random.default_rng(0))
+    pairs = np.bincount(4 * instances[:, 0] + instances[:, 1], minlength=16).reshape(4, 4)
+    assert stats.chi2_contingency(pairs).pvalue > 0.001
+
+
+def test_instances_are_codes():
+    instances = read_meme(SHIPPED)["GATA_disc1"].sample(3, np.random.default_rng(0))
+    assert (instances.shape, instances.dtype) == ((3, 10), np.uint8)
+
+
+def test_certain_bases_are_always_drawn():
+    motif = Motif("m", np.eye(4))
+    instances = motif.sample(1000, np.random.default_rng(0), pseudocount=0)
+    assert np.array_equal(instances, np.tile(np.arange(4), (1000, 1)))

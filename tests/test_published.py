@@ -1,0 +1,62 @@
+"""The published records are whole, of the current protocol, and those the book shows."""
+
+import json
+import re
+
+import pytest
+
+from sfc_lib.datasets.base import make_recipe
+from sfc_lib.experiments.spec import PROTOCOL, load_profile, profile_names
+from sfc_lib.experiments.store import MODEL, best_seeds, verify
+from sfc_lib.files import checkout
+
+ROOT = checkout()
+FOLDERS = sorted(path for path in (ROOT / "data" / "runs").iterdir() if path.is_dir())
+RECORDS = {folder.name: verify(folder) for folder in FOLDERS}
+
+
+def test_every_run_of_the_standard_profile_is_published():
+    assert {spec.id for spec in load_profile("standard").specs} <= set(RECORDS)
+
+
+def test_every_record_belongs_to_a_profile_and_the_current_protocol():
+    wanted = {spec.id for name in profile_names() for spec in load_profile(name).specs}
+    assert set(RECORDS) <= wanted
+    assert {record.spec.protocol for record in RECORDS.values()} == {PROTOCOL}
+
+
+@pytest.mark.parametrize("record", RECORDS.values(), ids=RECORDS)
+def test_record_says_what_it_was_trained_on_and_with(record):
+    recipe = make_recipe(record.spec.dataset, record.spec.dataset_options)
+    assert record.result["dataset_fingerprint"] == recipe.fingerprint
+    environment = record.result["environment"]
+    assert re.fullmatch("[0-9a-f]{40}", environment["commit"]), "trained by uncommitted code"
+    assert environment["threads"] == "1"
+    history = record.history()
+    assert [line["epoch"] for line in history] == list(range(1, record.result["epochs"] + 1))
+    if not record.diverged:
+        best = max(history, key=lambda line: line["valid_auroc"])
+        assert best["epoch"] == record.result["best_epoch"]
+        assert best["valid_auroc"] == pytest.approx(record.result["valid"]["auroc"], abs=1e-6)
+
+
+def test_only_the_best_seed_of_each_network_keeps_its_model():
+    with_model = {name for name, r in RECORDS.items() if MODEL in r.result["files"]}
+    assert with_model == {record.spec.id for record in best_seeds(RECORDS.values())}
+
+
+def test_store_stays_small():
+    files = [path for folder in FOLDERS for path in folder.iterdir()]
+    assert sum(path.stat().st_size for path in files) < 60e6
+
+
+def test_readme_minutes_are_those_of_the_records():
+    seconds = sum(record.result["cpu_seconds"] for record in RECORDS.values())
+    minutes = {int(m) for m in re.findall(r"(\d+), shared", (ROOT / "README.md").read_text())}
+    assert minutes == {round(seconds / 60 / 2)}
+
+
+def test_no_record_names_a_path():
+    for folder in FOLDERS:
+        for path in folder.glob("*.json"):
+            assert "/" not in json.dumps(json.loads(path.read_text()))
