@@ -318,7 +318,6 @@ def test_curvature_needs_enough_positions_after_pooling():
         build_model("simulated_tf", "symm", length=45, tasks=3, curvature=1.0)
 
 
-@pytest.mark.xfail(strict=True, reason="library: matched units are asked for where none are used")
 @pytest.mark.parametrize("options", [{"variant": "std"}, {"variant": "sep", "units": 2}])
 def test_no_matching_units_are_needed_where_they_are_not_used(options):
     assert build_model("chip_seq", length=80, tasks=1, **options).output_shape == (None, 1)

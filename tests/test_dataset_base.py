@@ -88,7 +88,6 @@ def test_split_counts_its_positives():
     assert (len(split), split.positives) == (300, [300, 0])
 
 
-LIBRARY = pytest.mark.xfail(strict=True, reason="library: only sizes are checked before reading")
 DAMAGES = {
     "truncated": ("train_codes.npy", lambda data: data[:-1]),
     "grown": ("test_labels.npy", lambda data: data + b"x"),
@@ -101,10 +100,7 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [pytest.param(name, marks=LIBRARY if name in list(DAMAGES)[-2:] else ()) for name in DAMAGES],
-)
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_file_is_built_again(home, builds, damage):
     before = contents(load_dataset("simulated_tf", **SMALL))
     name, change = DAMAGES[damage]
@@ -170,7 +166,6 @@ def test_content_of_the_default_data_is_the_published_one():
     assert hashlib.sha256(contents(load_dataset("simulated_tf"))).hexdigest() == CONTENT
 
 
-@pytest.mark.xfail(strict=True, reason="library: the folder keeps the mode of a temporary one")
 def test_other_users_can_read_a_built_dataset(home):
     load_dataset("simulated_tf", **SMALL)
     (folder,) = home.glob("datasets/simulated_tf-*[!k]")
@@ -242,7 +237,6 @@ def test_killed_build_is_not_taken_for_a_dataset(home, builds):
     assert contents(dataset) == contents(load_dataset("simulated_tf", **SMALL))
 
 
-@pytest.mark.xfail(strict=True, reason="library: scratch folders of killed builds stay for ever")
 def test_next_build_clears_what_a_killed_one_left(home):
     python(KILLED).communicate(timeout=120)
     dataset = load_dataset("simulated_tf", **SMALL)

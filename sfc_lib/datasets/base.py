@@ -143,7 +143,10 @@ def load_dataset(name: str, **options: Any) -> Dataset:
 
 def _build(folder: Path, recipe: Recipe) -> None:
     """Build into a temporary folder, then give it its name in one step."""
+    for left in folder.parent.glob(f".{folder.name}.*"):  # by a build that was killed: we hold
+        shutil.rmtree(left, ignore_errors=True)  # the lock, so nobody is writing there
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    scratch.chmod(0o755)
     try:
         splits, dropped = recipe.build()
         sizes = {}
@@ -166,18 +169,17 @@ def _open(folder: Path, recipe: Recipe, fingerprint: str) -> Dataset | None:
     """The dataset in `folder`, or None if it is not there whole."""
     try:
         about = json.loads((folder / "dataset.json").read_text())
-        whole = all((folder / file).stat().st_size == n for file, n in about["sizes"].items())
-    except (OSError, ValueError, KeyError):
+        if any((folder / file).stat().st_size != n for file, n in about["sizes"].items()):
+            return None
+        splits = {
+            split: Split(*(_mapped(folder / f"{split}_{part}.npy") for part in ("codes", "labels")))
+            for split in SPLITS
+        }
+        return Dataset(
+            recipe.name, recipe.options, fingerprint, recipe.task_names, about["dropped"], **splits
+        )
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    if not whole:
-        return None
-    splits = {
-        split: Split(*(_mapped(folder / f"{split}_{field}.npy") for field in ("codes", "labels")))
-        for split in SPLITS
-    }
-    return Dataset(
-        recipe.name, recipe.options, fingerprint, recipe.task_names, about["dropped"], **splits
-    )
 
 
 def _mapped(path: Path) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from sfc_lib.datasets.base import SPLITS, Recipe, Split
-from sfc_lib.genomics.dna import encode, random_sequences
+from sfc_lib.genomics.dna import ALPHABET, encode, random_sequences
 from sfc_lib.genomics.motifs import RESOURCES, Motif, read_meme
 from sfc_lib.genomics.sources import fetch, registry
 
@@ -31,6 +31,7 @@ MAX_COUNT = 3
 FRACTIONS = {"train": 0.8, "valid": 0.1, "test": 0.1}
 SEQUENCES = "deeplift_simulation/sequences.simdata.gz"
 TEST_NAMES = "deeplift_simulation/test.txt.gz"
+COLUMNS = ("seqName", "sequence", "task1", "task2", "task3")  # those used of SEQUENCES
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,10 @@ class SimulatedTF(Recipe):
                 f"simulated_tf: source must be 'generated' or 'deeplift', got {self.source!r}."
             )
         for name, value in (("examples", self.examples), ("seed", self.seed)):
-            if type(value) is not int or value < 0:
-                raise ValueError(f"simulated_tf: {name} must be an integer >= 0, got {value!r}.")
+            if type(value) is not int or not 0 <= value < 2**32:
+                raise ValueError(
+                    f"simulated_tf: {name} must be an integer >= 0 below 2^32, got {value!r}."
+                )
         if self.examples < 40 or self.examples % 40:
             raise ValueError(
                 f"simulated_tf: examples must be a multiple of 40, 40 or more, got {self.examples}."
@@ -181,12 +184,22 @@ def read_authors_file(sequences: Path, test_names: Path) -> dict[str, Split]:
         test = set(file.read().split())
     names, bases, labels = [], [], []
     with gzip.open(sequences, "rt", newline="") as file:
-        for line, row in enumerate(csv.DictReader(file, delimiter="\t"), 2):
+        reader = csv.DictReader(file, delimiter="\t")
+        if not set(COLUMNS) <= set(reader.fieldnames or ()):
+            raise ValueError(
+                f"{sequences}:1: expected the columns {COLUMNS}, got {reader.fieldnames}."
+            )
+        for line, row in enumerate(reader, 2):
             answers = [row.get(f"task{task}") for task in (1, 2, 3)]
             if len(row.get("sequence") or "") != LENGTH or not set(answers) <= {"0", "1"}:
                 raise ValueError(
                     f"{sequences}:{line}: expected a sequence of {LENGTH} bp and task1 to task3 "
                     f"of 0 or 1, got {len(row.get('sequence') or '')} bp and {answers}."
+                )
+            if other := set(row["sequence"].upper()) - set(ALPHABET):
+                raise ValueError(
+                    f"{sequences}:{line}: expected only the letters {ALPHABET}, "
+                    f"got {sorted(other)}."
                 )
             names.append(row["seqName"])
             bases.append(row["sequence"])

@@ -27,8 +27,8 @@ def encode(sequences: Sequence[str]) -> np.ndarray:
     >>> encode(["ACgtN"]).tolist()
     [[0, 1, 2, 3, 4]]
     """
-    if not len(sequences):
-        raise ValueError("encode: expected at least one sequence, got none.")
+    if isinstance(sequences, str) or not len(sequences):
+        raise ValueError(f"encode: expected a list of sequences, got {sequences!r}.")
     lengths = {len(sequence) for sequence in sequences}
     if len(lengths) > 1:
         raise ValueError(f"encode: expected sequences of one length, got {sorted(lengths)[:5]}.")
@@ -76,7 +76,7 @@ def random_sequences(
             step of the 16-bit table that makes this fast.
         rng: Source of randomness.
     """
-    if len(frequencies) != 4 or min(frequencies) < 0 or abs(sum(frequencies) - 1) > 1e-9:
+    if len(frequencies) != 4 or not (min(frequencies) >= 0 and abs(sum(frequencies) - 1) <= 1e-9):
         raise ValueError(
             f"random_sequences: frequencies must be four numbers >= 0 that sum to 1, "
             f"got {tuple(frequencies)}."

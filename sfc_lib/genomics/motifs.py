@@ -46,15 +46,19 @@ def read_meme(path: str | Path) -> dict[str, Motif]:
     path = Path(path)
     lines = path.read_text().splitlines()
     motifs: dict[str, Motif] = {}
-    name = None
-    for number, line in enumerate(lines, 1):
+    name, named = "", 0
+    for number, line in enumerate([*lines, "MOTIF"], 1):  # the last motif ends with the file
         if line.startswith("MOTIF"):
-            name = [*line.split(), ""][1]
-            if not name or name in motifs:
+            if name and name not in motifs:
+                raise ValueError(f"{path}:{named}: expected a matrix for {name!r}, got none.")
+            name, named = [*line.split(), ""][1], number
+            if number <= len(lines) and (not name or name in motifs):
                 raise ValueError(f"{path}:{number}: expected a new motif name, got {line!r}.")
         elif line.startswith("letter-probability matrix") and name:
+            if name in motifs:
+                raise ValueError(f"{path}:{number}: expected one matrix for {name!r}, got another.")
             width = re.search(r"\bw=\s*(\d+)", line)
-            if width is None:
+            if width is None or int(width.group(1)) < 1:
                 raise ValueError(f"{path}:{number}: expected w= (the width), got {line!r}.")
             rows = _matrix(path, lines, number, int(width.group(1)))
             motifs[name] = Motif(name, np.array(rows))
@@ -70,13 +74,23 @@ def _matrix(path: Path, lines: list[str], start: int, width: int) -> list[list[f
     rows = []
     for number in range(start + 1, start + 1 + width):
         line = lines[number - 1] if number <= len(lines) else "the end of the file"
-        try:
-            row = [float(field) for field in line.split()]
-        except ValueError:
-            row = []
-        if len(row) != 4 or min(row) < 0 or abs(sum(row) - 1) > 1e-4:
+        row = _numbers(line)
+        if len(row) != 4 or not (min(row) >= 0 and abs(sum(row) - 1) <= 1e-4):
             raise ValueError(
                 f"{path}:{number}: expected four probabilities that sum to 1, got {line!r}."
             )
         rows.append([value / sum(row) for value in row])
+    after = lines[start + width] if start + width < len(lines) else ""
+    if _numbers(after):
+        raise ValueError(
+            f"{path}:{start + width + 1}: expected no more than {width} rows (w=), got {after!r}."
+        )
     return rows
+
+
+def _numbers(line: str) -> list[float]:
+    """The numbers of a line that holds nothing else, or none."""
+    try:
+        return [float(field) for field in line.split()]
+    except ValueError:
+        return []

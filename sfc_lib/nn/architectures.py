@@ -165,11 +165,18 @@ def build_model(
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """What the SFC layer of a network sees, and how many neurons it gets by default."""
+    """What the SFC layer of a network sees, and what stands behind it."""
 
     length: int  # positions after the last pooling
     filters: tuple[int, ...]  # of each convolution; the last is the SFC layer's channels
-    default_units: int
+    outputs: int  # neurons of the fully connected layer behind it
+    max_units: int | None
+
+    @property
+    def default_units(self) -> int:
+        """SFC neurons where none are asked for; a `ValueError` where none would match."""
+        units = match_units(self.length, self.filters[-1], self.outputs)
+        return min(units, self.max_units or units)
 
 
 def network_shape(architecture: str, length: int, tasks: int, width: float = 1.0) -> NetworkShape:
@@ -191,8 +198,7 @@ def network_shape(architecture: str, length: int, tasks: int, width: float = 1.0
         raise ValueError(
             f"build_model: {architecture} needs sequences of at least {shortest} bp, got {length}."
         )
-    units = match_units(pooled, filters[-1], net.hidden[0] if net.hidden else tasks)
-    return NetworkShape(pooled, filters, min(units, net.max_units or units))
+    return NetworkShape(pooled, filters, net.hidden[0] if net.hidden else tasks, net.max_units)
 
 
 def _pooled_length(net: Architecture, length: int) -> int:

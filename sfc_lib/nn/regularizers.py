@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import keras
 from keras import ops
 
@@ -43,7 +45,7 @@ class Curvature(keras.regularizers.Regularizer):
         self.strength = nonnegative(strength, "Curvature", "strength")
         if norm not in NORMS:
             raise ValueError(f"Curvature: norm must be one of {sorted(NORMS)}, got {norm!r}.")
-        if order not in (1, 2):
+        if isinstance(order, bool) or order not in (1, 2):
             raise ValueError(f"Curvature: order must be 1 or 2, got {order!r}.")
         if reduction not in REDUCTIONS:
             raise ValueError(
@@ -74,7 +76,7 @@ class Curvature(keras.regularizers.Regularizer):
 
 def nonnegative(value: float, owner: str, name: str) -> float:
     """`value` as a float if it is a finite number ≥ 0, else a `ValueError` naming it."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    number = isinstance(value, Real) and not isinstance(value, bool)
     if not number or not 0 <= value < float("inf"):
         raise ValueError(f"{owner}: {name} must be a finite number >= 0, got {value!r}.")
     return float(value)
