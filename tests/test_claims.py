@@ -89,7 +89,7 @@ def test_a_run_that_never_arrives_is_slower_than_any_that_does(monkeypatch):
     epochs = {"sep": [3.0] * 6, "std": [np.inf] * 6}
     found = only_grade(FEWER, MadeUp(scores, epochs), monkeypatch)
     assert found.verdict == "supported"
-    assert "3 vs never" in claims.table([found]).to_string()
+    assert "sep 3, std never" in claims.table([found]).to_string()
     late = {"sep": epochs["std"], "std": epochs["sep"]}
     swapped = only_grade(FEWER, MadeUp(scores, late), monkeypatch)
     assert swapped.verdict == "contradicted"

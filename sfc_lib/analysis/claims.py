@@ -113,8 +113,7 @@ def table(grades: Sequence[Grade]) -> pd.DataFrame:
         {
             "claim of the paper": [g.claim.says for g in grades],
             "data": [g.experiment for g in grades],
-            "models": [" vs ".join(g.claim.models) for g in grades],
-            "medians": [f"{_number(g, g.favoured)} vs {_number(g, g.other)}" for g in grades],
+            "medians (ranges)": [_medians(g) for g in grades],
             "gain [95 % interval]": [_gain(g) for g in grades],
             "adjusted p": [_p_value(g) for g in grades],
             "verdict": [g.verdict for g in grades],
@@ -194,6 +193,11 @@ def _median(values: np.ndarray, axis: int = -1) -> np.ndarray:
 
 def _range(values: np.ndarray, axis: int = -1) -> np.ndarray:
     return np.max(values, axis=axis) - np.min(values, axis=axis)
+
+
+def _medians(g: Grade) -> str:
+    values = zip(g.claim.models, (g.favoured, g.other), strict=True)
+    return ", ".join(f"{model} {_number(g, value)}" for model, value in values)
 
 
 def _number(g: Grade, value: float) -> str:

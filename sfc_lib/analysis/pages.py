@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 
 import pandas as pd
@@ -11,13 +12,14 @@ from sfc_lib.analysis.claims import VERDICTS, Grade
 from sfc_lib.analysis.results import Results
 from sfc_lib.files import sha256_json
 
+FOLDED = 200  # characters
 VERDICT_COLOURS = dict(zip(VERDICTS, ("#1a7f37", "#57606a", "#b42318", "#57606a"), strict=True))
 
 
 def show(table: pd.DataFrame) -> HTML:
     """A table as HTML that scrolls inside its own box; verdicts are coloured."""
     name = sha256_json(table.astype(str).to_dict("list"))[:8]  # same table, same HTML
-    styled = table.style.set_uuid(name).hide(axis="index")
+    styled = table.style.set_uuid(name).hide(axis="index").format(_folded)
     if "verdict" in table:
         styled = styled.map(_verdict_style, subset=["verdict"])
     return HTML(f'<div class="sfc-table" tabindex="0">{styled.to_html()}</div>')
@@ -46,6 +48,14 @@ def verdicts(grades: Sequence[Grade]) -> pd.DataFrame:
         rows.groupby(["figure", "data"], sort=False).verdict.value_counts().unstack(fill_value=0)
     )
     return counts.reindex(columns=list(VERDICTS), fill_value=0).reset_index()
+
+
+def _folded(value: object) -> str:
+    """A cell's text as HTML; a long one is folded until clicked."""
+    text = html.escape(str(value))
+    if len(text) < FOLDED:
+        return text
+    return f"<details><summary>{text[:40]} …</summary>{text}</details>"
 
 
 def _verdict_style(verdict: str) -> str:
