@@ -82,12 +82,12 @@ def _heat(figure: Figure, box: Box, values: np.ndarray, colours: str = "RdBu_r")
     axes.spines[:].set_visible(True)
 
 
-def initial_weights() -> tuple[pd.DataFrame, Figure]:
+def initial_weights(seed: int = 0) -> tuple[pd.DataFrame, Figure]:
     """How W_out of the simulated-TF network starts: its variance, and its histogram.
 
     Layers are really built, one for each initialiser, and their outer products read.
     """
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(seed)
     sfc = _network("simulated_tf", "sep").get_layer("sfc")
     shape = (sfc.length * sfc.channels, sfc.units)
     samples = {("glorot_uniform", "FC"): np.asarray(keras.initializers.GlorotUniform()(shape))}
@@ -153,12 +153,12 @@ def cost_table() -> pd.DataFrame:
     return pd.DataFrame(columns).rename_axis("quantity").reset_index()
 
 
-def collapse(examples: int = 100) -> float:
+def collapse(examples: int = 100, seed: int = 0) -> float:
     """Largest difference between SFC + Dense and the one Dense layer that they equal.
 
     Both are computed for random input in the simulated-TF shape; outputs are of order 1.
     """
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     length, channels, units, outputs = _shape("simulated_tf")
     layer = _network("simulated_tf", "sep").get_layer("sfc")
     x = rng.normal(size=(examples, length, channels)).astype("float32")
