@@ -20,7 +20,9 @@ PATHS = sorted(FOLDER.glob("*.ipynb"))
 def small_notebook(path, body, declared="count: int = 2  # how many"):
     cells = [nbformat.v4.new_code_cell(declared), nbformat.v4.new_code_cell(body)]
     cells[0].metadata["tags"] = ["parameters"]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, path)
     return path
 
 
