@@ -21,7 +21,7 @@ def small_notebook(path, body, declared="count: int = 2  # how many"):
     cells = [nbformat.v4.new_code_cell(declared), nbformat.v4.new_code_cell(body)]
     cells[0].metadata["tags"] = ["parameters"]
     notebook = nbformat.v4.new_notebook(cells=cells)
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "-"}
     nbformat.write(notebook, path)
     return path
 
