@@ -106,7 +106,7 @@ def test_flipped_bit_is_never_believed(damageable, name, data):
     position = data.draw(st.integers(0, len(whole) - 1))
     flipped = bytearray(whole)
     flipped[position] ^= 1 << data.draw(st.integers(0, 7))
-    assert believed(damageable, name, flipped) in (None, original)
+    assert believed(damageable, name, flipped) in harmless(name, original)
     assert verify(damageable).result == original
 
 
@@ -115,7 +115,12 @@ def test_flipped_bit_is_never_believed(damageable, name, data):
 def test_truncated_file_is_never_believed(damageable, name, data):
     whole, original = (damageable / name).read_bytes(), verify(damageable).result
     length = data.draw(st.integers(0, len(whole) - 1))
-    assert believed(damageable, name, whole[:length]) in (None, original)
+    assert believed(damageable, name, whole[:length]) in harmless(name, original)
+
+
+def harmless(name, original):
+    """Refused; or, for the result, read as what it was: a blank less, a 17th digit changed."""
+    return (None, original) if name == "result.json" else (None,)
 
 
 def believed(folder, name, content):

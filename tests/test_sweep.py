@@ -111,8 +111,8 @@ def wait_for(condition):
 def test_only_what_is_missing_is_trained_and_order_is_kept(trained):
     before = {spec: take(spec, trained) for spec in (A, B)}
     executor = Inline()
-    records = ensure([C, A, B, A], executor=executor, progress=False)
-    assert [record.spec for record in records] == [C, A, B, A]
+    records = ensure([C, A, C, B], executor=executor, progress=False)
+    assert [record.spec for record in records] == [C, A, C, B]
     assert executor.given == [C]
     assert {spec: stamps(runs_dir() / spec.id) for spec in (A, B)} == before
 

@@ -173,7 +173,7 @@ def test_run_learns_an_easy_task(variant, tmp_path, monkeypatch):
     splits = [easy(rng, 240), easy(rng, 80), easy(rng, 80)]
     data = Dataset("easy", {}, "0" * 64, ("much G",), {}, *splits)
     monkeypatch.setattr(training, "load_dataset", lambda *_, **__: data)
-    spec = tiny(variant=variant, width=0.2, class_weight=True, learning_rate=0.01)
+    spec = tiny(variant=variant, width=0.2, class_weight=True, learning_rate=0.003)
     train(spec, tmp_path / spec.id)
     record = verify(tmp_path / spec.id)
     assert record.result["test"]["auroc"] > 0.95
@@ -291,6 +291,22 @@ def test_dropout_state_depends_on_seed_and_epoch_alone(fresh):
     states = [state(*each) for each in asked]
     assert len(set(states)) == len(asked)
     assert [state(*each) for each in reversed(asked)] == states[::-1]
+
+
+def test_users_keras_settings_change_nothing(reference, folder):
+    """They come from `~/.keras/keras.json`, which no record mentions."""
+    config = keras.config
+    settings = config.floatx(), config.epsilon(), config.image_data_format()
+    try:
+        config.set_floatx("float16")
+        config.set_epsilon(0.1)
+        config.set_image_data_format("channels_first")
+        train(TINY, folder)
+    finally:
+        config.set_floatx(settings[0])
+        config.set_epsilon(settings[1])
+        config.set_image_data_format(settings[2])
+    assert hashes(folder) == hashes(reference)
 
 
 # When a run ends
@@ -505,6 +521,7 @@ KILLED = [  # what is about to happen, after how many epochs; epochs the next li
 ]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="forks, and looks into /proc")
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
 def test_killed_run_ends_in_the_bytes_of_an_uninterrupted_one(backend, tmp_path, require_backend):
     """SIGKILL of real processes, one after the other, each at another moment."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -74,6 +75,11 @@ class RunSpec:
             raise ValueError(
                 f"RunSpec: variant must be 'std', 'sep' or 'symm', got {self.variant!r}."
             )
+        if self.variant == "std" and (self.units or self.curvature or self.initializer != "paper"):
+            raise ValueError(
+                "RunSpec: std has no SFC layer; leave units, curvature and initializer out, "
+                f"got {self.units}, {self.curvature} and {self.initializer!r}."
+            )
         if self.backend not in ("tensorflow", "jax", "torch"):
             raise ValueError(
                 f"RunSpec: backend must be 'tensorflow', 'jax' or 'torch', got {self.backend!r}."
@@ -117,8 +123,8 @@ def _checked(name: str, kind: str, value: Any) -> Any:
         expected = f"an integer >= {least}" + (" or None" if optional else "")
     elif kind == "float":
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if number and 0 <= value < float("inf") and (value > 0 or name == "curvature"):
-            return float(value)
+        if number and 0 <= value <= sys.float_info.max and (value > 0 or name == "curvature"):
+            return abs(float(value))  # -0.0 means 0.0
         expected = f"a finite number {'>=' if name == 'curvature' else '>'} 0"
     elif kind in ("str", "bool"):
         if type(value).__name__ == kind:

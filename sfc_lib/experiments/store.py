@@ -139,6 +139,8 @@ def set_aside(folder: Path) -> Path | None:
     if not (folder / RESULT).exists():
         return None
     aside = folder.with_name(f"{folder.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
+    while aside.exists():
+        aside = aside.with_name(aside.name + "+")
     folder.rename(aside)
     return aside
 
@@ -175,6 +177,7 @@ def best_seeds(records: Iterable[Record]) -> list[Record]:
 
 
 def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
+    record = verify(record.folder)  # it may have changed since it was looked up
     target.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{record.spec.id}.", dir=target))
     try:
@@ -183,13 +186,16 @@ def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
             if name != MODEL or with_model:
                 shutil.copyfile(record.folder / name, scratch / name)
                 files[name] = sha256
-        slim = {**record.result, "files": files, "files_of_run": record.result["files"]}
+        slim = {**record.result, "files": files}
+        slim.setdefault("files_of_run", record.result["files"])  # there if it was slim already
         write_json(scratch / RESULT, seal(slim))
         scratch.chmod(0o755)
-        folder = target / record.spec.id
-        shutil.rmtree(folder, ignore_errors=True)
+        folder, older = target / record.spec.id, scratch.with_name(f"{scratch.name}.older")
+        if folder.exists():
+            folder.rename(older)
         scratch.rename(folder)
         sync_folder(target)
+        shutil.rmtree(older, ignore_errors=True)
         return verify(folder).folder
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -6,10 +6,10 @@ seeds on two cores, and keeps TensorFlow out of the calling process.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
+import threading
 from collections.abc import Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from sfc_lib.datasets.base import load_dataset, make_recipe
 from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.experiments.store import HISTORY, Record, find, look_up, set_aside
+from sfc_lib.experiments.workers import Workers
 from sfc_lib.files import UserError, runs_dir, silenced
 
 ONE_THREAD = {
@@ -29,6 +30,7 @@ ONE_THREAD = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": "-1",
 }
+_ONE_RUN = threading.Lock()  # Keras has one global random state in a process
 
 
 class SweepError(UserError):
@@ -118,7 +120,7 @@ def run_one(values: dict, root: str) -> str:
     spec = RunSpec.from_dict(values)
     folder = Path(root) / spec.id
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_name(f".{spec.id}.lock")):
+    with _ONE_RUN, FileLock(folder.with_name(f".{spec.id}.lock")):
         if find(spec, folder.parent) is None:
             set_aside(folder)
             os.environ.setdefault("KERAS_BACKEND", spec.backend)
@@ -134,20 +136,13 @@ def _executor(given: Executor | None, jobs: int):
     if given is not None:
         yield given
         return
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, mp_context=spawn, initializer=_one_thread)
+    pool = Workers(jobs, ONE_THREAD)
     try:
         yield pool
         pool.shutdown()
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for process in multiprocessing.active_children():
-            process.terminate()  # safe at any moment: records are written atomically
+        pool.shutdown(wait=False, cancel_futures=True)  # safe: records are written atomically
         raise
-
-
-def _one_thread() -> None:
-    os.environ.update(ONE_THREAD)
 
 
 def _as_they_finish(futures: dict[Future, RunSpec], bar: tqdm, root: Path):

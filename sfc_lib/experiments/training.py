@@ -64,6 +64,8 @@ def train(spec: RunSpec, folder: Path) -> None:
 def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
     """The spec's model with its seeded initial weights, ready to be fitted."""
     keras.backend.clear_session()
+    keras.config.set_floatx("float32")  # a user's own Keras settings must change no result
+    keras.config.set_epsilon(1e-7)
     keras.utils.set_random_seed(_seed(spec, "weights", 0))
     sfc = {} if spec.variant == "std" else {"units": spec.units}
     model = build_model(
@@ -202,7 +204,7 @@ class Progress(keras.callbacks.Callback):
             file.write(buffer.getbuffer())
 
     def resume(self) -> None:
-        """Take up the state of the checkpoint, if there is a sound one; else start afresh."""
+        """Take up the state of the run's checkpoint, if there is a sound one; else start afresh."""
         try:
             content = (self.folder / CHECKPOINT).read_bytes()
         except FileNotFoundError:
@@ -210,19 +212,20 @@ class Progress(keras.callbacks.Callback):
         if hashlib.sha256(content[32:]).digest() == content[:32]:
             with np.load(io.BytesIO(content[32:]), allow_pickle=False) as arrays:
                 about = json.loads(arrays["about"].tobytes())
-                groups = {
-                    kind: [arrays[name] for name in sorted(arrays.files) if name.startswith(kind)]
-                    for kind in ("weights", "optimizer", "best")
-                }
-            self.history, self.seconds = about["history"], about["seconds"]
-            self.best = groups["best"]
-            self.net.set_weights(groups["weights"])
-            for variable, value in zip(
-                self.net.optimizer.variables, groups["optimizer"], strict=True
-            ):
-                variable.assign(value)
+                if about["id"] == self.spec.id:
+                    self._take_up(about, {name: arrays[name] for name in sorted(arrays.files)})
         with atomic_write(self.folder / HISTORY) as file:
             file.write(_jsonl(self.history))
+
+    def _take_up(self, about: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        self.history, self.seconds = about["history"], about["seconds"]
+        weights, optimizer, self.best = (
+            [value for name, value in arrays.items() if name.startswith(kind)]
+            for kind in ("weights", "optimizer", "best")
+        )
+        self.net.set_weights(weights)
+        for variable, value in zip(self.net.optimizer.variables, optimizer, strict=True):
+            variable.assign(value)
 
     def finish(self) -> None:
         """Write the best epoch's model and weights, and last of all the result."""

@@ -15,6 +15,7 @@ from sfc_lib.nn.layers import OneHotDNA, SeparableFC, positive_integer
 from sfc_lib.nn.regularizers import Curvature, nonnegative
 
 VARIANTS = ("std", "sep", "symm")
+LAYOUT = "channels_last"  # whatever a user's Keras settings say
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,7 @@ def build_model(
     for block, filters in zip(net.blocks, shape.filters, strict=True):
         x = _convolve(x, block, filters, policy)
     if variant == "std":
-        x = layers.Flatten(**policy)(x)
+        x = layers.Flatten(data_format=LAYOUT, **policy)(x)
     else:
         x = SeparableFC(
             shape.default_units if units is None else units,
@@ -210,10 +211,10 @@ def _pooled_length(net: Architecture, length: int) -> int:
 
 
 def _convolve(x, block: ConvBlock, filters: int, policy: dict):
-    x = layers.Conv1D(filters, block.kernel, **policy)(x)
+    x = layers.Conv1D(filters, block.kernel, data_format=LAYOUT, **policy)(x)
     if block.batch_norm:
         x = layers.BatchNormalization(**policy)(x)
     x = layers.ReLU(**policy)(x)
     if block.pool > 1:
-        x = layers.MaxPooling1D(block.pool, block.stride, **policy)(x)
+        x = layers.MaxPooling1D(block.pool, block.stride, data_format=LAYOUT, **policy)(x)
     return x
