@@ -333,7 +333,9 @@ def test_lock_of_a_killed_process_is_taken_over(hold, capfd):
     first.kill()
     first.wait()
     assert set(hidden()) == {".0123.lock", ".0123.holder"}
+    assert not locks.is_held(folder)
     with locks.held(folder):
+        assert locks.is_held(folder)
         assert locks._holder(folder).read_text() == f"{socket.gethostname()} pid {os.getpid()}"
     assert hidden() == []
     hold(folder).kill()

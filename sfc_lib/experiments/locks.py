@@ -49,13 +49,22 @@ def held(folder: Path, wait: bool = True) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process is at this run; also true of one that died, until `forget_dead`."""
-    return _holder(folder).exists()
+    """Whether a process is at this run; one that died on another host counts until replaced."""
+    host, _, pid = _read(_holder(folder)).partition(" pid ")
+    if host != socket.gethostname():
+        return _holder(folder).exists()
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def forget_dead(folder: Path) -> None:
     """Remove what a dead process left of its lock; a living one keeps it."""
-    if is_held(folder):
+    if _holder(folder).exists():
         with suppress(Timeout), held(folder, wait=False):
             pass
 
