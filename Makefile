@@ -44,7 +44,7 @@ readme: .venv/installed
 	$(BIN)/python benchmarks/readme.py
 
 lock:
-	uv pip compile pyproject.toml --extra book --extra jax --extra dev --universal \
+	uv pip compile pyproject.toml --extra book --extra jax --extra dev --extra cluster --universal \
 	  --fork-strategy fewest --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --output-file requirements.lock
 

@@ -50,19 +50,36 @@ def main() -> None:
 
 @main.command()
 @click.argument("profile")
+@click.option("--only", multiple=True, help="A model or an experiment; may be repeated.")
 @seeds_option
 @jobs_option
+@click.option("--cluster", help="local, slurm, or a dask scheduler's address tcp://host:port.")
 @published_option
-def sweep(profile: str, seeds: int, jobs: int, published: bool) -> None:
+@click.option("--dry-run", is_flag=True, help="Show what would be trained, and stop.")
+def sweep(
+    profile: str,
+    only: Sequence[str],
+    seeds: int,
+    jobs: int,
+    cluster: str | None,
+    published: bool,
+    dry_run: bool,
+) -> None:
     """Train the runs of a profile that no store has yet.
+
+    Exit status 1 if a run failed, 130 if interrupted; what is finished is kept.
 
     Example: sfc sweep quick --jobs 2
     """
+    from sfc_lib.experiments import plan
     from sfc_lib.experiments.spec import load_profile
     from sfc_lib.experiments.sweep import ensure
 
-    specs = load_profile(profile, seeds or None).specs
-    records = ensure(specs, jobs=jobs, published=published)
+    wanted = load_profile(profile, seeds or None).only(only)
+    if dry_run:
+        click.echo(plan.table(plan.plan(wanted, published)))
+        return
+    records = ensure(wanted.specs, jobs=jobs, published=published, cluster=cluster)
     diverged = sum(record.diverged for record in records)
     click.echo(f"{len(records)} runs complete, of which diverged: {diverged}.")
 

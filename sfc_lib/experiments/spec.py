@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -164,6 +164,39 @@ class Profile:
     def specs(self) -> list[RunSpec]:
         """All specs of all experiments."""
         return [spec for experiment in self.experiments.values() for spec in experiment.specs]
+
+    def only(self, names: Sequence[str]) -> Profile:
+        """The part of the profile that is named; all of it if nothing is.
+
+        Args:
+            names: Experiments, labels of models, or both: then those models of those experiments.
+
+        Raises:
+            ValueError: An unknown name (the valid ones are listed), or nothing is left.
+
+        Example:
+
+        >>> len(load_profile("quick").only(["sep", "symm"]).specs)
+        10
+        """
+        labels = {label: None for item in self.experiments.values() for label in item.models}
+        for name in names:
+            if name not in labels and name not in self.experiments:
+                raise ValueError(
+                    f"only: expected an experiment of {list(self.experiments)} or a model of "
+                    f"{list(labels)}, got {name!r}."
+                )
+        experiments = [name for name in names if name in self.experiments] or [*self.experiments]
+        models = [name for name in names if name in labels] or [*labels]
+        kept = {}
+        for key in (key for key in self.experiments if key in experiments):
+            item = self.experiments[key]
+            chosen = {label: item.models[label] for label in item.models if label in models}
+            if chosen:
+                kept[key] = dataclasses.replace(item, models=chosen)
+        if not kept:
+            raise ValueError(f"only: {experiments} have no model {models}.")
+        return dataclasses.replace(self, experiments=kept)
 
 
 def profile_names() -> list[str]:

@@ -3,7 +3,7 @@
 A finished record holds `spec.json`, `history.jsonl` (a line per epoch), `W_pos.npy` (SFC
 variants), `model.keras` (the best epoch) and `result.json`, which is written last and
 carries the SHA-256 of every other file and of its own content. While a run trains,
-`checkpoint` is there too.
+`checkpoint` is there too, and its lock beside the folder (see `locks`).
 """
 
 from __future__ import annotations

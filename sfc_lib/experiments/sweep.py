@@ -7,16 +7,17 @@ seeds on two cores, and keeps TensorFlow out of the calling process.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
 from tqdm.auto import tqdm
 
 from sfc_lib.datasets.base import load_dataset, make_recipe
+from sfc_lib.experiments.locks import forget_dead, held, is_held
 from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.experiments.store import HISTORY, Record, find, look_up, set_aside
 from sfc_lib.experiments.workers import Workers
@@ -30,6 +31,7 @@ ONE_THREAD = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": "-1",
 }
+SHOWN = 8  # runs whose epoch the progress bar shows
 _ONE_RUN = threading.Lock()  # Keras has one global random state in a process
 
 
@@ -43,6 +45,7 @@ def ensure(
     jobs: int = 2,
     published: bool = True,
     executor: Executor | None = None,
+    cluster: str | None = None,
     progress: bool = True,
 ) -> list[Record]:
     """Verified records of all specs, in their order, training those that no store has.
@@ -52,6 +55,7 @@ def ensure(
         jobs: Processes that train at once, one thread each.
         published: Whether to look in the published store too.
         executor: Where to train instead of in local processes.
+        cluster: Or the dask cluster to train on, see `cluster_executor`.
         progress: Whether to show a progress bar.
 
     Raises:
@@ -59,10 +63,13 @@ def ensure(
     """
     specs = list(specs)
     missing = [spec for spec in dict.fromkeys(specs) if look_up(spec, published) is None]
-    sweep(missing, executor, jobs=jobs, progress=progress)
+    sweep(missing, executor, jobs=jobs, cluster=cluster, progress=progress)
     records = [look_up(spec, published) for spec in specs]
     if None in records:
-        raise SweepError("ensure: a run was trained but its record is damaged; see the warnings.")
+        raise SweepError(
+            "ensure: a run was trained but its record is damaged, see the warnings, or lies "
+            f"elsewhere: all workers must write into the same {runs_dir()}."
+        )
     return [record for record in records if record is not None]
 
 
@@ -71,6 +78,7 @@ def sweep(
     executor: Executor | None = None,
     *,
     jobs: int = 2,
+    cluster: str | None = None,
     progress: bool = True,
 ) -> None:
     """Train every spec that the user's store does not have, with one progress bar.
@@ -80,11 +88,12 @@ def sweep(
     Args:
         specs: Runs to train.
         executor: Any `concurrent.futures` executor; local processes if None.
-        jobs: Number of local processes.
-        progress: Whether to show the bar.
+        jobs: Number of local processes, or of the cluster's.
+        cluster: `"local"`, `"slurm"` or an address, see `cluster_executor`.
+        progress: Whether to show the bar, and each failure when it happens.
 
     Raises:
-        ValueError: `jobs` < 1.
+        ValueError: `jobs` < 1, or an unknown cluster.
         sfc_lib.genomics.sources.SourceError: A dataset lacks a source file.
         SweepError: A run failed. The others are finished first, and kept.
     """
@@ -96,17 +105,22 @@ def sweep(
         for recipe in {make_recipe(spec.dataset, spec.dataset_options) for spec in specs}:
             load_dataset(recipe.name, **recipe.options)
     root = runs_dir()
-    failed = {}
+    for spec in specs:
+        forget_dead(root / spec.id)
+    failed: dict[RunSpec, str] = {}
     with (
-        _executor(executor, min(jobs, len(specs))) as pool,
+        _executor(executor, cluster, min(jobs, len(specs))) as pool,
         tqdm(total=len(specs), unit="run", desc="training", disable=not progress) as bar,
     ):
         futures = {pool.submit(run_one, spec.to_dict(), str(root)): spec for spec in specs}
         for future in _as_they_finish(futures, bar, root):
-            if error := future.exception():
-                failed[futures[future]] = error
+            spec = futures[future]
+            if error := _error(future):
+                failed[spec] = f"{spec.id} ({spec.variant}, seed {spec.seed}): {error}"
+                if progress:
+                    bar.write(f"failed: {failed[spec]}", file=sys.stderr)
     if failed:
-        lines = [f"  {s.id} ({s.variant}, seed {s.seed}): {e}" for s, e in failed.items()]
+        lines = [f"  {line}" for line in failed.values()]
         raise SweepError(f"{len(failed)} of {len(specs)} runs failed:\n" + "\n".join(lines))
 
 
@@ -120,7 +134,7 @@ def run_one(values: dict, root: str) -> str:
     spec = RunSpec.from_dict(values)
     folder = Path(root) / spec.id
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _ONE_RUN, FileLock(folder.with_name(f".{spec.id}.lock")):
+    with _ONE_RUN, held(folder):
         if find(spec, folder.parent) is None:
             set_aside(folder)
             os.environ.setdefault("KERAS_BACKEND", spec.backend)
@@ -131,10 +145,16 @@ def run_one(values: dict, root: str) -> str:
 
 
 @contextmanager
-def _executor(given: Executor | None, jobs: int):
-    """The given executor, or local processes that end with the block, whatever ends it."""
+def _executor(given: Executor | None, cluster: str | None, jobs: int):
+    """The given executor, or processes that end with the block, whatever ends it."""
     if given is not None:
         yield given
+        return
+    if cluster is not None:
+        from sfc_lib.experiments.cluster import cluster_executor
+
+        with cluster_executor(cluster, jobs) as executor:
+            yield executor
         return
     pool = Workers(jobs, ONE_THREAD)
     try:
@@ -146,15 +166,24 @@ def _executor(given: Executor | None, jobs: int):
 
 
 def _as_they_finish(futures: dict[Future, RunSpec], bar: tqdm, root: Path):
-    """Yield futures as they finish; meanwhile the bar shows the epochs of those that run."""
-    pending = set(futures)
+    """Yield futures as they finish; meanwhile the bar counts those that run, and failed."""
+    pending, failed = set(futures), 0
     while pending:
         finished, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
-        epochs = [_epochs(root / futures[f].id / HISTORY) for f in pending if f.running()]
-        bar.set_postfix_str(f"in epoch {[n for n in epochs if n]}", refresh=not finished)
+        failed += sum(_error(future) is not None for future in finished)
+        # Not every executor's futures know that they run, but every run holds its lock.
+        running = [root / futures[f].id for f in pending if is_held(root / futures[f].id)]
+        epochs = [_epochs(folder / HISTORY) for folder in running[:SHOWN]]
+        status = f"{len(running)} running, {failed} failed"
+        status += f", in epoch {epochs}" if any(epochs) else ""
+        bar.set_postfix_str(status, refresh=not finished)
         for future in finished:
             bar.update()
             yield future
+
+
+def _error(future: Future) -> BaseException | str | None:
+    return "cancelled, the scheduler is gone" if future.cancelled() else future.exception()
 
 
 def _epochs(history: Path) -> int:
