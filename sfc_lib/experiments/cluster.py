@@ -36,6 +36,7 @@ SETTINGS = {
     # Variables that dask would set in this process, not only in its workers.
     "distributed.nanny.pre-spawn-environ": {},
 }
+IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 SLURM = {
     "memory": "SFC_SLURM_MEMORY",
     "walltime": "SFC_SLURM_WALLTIME",
@@ -114,6 +115,7 @@ def _local(distributed: Any, jobs: int) -> Any:
         memory_limit=None,
         dashboard_address=None,
         silence_logs=logging.CRITICAL,
+        preload=[IGNORE_CTRL_C],  # this process hears it, and ends them
     )
 
 
