@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import platformdirs
+
+SCRATCH = ".tmp"  # ending of what is not yet whole; its name begins with a dot
 
 
 class UserError(RuntimeError):
@@ -61,20 +64,50 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its place once it is safely on disk.
 
     If the block raises, or the process dies, `path` keeps what it had.
+
+    Raises:
+        OSError: It can't be written, for instance because the disk is full; `path` is named.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=SCRATCH, dir=path.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-        sync_folder(path.parent)
+        with naming(path):
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+            sync_folder(path.parent)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Make an `OSError` that names no file, as that of a full disk does not, name `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or str(path) in str(error):
+            raise
+        if error.errno is None:
+            raise OSError(f"{path}: {error}") from error
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def scratch_in(folder: Path) -> list[Path]:
+    """What is being written in `folder` just now, or was when a process was killed there."""
+    return sorted(path for path in folder.glob(f".*{SCRATCH}"))
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; a link is removed, not followed."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: object) -> None:

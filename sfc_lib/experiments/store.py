@@ -8,11 +8,15 @@ carries the SHA-256 of every other file and of its own content. While a run trai
 
 from __future__ import annotations
 
+import hashlib
+import io
+import itertools
 import json
 import shutil
 import tempfile
 import time
 import warnings
+import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +26,7 @@ import numpy as np
 
 from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.files import (
+    SCRATCH,
     UserError,
     published_dir,
     runs_dir,
@@ -31,14 +36,28 @@ from sfc_lib.files import (
     write_json,
 )
 
-RESULT, SPEC, HISTORY, MODEL, W_POS = (
+RESULT, SPEC, HISTORY, MODEL, W_POS, CHECKPOINT = (
     "result.json",
     "spec.json",
     "history.jsonl",
     "model.keras",
     "W_pos.npy",
+    "checkpoint",
 )
+FILES = {SPEC, HISTORY, MODEL, W_POS}  # those whose hash a result may hold
+KEYS = {"id", "status", "epochs", "best_epoch", "valid", "test", "files"}
 STATUSES = ("done", "diverged")
+SETTLED = 2_000_000_000  # ns after which a change of a file surely changes its time stamp
+UNREADABLE = (  # what reading a file that somebody made up may raise
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    zipfile.BadZipFile,
+)
 
 
 class RecordError(UserError):
@@ -60,11 +79,29 @@ class Record:
 
     def history(self) -> list[dict[str, Any]]:
         """One dictionary per epoch: loss, and validation auROC and auPRC."""
-        return [json.loads(line) for line in (self.folder / HISTORY).read_text().splitlines()]
+        content = self._content(HISTORY)
+        try:
+            return [json.loads(line) for line in content.splitlines()]
+        except (ValueError, RecursionError) as error:
+            raise RecordError(f"{self.folder / HISTORY}: expected JSON, got {error}") from error
 
     def positional_weights(self) -> np.ndarray:
-        """`W_pos` of the best epoch, float32 (units, length), mirrored if symmetric."""
-        return np.load(self.folder / W_POS, allow_pickle=False)
+        """`W_pos` of the best epoch, float32 (units, length), mirrored if symmetric.
+
+        Raises:
+            RecordError: The record has none (std), or not such an array.
+        """
+        file = io.BytesIO(self._content(W_POS))
+        try:
+            weights = np.lib.format.read_array(file, allow_pickle=False)
+        except UNREADABLE as error:
+            raise RecordError(f"{self.folder / W_POS}: expected an array, got {error}") from error
+        if weights.ndim != 2 or weights.dtype != np.float32 or file.read(1):
+            raise RecordError(
+                f"{self.folder / W_POS}: expected a float32 matrix, "
+                f"got {weights.dtype} {weights.shape}."
+            )
+        return weights
 
     def model(self) -> Any:
         """The Keras model of the best epoch, not compiled.
@@ -79,6 +116,15 @@ class Record:
             raise RecordError(f"{self.folder}: this record was published without its model.")
         return load_model(self.folder / MODEL, self.result["files"][MODEL])
 
+    def _content(self, name: str) -> bytes:
+        """Bytes of one of the files, which are still those that were sealed."""
+        if name not in self.result["files"]:
+            raise RecordError(f"{self.folder}: this record has no {name}.")
+        content = (self.folder / name).read_bytes()
+        if hashlib.sha256(content).hexdigest() != self.result["files"][name]:
+            raise RecordError(f"{self.folder / name}: changed since the record was verified.")
+        return content
+
 
 def seal(result: Mapping[str, Any]) -> dict[str, Any]:
     """The result with the SHA-256 of its own content, which must hold for it to count."""
@@ -86,34 +132,71 @@ def seal(result: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, "seal": sha256_json(content)}
 
 
-def verify(folder: Path) -> Record:
+def verify(folder: Path, *, cached: bool = False) -> Record:
     """The record in `folder` after checking every hash.
+
+    Args:
+        folder: Named after the id of its spec.
+        cached: Whether a file that this process has hashed before, and whose size and time
+            stamps have not changed since, need not be read again.
 
     Raises:
         RecordError: `result.json` is missing or malformed, or a file is missing,
-            changed, or not the one the spec's id promises.
+            changed, unknown, or not the one the spec's id promises.
     """
-    try:
-        result = json.loads((folder / RESULT).read_text())
-        whole = result["seal"] == seal(result)["seal"] and result["status"] in STATUSES
-        files = dict(result["files"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RecordError(f"{folder / RESULT}: expected a whole record, got {error!r}.") from error
-    if not whole or not {SPEC, HISTORY} <= set(files):
-        raise RecordError(f"{folder / RESULT}: expected the content it was sealed with.")
-    for name, expected in files.items():
+    result = _read_result(folder / RESULT)
+    for name, expected in result["files"].items():
         path = folder / name
-        if Path(name).name != name or path.is_symlink() or not path.is_file():
+        if name not in FILES or not _is_plain(path):
             raise RecordError(f"{path}: expected a plain file of the record, got none.")
-        if (found := sha256_file(path)) != expected:
+        if (found := _sha256(path, cached)) != expected:
             raise RecordError(f"{path}: expected sha256 {expected}, got {found}.")
     try:
-        spec = RunSpec.from_dict(json.loads((folder / SPEC).read_text()))
-    except (ValueError, TypeError) as error:
+        spec = RunSpec.from_dict(json.loads((folder / SPEC).read_bytes()))
+    except (*UNREADABLE, AttributeError) as error:
         raise RecordError(f"{folder / SPEC}: expected a run's spec, got {error}") from error
-    if folder.name != spec.id:
+    if not folder.name == spec.id == result["id"]:
         raise RecordError(f"{folder}: expected a folder named {spec.id} after its spec.")
     return Record(spec, folder, result)
+
+
+def _read_result(path: Path) -> dict[str, Any]:
+    """The content of a `result.json` whose seal holds."""
+    if path.exists() and not _is_plain(path):
+        raise RecordError(f"{path}: expected a plain file of the record, got none.")
+    try:
+        result = json.loads(path.read_bytes())
+        whole = result["seal"] == seal(result)["seal"] and result["status"] in STATUSES
+        whole = whole and KEYS | {"seal"} <= set(result) and {SPEC, HISTORY} <= set(result["files"])
+    except (*UNREADABLE, AttributeError) as error:
+        raise RecordError(f"{path}: expected a whole record, got {error!r}.") from error
+    if not whole or not isinstance(result["files"], dict):
+        raise RecordError(f"{path}: expected the content it was sealed with.")
+    return result
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+_known: dict[Path, tuple[tuple[int, ...], str]] = {}  # stamp and hash of files of this process
+
+
+def _sha256(path: Path, cached: bool) -> str:
+    """SHA-256 of a file. It is remembered only if a later change could not escape notice."""
+    now, stamp = time.time_ns(), _stamp(path)
+    if cached and path in _known and _known[path][0] == stamp:
+        return _known[path][1]
+    _known.pop(path, None)
+    found = sha256_file(path)
+    if now - max(stamp[-2:]) > SETTLED and _stamp(path) == stamp:
+        _known[path] = stamp, found
+    return found
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def find(spec: RunSpec, root: Path) -> Record | None:
@@ -122,7 +205,7 @@ def find(spec: RunSpec, root: Path) -> Record | None:
     if not (folder / RESULT).exists():
         return None
     try:
-        return verify(folder)
+        return verify(folder, cached=True)
     except RecordError as error:
         warnings.warn(f"Damaged run record, not used: {error}", stacklevel=2)
         return None
@@ -138,9 +221,9 @@ def set_aside(folder: Path) -> Path | None:
     """Rename a folder whose record is damaged, so that it is kept but never used."""
     if not (folder / RESULT).exists():
         return None
-    aside = folder.with_name(f"{folder.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}")
-    while aside.exists():
-        aside = aside.with_name(aside.name + "+")
+    name = f"{folder.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}"
+    names = (folder.with_name(f"{name}-{n}" if n else name) for n in itertools.count())
+    aside = next(path for path in names if not path.exists())
     folder.rename(aside)
     return aside
 
@@ -177,26 +260,28 @@ def best_seeds(records: Iterable[Record]) -> list[Record]:
 
 
 def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
-    record = verify(record.folder)  # it may have changed since it was looked up
+    """Copy, verify the copy, and only then let it take the place of an older one."""
     target.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{record.spec.id}.", dir=target))
+    folder = target / record.spec.id
+    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=SCRATCH, dir=target))
+    new, old = scratch / folder.name, scratch / "old"
     try:
+        new.mkdir()
         files = {}
         for name, sha256 in record.result["files"].items():
             if name != MODEL or with_model:
-                shutil.copyfile(record.folder / name, scratch / name)
+                shutil.copyfile(record.folder / name, new / name)
                 files[name] = sha256
-        slim = {**record.result, "files": files}
-        slim.setdefault("files_of_run", record.result["files"])  # there if it was slim already
-        write_json(scratch / RESULT, seal(slim))
-        scratch.chmod(0o755)
-        folder, older = target / record.spec.id, scratch.with_name(f"{scratch.name}.older")
+        of_run = record.result.get("files_of_run", record.result["files"])
+        write_json(new / RESULT, seal({**record.result, "files": files, "files_of_run": of_run}))
+        new.chmod(0o755)
+        verify(new)
         if folder.exists():
-            folder.rename(older)
-        scratch.rename(folder)
+            folder.rename(old)
+        new.rename(folder)
         sync_folder(target)
-        shutil.rmtree(older, ignore_errors=True)
-        return verify(folder).folder
-    except BaseException:
+    finally:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
         shutil.rmtree(scratch, ignore_errors=True)
-        raise
+    return folder

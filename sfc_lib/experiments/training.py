@@ -7,8 +7,6 @@ only where a run is trained, because it imports Keras.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import math
 import os
@@ -20,22 +18,33 @@ import keras
 import numpy as np
 
 from sfc_lib.datasets.base import Dataset, Split, load_dataset
+from sfc_lib.experiments.checkpoint import read_checkpoint, write_checkpoint
 from sfc_lib.experiments.evaluation import metrics, predict
 from sfc_lib.experiments.models import save_model
 from sfc_lib.experiments.provenance import environment
 from sfc_lib.experiments.spec import RunSpec
-from sfc_lib.experiments.store import HISTORY, MODEL, RESULT, SPEC, W_POS, seal
-from sfc_lib.files import atomic_write, sha256_file, write_json
+from sfc_lib.experiments.store import (
+    CHECKPOINT,
+    HISTORY,
+    MODEL,
+    RESULT,
+    SPEC,
+    W_POS,
+    seal,
+)
+from sfc_lib.files import atomic_write, naming, remove, scratch_in, sha256_file, write_json
 from sfc_lib.nn.architectures import build_model
 
-CHECKPOINT = "checkpoint"
 STREAMS = {"weights": 0, "order": 1, "dropout": 2}  # of SeedSequence((seed, stream, epoch))
 
 
 def train(spec: RunSpec, folder: Path) -> None:
     """Train a run into `folder`, or go on from its checkpoint, and finish its record.
 
+    Only one process at a time may do so: what a killed one left half-written is removed.
+
     Raises:
+        OSError: A file can't be written; it is named. What was there before is kept.
         RuntimeError: This process already uses another Keras backend than the spec.
     """
     if keras.backend.backend() != spec.backend:
@@ -44,21 +53,33 @@ def train(spec: RunSpec, folder: Path) -> None:
             f"{keras.backend.backend()!r}. Set KERAS_BACKEND before Keras is imported."
         )
     folder.mkdir(parents=True, exist_ok=True)
+    for left in scratch_in(folder):
+        remove(left)
     write_json(folder / SPEC, spec.to_dict())
     dataset = load_dataset(spec.dataset, **spec.dataset_options)
     model = compiled_model(spec, dataset)
     progress = Progress(spec, model, dataset, folder)
     progress.resume()
     if not progress.finished:
-        batches = Batches(dataset.train, spec, progress)
+        _fit(model, Batches(dataset.train, spec, progress), progress)
+    progress.finish()
+
+
+def _fit(model: keras.Model, batches: Batches, progress: Progress) -> None:
+    """Train the epochs that are left. A run that diverges just ends."""
+    try:
         model.fit(
             batches,
             initial_epoch=len(progress.history),
-            epochs=spec.epochs,
+            epochs=progress.spec.epochs,
             callbacks=[progress],
             verbose=0,
         )
-    progress.finish()
+    except RuntimeError as error:
+        # The others compute on; torch refuses the loss of a probability that is not a number.
+        if "between 0 and 1" not in str(error) or progress.spec.backend != "torch":
+            raise
+        progress.on_epoch_end(progress.epoch, {"loss": math.nan})
 
 
 def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
@@ -181,51 +202,38 @@ class Progress(keras.callbacks.Callback):
         }
 
     def _append_history(self) -> None:
-        with open(self.folder / HISTORY, "ab") as file:
+        path = self.folder / HISTORY
+        with naming(path), open(path, "ab") as file:
             file.write(_jsonl(self.history[-1:]))
             file.flush()
             os.fsync(file.fileno())
 
     def _save_checkpoint(self) -> None:
-        """One file, replaced in one step: the SHA-256 of what follows, then arrays as npz."""
         about = {"id": self.spec.id, "history": self.history, "seconds": self.seconds}
-        arrays = {"about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
-        optimizer = [np.asarray(v) for v in map(_to_numpy, self.net.optimizer.variables)]
-        for kind, values in (
-            ("weights", self.net.get_weights()),
-            ("optimizer", optimizer),
-            ("best", self.best),
-        ):
-            arrays |= {f"{kind}_{i:03d}": value for i, value in enumerate(values)}
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **arrays)
-        with atomic_write(self.folder / CHECKPOINT) as file:
-            file.write(hashlib.sha256(buffer.getbuffer()).digest())
-            file.write(buffer.getbuffer())
+        groups = {
+            "weights": self.net.get_weights(),
+            "optimizer": [np.asarray(v) for v in map(_to_numpy, self.net.optimizer.variables)],
+            "best": self.best,
+        }
+        write_checkpoint(self.folder / CHECKPOINT, about, groups)
 
     def resume(self) -> None:
-        """Take up the state of the run's checkpoint, if there is a sound one; else start afresh."""
-        try:
-            content = (self.folder / CHECKPOINT).read_bytes()
-        except FileNotFoundError:
-            content = b""
-        if hashlib.sha256(content[32:]).digest() == content[:32]:
-            with np.load(io.BytesIO(content[32:]), allow_pickle=False) as arrays:
-                about = json.loads(arrays["about"].tobytes())
-                if about["id"] == self.spec.id:
-                    self._take_up(about, {name: arrays[name] for name in sorted(arrays.files)})
+        """Take up the state of the checkpoint, if there is a sound one; else start afresh."""
+        shapes = {
+            "weights": [weight.shape for weight in self.net.get_weights()],
+            "optimizer": [tuple(variable.shape) for variable in self.net.optimizer.variables],
+        }
+        if state := read_checkpoint(self.folder / CHECKPOINT, self.spec.id, shapes):
+            about, groups = state
+            self.history, self.seconds = about["history"], about["seconds"]
+            self.best = groups["best"]
+            self.net.set_weights(groups["weights"])
+            for variable, value in zip(
+                self.net.optimizer.variables, groups["optimizer"], strict=True
+            ):
+                variable.assign(value)
         with atomic_write(self.folder / HISTORY) as file:
             file.write(_jsonl(self.history))
-
-    def _take_up(self, about: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        self.history, self.seconds = about["history"], about["seconds"]
-        weights, optimizer, self.best = (
-            [value for name, value in arrays.items() if name.startswith(kind)]
-            for kind in ("weights", "optimizer", "best")
-        )
-        self.net.set_weights(weights)
-        for variable, value in zip(self.net.optimizer.variables, optimizer, strict=True):
-            variable.assign(value)
 
     def finish(self) -> None:
         """Write the best epoch's model and weights, and last of all the result."""
@@ -235,7 +243,7 @@ class Progress(keras.callbacks.Callback):
         if self.spec.variant != "std":
             weights = _to_numpy(self.net.get_layer("sfc").positional_weights())
             with atomic_write(self.folder / W_POS) as file:
-                np.save(file, weights, allow_pickle=False)
+                np.save(file, weights.astype(np.float32), allow_pickle=False)
         names = [SPEC, HISTORY, MODEL] + ([W_POS] if self.spec.variant != "std" else [])
         result = {
             "id": self.spec.id,

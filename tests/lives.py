@@ -1,0 +1,268 @@
+"""Lives of a run, each in a process of its own that is killed, or whose disk is full.
+
+Run as a script by `test_faults.py`: `python lives.py SPEC PLAN`, both JSON; prints JSON. It
+imports Keras once and forks for every life: while it has one thread that is safe, and a
+life costs a fraction of a second instead of ten.
+"""
+
+import errno
+import gc
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from sfc_lib.experiments import training
+from sfc_lib.experiments.spec import RunSpec
+from sfc_lib.experiments.store import RecordError, verify
+from sfc_lib.experiments.sweep import run_one
+from sfc_lib.files import sha256_file
+
+
+def in_a_fork(function, *arguments):
+    """Start a function in a child; the child's id. It ends with 1 if the function raises."""
+    assert "Threads:\t1\n" in Path("/proc/self/status").read_text()
+    if child := os.fork():
+        return child
+    try:
+        function(*arguments)
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+
+def ended(child):
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def state_of(folder):
+    """Hashes of a record's files; None if it is none. What verifies must be the truth."""
+    try:
+        return verify(folder).result["files"]
+    except RecordError:
+        return None
+
+
+# Killed at random moments
+
+
+def logged(spec, root, log):
+    """Train, with a line in `log` at every epoch's begin."""
+    begin = training.Progress.on_epoch_begin
+
+    def on_epoch_begin(self, epoch, logs=None):
+        begin(self, epoch, logs)
+        with open(log, "a") as file:
+            file.write(f"{epoch}\n")
+
+    training.Progress.on_epoch_begin = on_epoch_begin
+    run_one(spec.to_dict(), str(root))
+
+
+def random_kills(spec, root, kills, seed):
+    """Runs killed again and again until they are finished, until there were enough kills.
+
+    Returns, for every run, the epochs that each life began, and the hashes it ended with. The
+    first two are not disturbed: one compiles, the other's time says how long lives may last.
+    """
+    rng, runs, done, span, log = random.Random(seed), [], 0, 0.0, root / "log"
+    while len(runs) < 2 or done < kills:
+        store, lives = root / str(len(runs)), []
+        while state_of(store / spec.id) is None:
+            log.write_text("")
+            child = in_a_fork(logged, spec, store, log)
+            wait(child, lambda: log.read_text())
+            began = time.perf_counter()
+            if len(runs) >= 2 and done < kills:
+                end = began + rng.uniform(0, span)
+                wait(child, lambda: time.perf_counter() > end)  # noqa: B023
+                os.kill(child, signal.SIGKILL)
+            status = ended(child)
+            assert status in (0, -signal.SIGKILL), status
+            span = time.perf_counter() - began if len(runs) < 2 else span
+            done += status != 0
+            lives.append([int(line) for line in log.read_text().split()])
+        files = sorted(path.name for path in (store / spec.id).iterdir())
+        runs.append({"lives": lives, "hashes": state_of(store / spec.id), "files": files})
+    return {"runs": runs, "kills": done}
+
+
+def wait(child, condition):
+    """Wait until a condition holds or the child is at its end."""
+    glance = os.WEXITED | os.WNOHANG | os.WNOWAIT
+    while not condition() and os.waitid(os.P_PID, child, glance) is None:
+        time.sleep(0.002)
+
+
+# Struck at one point while files are written
+
+
+class Fault:
+    """Counts what is done to the record's files, and strikes at one point.
+
+    A point is (operation, file, how often before): before it, or, of a write, at its half.
+    """
+
+    def __init__(self, folder, point=None, deed=None):
+        self.folder, self.point, self.deed = folder, point, deed
+        self.seen, self.points = {}, []
+
+    def reached(self, operation, path):
+        """Whether to strike here. Scratch files count as the file they will be."""
+        path = Path(path)
+        if self.folder not in path.parents and path != self.folder:
+            return False
+        inner = path.relative_to(self.folder).parts or ("folder",)
+        name = inner[0]
+        if name.startswith("."):  # .NAME.random.tmp
+            name = ".".join(name[1:].split(".")[:-2])
+        name = name if len(inner) == 1 else f"{name} scratch"
+        number = self.seen.get((operation, name), 0)
+        self.seen[operation, name] = number + 1
+        self.points.append([operation, name, number])
+        return self.point == self.points[-1]
+
+    def strike(self):
+        if self.deed == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.point = None
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def install(self):
+        """Put this between the library and the functions that write."""
+        fsync, replace, fdopen, opened = os.fsync, os.replace, os.fdopen, io.open
+
+        def faulty_fsync(handle):
+            if self.reached("fsync", os.readlink(f"/proc/self/fd/{handle}")):
+                self.strike()
+            fsync(handle)
+
+        def faulty_replace(source, target):
+            if self.reached("replace", target):
+                self.strike()
+            replace(source, target)
+
+        def faulty_fdopen(handle, *arguments, **options):
+            path = os.readlink(f"/proc/self/fd/{handle}")
+            return Faulty(fdopen(handle, *arguments, **options), path, self)
+
+        def faulty_open(file, mode="r", *arguments, **options):
+            made = opened(file, mode, *arguments, **options)
+            writes = set("wa+x") & set(mode) and isinstance(file, (str, os.PathLike))
+            return Faulty(made, os.path.abspath(file), self) if writes else made
+
+        os.fsync, os.replace, os.fdopen = faulty_fsync, faulty_replace, faulty_fdopen
+        io.open = __builtins__.open = faulty_open
+
+
+class Faulty:
+    """A file that may be struck before or at the half of a write."""
+
+    def __init__(self, file, path, fault):
+        self.file, self.path, self.fault = file, path, fault
+
+    def write(self, content):
+        if self.fault.reached("write", self.path):
+            self.fault.strike()
+        if self.fault.reached("half of write", self.path):
+            self.file.write(bytes(content)[: len(bytes(content)) // 2])
+            self.file.flush()
+            self.fault.strike()
+        return self.file.write(content)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def __enter__(self):
+        self.file.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        return self.file.__exit__(*error)
+
+    def __iter__(self):
+        return iter(self.file)
+
+
+def quick_fit(self, batches, initial_epoch, epochs, callbacks, verbose):
+    """Stands for training, because writing is what is under test here: new weights each epoch."""
+    (progress,) = callbacks
+    for epoch in range(initial_epoch, epochs):
+        progress.on_epoch_begin(epoch)
+        step = batches[0][0].mean() / (1 + epoch)
+        self.set_weights([weight + step for weight in self.get_weights()])
+        self.optimizer.iterations.assign_add(1)
+        progress.on_epoch_end(epoch, {"loss": float(step)})
+
+
+def quick_predict(model, codes):
+    shift = float(np.mean(model.get_weights()[0]))
+    return 1 / (1 + np.exp(-(codes[:, :3].astype(np.float32) - 1.5 + shift)))
+
+
+def quickly(spec, root, fault):
+    keras.Model.fit, training.predict = quick_fit, quick_predict
+    fault.install()
+    run_one(spec.to_dict(), str(root))
+
+
+def listed(spec, root, file):
+    fault = Fault(root / spec.id)
+    quickly(spec, root, fault)
+    os.write(os.open(file, os.O_WRONLY | os.O_CREAT), json.dumps(fault.points).encode())
+
+
+def struck(spec, root, point, deed, file):
+    try:
+        quickly(spec, root, Fault(root / spec.id, point, deed))
+    except OSError as error:
+        os.write(os.open(file, os.O_WRONLY | os.O_CREAT), str(error).encode())
+        os._exit(3)
+
+
+def points_struck(spec, root, deed, thin):
+    """Points of an uninterrupted run struck once, each in a new run that then goes on.
+
+    All points are taken, but of the many writes of zip files only every `thin`-th. Returns
+    the uninterrupted run's hashes and, for every point, how its life ended, what its error
+    said, what the record was then, and its hashes and files at the end.
+    """
+    whole = root / "whole"
+    assert ended(in_a_fork(listed, spec, whole, root / "points")) == 0
+    points = json.loads((root / "points").read_text())
+    is_zip = [operation.endswith("write") and "model" in name for operation, name, _ in points]
+    zipped = [point for point, zipped in zip(points, is_zip, strict=True) if zipped][::thin]
+    points = [point for point, zipped in zip(points, is_zip, strict=True) if not zipped] + zipped
+    results = []
+    for number, point in enumerate(points):
+        store, message = root / str(number), root / f"{number}.error"
+        status = ended(in_a_fork(struck, spec, store, point, deed, message))
+        halfway = state_of(store / spec.id)
+        last = ended(in_a_fork(quickly, spec, store, Fault(store / spec.id)))
+        results.append({
+            "point": point, "status": status, "last": last, "halfway": halfway,
+            "message": message.read_text() if message.exists() else "",
+            "hashes": state_of(store / spec.id),
+            "files": sorted(path.name for path in (store / spec.id).iterdir()),
+        })  # fmt: skip
+        shutil.rmtree(store)
+    hashes = {path.name: sha256_file(path) for path in (whole / spec.id).iterdir()}
+    return {"whole": state_of(whole / spec.id), "now": hashes, "points": results}
+
+
+if __name__ == "__main__":
+    gc.freeze()  # a collection in every life would walk through all of TensorFlow
+    plan = json.loads(sys.argv[2])
+    make = {"random": random_kills, "points": points_struck}[plan.pop("mode")]
+    result = make(RunSpec.from_dict(json.loads(sys.argv[1])), Path(plan.pop("root")), **plan)
+    print(json.dumps(result))
