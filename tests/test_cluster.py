@@ -120,11 +120,12 @@ def same(root, records):
 @pytest.mark.usefixtures("dask")
 def test_killed_worker_and_killed_run_are_made_up_for(undisturbed):
     """The worker of the first run is killed in mid-run, and the process of the last."""
+    psutil = pytest.importorskip("psutil")  # came with dask
     killed = []
 
     def kill():
         run = wait_for(lambda: holder(FOUR[0]))
-        worker = int(subprocess.check_output(["ps", "-o", "ppid=", "-p", str(run)]))
+        worker = psutil.Process(run).ppid()
         os.kill(worker, signal.SIGKILL)
         killed.append(worker)
         killed.append(wait_for(lambda: holder(FOUR[3])))
