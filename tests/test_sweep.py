@@ -8,8 +8,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import Executor, Future
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 import pytest
@@ -230,7 +232,7 @@ def test_killed_process_fails_its_own_run_only(jobs, monkeypatch):
 
 def test_interrupted_sweep_ends_its_own_processes_only(monkeypatch):
     def interrupt(futures, *_):
-        wait_for(lambda: any(runs_dir().iterdir()))
+        wait_for(lambda: len(list(runs_dir().iterdir())) == 2)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "run_one", wait_for_another)
@@ -241,13 +243,40 @@ def test_interrupted_sweep_ends_its_own_processes_only(monkeypatch):
     bystander.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            sweep([tiny(patience=100)], progress=False)
+            sweep([tiny(seed=seed, patience=100) for seed in range(6)], progress=False)
         wait_for(lambda: multiprocessing.active_children() in ([bystander], []))
         assert bystander.is_alive()
     finally:
         bystander.kill()
         bystander.join()
-    assert len(list(runs_dir().iterdir())) == 1
+    assert len(list(runs_dir().iterdir())) == 2  # nor was another run begun
+
+
+def test_sweep_interrupted_while_a_process_starts_leaves_none(monkeypatch):
+    starting, start = threading.Event(), SpawnProcess.start
+
+    def slow(process):
+        starting.set()
+        time.sleep(0.5)
+        start(process)
+
+    def interrupt(*_):
+        starting.wait()
+        raise KeyboardInterrupt
+
+    def interrupted():
+        with pytest.raises(KeyboardInterrupt):
+            sweep([tiny(patience=100)], progress=False)
+
+    monkeypatch.setattr(SpawnProcess, "start", slow)
+    monkeypatch.setattr(module, "run_one", wait_for_another)
+    monkeypatch.setattr(module, "_as_they_finish", interrupt)
+    runs_dir().mkdir()
+    thread = threading.Thread(target=interrupted, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
+    assert multiprocessing.active_children() == []
 
 
 # In real processes, with real runs
