@@ -86,7 +86,7 @@ def sweep(
 
 @main.group()
 def runs() -> None:
-    """List, verify and publish run records."""
+    """List, show, verify, publish and tidy run records."""
 
 
 @runs.command("list")
@@ -131,6 +131,44 @@ def publish(target: Path | None, profile: str) -> None:
     found = [find(spec, runs_dir()) for spec in load_profile(profile).specs]
     written = publish_records([record for record in found if record], _store(target))
     click.echo(f"{len(written)} of {len(found)} records published.")
+
+
+@runs.command()
+@click.argument("run")
+def show(run: str) -> None:
+    """Show one record: what was trained, how it went, and where it comes from.
+
+    The id may be shortened to its first digits. The published store is looked at first.
+
+    Example: sfc runs show 057957dba8cb6268
+    """
+    from sfc_lib.experiments import housekeeping
+
+    click.echo(housekeeping.describe(housekeeping.find_id(run)))
+
+
+@runs.command()
+@click.option("--damaged", is_flag=True, help="Remove records set aside as damaged too.")
+@click.option("--unfinished", is_flag=True, help="Remove unfinished runs too; they start afresh.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def prune(damaged: bool, unfinished: bool, yes: bool) -> None:
+    """Remove what killed processes left in the user's store.
+
+    Finished records and runs being trained are never touched.
+
+    Example: sfc runs prune --damaged
+    """
+    from sfc_lib.experiments import housekeeping
+    from sfc_lib.files import runs_dir
+
+    root = runs_dir()
+    found = housekeeping.litter(root, damaged=damaged, begun=unfinished)
+    for path in found:
+        click.echo(path.relative_to(root))
+    if found and not yes:
+        click.confirm(f"Remove these {len(found)} from {root}?", abort=True)
+    removed = housekeeping.prune(root, damaged=damaged, begun=unfinished) if found else []
+    click.echo(f"{len(removed)} removed from {root}.")
 
 
 def _store(folder: Path | None) -> Path:

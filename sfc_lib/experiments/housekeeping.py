@@ -1,14 +1,58 @@
-"""What a store holds besides finished records, and how to be rid of it."""
+"""One record as text, and what a store holds besides finished ones and how to be rid of it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from sfc_lib.experiments.store import CHECKPOINT, RESULT
-from sfc_lib.files import remove, scratch_in
+from sfc_lib.experiments.store import CHECKPOINT, RESULT, Record, verify
+from sfc_lib.files import published_dir, remove, runs_dir, scratch_in
+
+
+def find_id(run: str) -> Record:
+    """The verified record whose id begins so; the published store comes before the user's.
+
+    Raises:
+        ValueError: Not the beginning of an id, or of none or several of the runs there are.
+        RecordError: The record is damaged.
+    """
+    if not re.fullmatch("[0-9a-f]{1,16}", run):
+        raise ValueError(f"run must be 1 to 16 hexadecimal digits, got {run!r}.")
+    stores = [root for root in (runs_dir(), published_dir()) if root]
+    found = {f.name: f for root in stores for f in _run_folders(root) if (f / RESULT).exists()}
+    names = sorted(name for name in found if name.startswith(run))
+    if len(names) > 1:
+        raise ValueError(f"run {run} may be any of {', '.join(names)}.")
+    if not names:
+        raise ValueError(f"no run {run} in {' or '.join(map(str, stores))}: see `sfc runs list`.")
+    return verify(found[names[0]])
+
+
+def describe(record: Record) -> str:
+    """What was trained, how it went and where it comes from, as text of many lines."""
+    result = record.result
+    parts: dict[str, Mapping[str, object]] = {"spec": record.spec.to_dict()}
+    for split in ("valid", "test"):
+        title = f"{split}, epoch {result['best_epoch']} of {result['epochs']}"
+        parts[title] = result[split] or {"none": "every epoch diverged"}
+    parts["provenance"] = {
+        "dataset": result.get("dataset_fingerprint"),
+        **result.get("environment", {}),
+        **{name: result.get(name) for name in ("wall_seconds", "cpu_seconds", "parameters")},
+        **result["files"],
+    }
+    lines = [f"{record.spec.id}  {result['status']}  {record.folder}"]
+    for title, values in parts.items():
+        lines += ["", title, *(f"  {name}: {value}" for name, value in values.items())]
+    lines += ["", "epochs", "  epoch      loss     auROC     auPRC"]
+    for line in record.history():
+        scores = [line[name] for name in ("loss", "valid_auroc", "valid_auprc")]
+        cells = " ".join(f"{'-' if value is None else f'{value:.6f}':>9}" for value in scores)
+        lines.append(f"  {line['epoch']:>5} {cells}")
+    return "\n".join(lines)
 
 
 def unfinished(root: Path) -> list[Path]:
