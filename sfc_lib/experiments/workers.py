@@ -33,6 +33,8 @@ class Workers(Executor):
         self._threads = ThreadPoolExecutor(jobs, thread_name_prefix="worker")
         self._mine = threading.local()  # each thread has one process at a time
         self._alive: dict[Any, Connection] = {}
+        self._starting = threading.Lock()  # held to start processes, and to stop them all
+        self._stopped = False
 
     def submit(self, function: Callable, /, *arguments: Any, **options: Any) -> Future:
         """Call `function` in one of the processes; all that goes in and out is pickled.
@@ -45,8 +47,10 @@ class Workers(Executor):
         """Finish the calls and end the processes; at once if not told to wait."""
         if wait:
             self._threads.shutdown(cancel_futures=cancel_futures)
-        for process, pipe in list(self._alive.items()):
-            pipe.close() if wait else process.terminate()
+        with self._starting:
+            self._stopped = True
+            for process, pipe in list(self._alive.items()):
+                pipe.close() if wait else process.terminate()
         self._threads.shutdown(cancel_futures=cancel_futures)
         for process in list(self._alive):
             process.join()
@@ -77,9 +81,12 @@ class Workers(Executor):
             ours, theirs = _SPAWN.Pipe()
             environment = {**self._environment, "KERAS_BACKEND": backend}
             process = _SPAWN.Process(target=_serve, args=(theirs, environment), daemon=True)
-            process.start()
+            with self._starting:
+                if self._stopped:
+                    raise UserError("the sweep was interrupted before this run began.")
+                process.start()
+                self._alive[process] = ours
             theirs.close()
-            self._alive[process] = ours
             self._mine.backend, self._mine.process, self._mine.pipe = backend, process, ours
         return self._mine.process, self._mine.pipe
 
