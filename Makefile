@@ -26,7 +26,7 @@ test: .venv/installed
 # Its own store: nothing published or trained before is used. Interrupted, it goes on
 # where it stopped; remove the folder to start over.
 reproduce: .venv/installed
-	SFC_RUNS_DIR=runs/reproduce-$(PROFILE) $(BIN)/sfc book --profile $(PROFILE) --no-published --jobs $(JOBS)
+	SFC_RUNS_DIR=$(CURDIR)/runs/reproduce-$(PROFILE) $(BIN)/sfc book --profile $(PROFILE) --no-published --jobs $(JOBS)
 
 figure: .venv/installed
 	$(BIN)/sfc notebook $(NAME) -o book/_executed/$(NAME).ipynb

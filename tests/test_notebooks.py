@@ -11,6 +11,7 @@ import pytest
 
 from sfc_lib.analysis import notebooks
 from sfc_lib.analysis.notebooks import NotebookError, check_parameters, parameters, run_notebook
+from sfc_lib.experiments.spec import load_profile
 from sfc_lib.files import checkout
 
 FOLDER = checkout() / "notebooks"
@@ -109,12 +110,13 @@ def test_plain_papermill_works_as_the_readme_says(tmp_path):
     assert "image/svg+xml" in text
 
 
-def test_figure_notebook_trains_what_is_missing(tmp_path):
-    out = run_notebook(
-        FOLDER / "figure1_performance.ipynb",
-        tmp_path / "out.ipynb",
-        {"profile": "smoke", "seeds": 1},
-    )
-    text = json.dumps(nbformat.read(out, as_version=4))
+def test_figure_notebook_trains_what_is_missing_where_the_user_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SFC_RUNS_DIR", "mine")
+    path, values = FOLDER / "figure1_performance.ipynb", {"profile": "smoke", "seeds": 1}
+    text = json.dumps(nbformat.read(run_notebook(path, tmp_path / "out.ipynb", values), 4))
     assert "profile **smoke**" in text
     assert "too few seeds" in text
+    trained = {folder.name for folder in (tmp_path / "mine").iterdir()}
+    assert {spec.id for spec in load_profile("smoke", 1).specs} == trained
+    assert not (FOLDER / "mine").exists()

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from concurrent.futures import Executor, Future
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 
 import pytest
@@ -252,13 +252,16 @@ def test_interrupted_sweep_ends_its_own_processes_only(monkeypatch):
     assert len(list(runs_dir().iterdir())) == 2  # nor was another run begun
 
 
-def test_sweep_interrupted_while_a_process_starts_leaves_none(monkeypatch):
-    starting, start = threading.Event(), SpawnProcess.start
+@pytest.mark.parametrize(
+    ("owner", "step"), [(SpawnContext, "Pipe"), (SpawnProcess, "start")], ids=["before", "during"]
+)
+def test_sweep_interrupted_while_a_process_starts_leaves_none(owner, step, monkeypatch):
+    starting, original = threading.Event(), getattr(owner, step)
 
-    def slow(process):
+    def slow(*arguments):
         starting.set()
         time.sleep(0.5)
-        start(process)
+        return original(*arguments)
 
     def interrupt(*_):
         starting.wait()
@@ -268,7 +271,7 @@ def test_sweep_interrupted_while_a_process_starts_leaves_none(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             sweep([tiny(patience=100)], progress=False)
 
-    monkeypatch.setattr(SpawnProcess, "start", slow)
+    monkeypatch.setattr(owner, step, slow)
     monkeypatch.setattr(module, "run_one", wait_for_another)
     monkeypatch.setattr(module, "_as_they_finish", interrupt)
     runs_dir().mkdir()

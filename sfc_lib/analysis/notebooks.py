@@ -129,9 +129,7 @@ def run_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> Path:
     os.close(handle)
     try:
         with silenced():  # the kernel's messages; errors come as exceptions
-            papermill.execute_notebook(
-                path, name, parameters=checked, progress_bar=False, cwd=path.parent
-            )
+            papermill.execute_notebook(path, name, parameters=checked, progress_bar=False)
         os.chmod(name, 0o644)
         os.replace(name, output)
     except PapermillExecutionError as error:
