@@ -76,6 +76,8 @@ def build_book(
         tempfile.TemporaryDirectory() as scratch,
         tqdm(total=len(notebooks) + 1, unit="step", desc="book") as bar,
     ):
+        for left in executed.glob(".*.ipynb"):  # by a build that was killed; we hold the lock
+            left.unlink()
         _copy_mathjax(root / "book" / "assets" / "mathjax")
         for name in notebooks:
             bar.set_postfix_str(name)
