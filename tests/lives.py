@@ -5,6 +5,7 @@ imports Keras once and forks for every life: while it has one thread that is saf
 life costs a fraction of a second instead of ten.
 """
 
+import builtins
 import errno
 import gc
 import io
@@ -26,6 +27,7 @@ from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.experiments.store import RecordError, verify
 from sfc_lib.experiments.sweep import run_one
 from sfc_lib.files import sha256_file
+from sfc_lib.nn.layers import SeparableFC
 
 
 def in_a_fork(function, *arguments):
@@ -162,7 +164,7 @@ class Fault:
             return Faulty(made, os.path.abspath(file), self) if writes else made
 
         os.fsync, os.replace, os.fdopen = faulty_fsync, faulty_replace, faulty_fdopen
-        io.open = __builtins__.open = faulty_open
+        io.open = builtins.open = faulty_open
 
 
 class Faulty:
@@ -205,13 +207,25 @@ def quick_fit(self, batches, initial_epoch, epochs, callbacks, verbose):
         progress.on_epoch_end(epoch, {"loss": float(step)})
 
 
-def quick_predict(model, codes):
-    shift = float(np.mean(model.get_weights()[0]))
-    return 1 / (1 + np.exp(-(codes[:, :3].astype(np.float32) - 1.5 + shift)))
+def quick_model(spec, dataset):
+    """Stands for the network: one layer, whose few weights are soon made."""
+    keras.utils.set_random_seed(spec.seed)
+    inputs = keras.Input((6, 4))
+    model = keras.Model(inputs, SeparableFC(2, name="sfc")(inputs))
+    model.compile("adam")
+    model.optimizer.build(model.trainable_variables)
+    return model
+
+
+def quick_scores(labels, probabilities, names):
+    return {"auroc": float(np.mean(probabilities)), "auprc": 0.5}
 
 
 def quickly(spec, root, fault):
-    keras.Model.fit, training.predict = quick_fit, quick_predict
+    keras.Model.fit, training.compiled_model = quick_fit, quick_model
+    training.metrics = quick_scores
+    training.environment = lambda backend: {"backend": backend}  # it asks git, in a process
+    training.predict = lambda model, _: np.abs(model.get_weights()[0])
     fault.install()
     run_one(spec.to_dict(), str(root))
 

@@ -28,8 +28,8 @@ from sfc_lib.experiments.sweep import ONE_THREAD, ensure, run_one
 from sfc_lib.experiments.training import train
 from sfc_lib.files import runs_dir, write_json
 
-KILLS = int(os.environ.get("SFC_KILLS", "4"))  # of each backend
-THIN = 5 if KILLS < 100 else 1  # of the many writes of zip files, every how many
+KILLS = int(os.environ.get("SFC_KILLS", "2"))  # of each backend
+THIN = 7 if KILLS < 100 else 1  # of the many writes of zip files, every how many
 FLIPS = 1200
 LIVES = Path(__file__).with_name("lives.py")
 TINY = RunSpec(
