@@ -75,23 +75,23 @@ def random_kills(spec, root, kills, seed):
     """Runs killed again and again until they are finished, until there were enough kills.
 
     Returns, for every run, the epochs that each life began, and the hashes it ended with. The
-    first two are not disturbed: one compiles, the other's time says how long lives may last.
+    first is not disturbed: half its time, for it may also compile, is how long lives may last.
     """
     rng, runs, done, span, log = random.Random(seed), [], 0, 0.0, root / "log"
-    while len(runs) < 2 or done < kills:
+    while not runs or done < kills:
         store, lives = root / str(len(runs)), []
         while state_of(store / spec.id) is None:
             log.write_text("")
             child = in_a_fork(logged, spec, store, log)
             wait(child, lambda: log.read_text())
             began = time.perf_counter()
-            if len(runs) >= 2 and done < kills:
+            if runs and done < kills:
                 end = began + rng.uniform(0, span)
                 wait(child, lambda: time.perf_counter() > end)  # noqa: B023
                 os.kill(child, signal.SIGKILL)
             status = ended(child)
             assert status in (0, -signal.SIGKILL), status
-            span = time.perf_counter() - began if len(runs) < 2 else span
+            span = span or (time.perf_counter() - began) / 2
             done += status != 0
             lives.append([int(line) for line in log.read_text().split()])
         files = sorted(path.name for path in (store / spec.id).iterdir())
@@ -244,10 +244,10 @@ def struck(spec, root, point, deed, file):
         os._exit(3)
 
 
-def points_struck(spec, root, deed, thin):
+def points_struck(spec, root, deed, every, thin):
     """Points of an uninterrupted run struck once, each in a new run that then goes on.
 
-    All points are taken, but of the many writes of zip files only every `thin`-th. Returns
+    Every `every`-th is taken, and of the many writes of zip files every `thin`-th. Returns
     the uninterrupted run's hashes and, for every point, how its life ended, what its error
     said, what the record was then, and its hashes and files at the end.
     """
@@ -256,7 +256,8 @@ def points_struck(spec, root, deed, thin):
     points = json.loads((root / "points").read_text())
     is_zip = [operation.endswith("write") and "model" in name for operation, name, _ in points]
     zipped = [point for point, zipped in zip(points, is_zip, strict=True) if zipped][::thin]
-    points = [point for point, zipped in zip(points, is_zip, strict=True) if not zipped] + zipped
+    points = [point for point, zipped in zip(points, is_zip, strict=True) if not zipped][::every]
+    points += zipped
     results = []
     for number, point in enumerate(points):
         store, message = root / str(number), root / f"{number}.error"
