@@ -7,6 +7,7 @@ import importlib
 import json
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(ABC):
     """Options of one dataset, checked when made, and how to build it. Subclass per dataset."""
 
     name: ClassVar[str]
@@ -72,9 +73,9 @@ class Recipe:
         """Name and content hash of every source file used."""
         return {}
 
+    @abstractmethod
     def build(self) -> tuple[dict[str, Split], dict[str, int]]:
         """The splits by name, and counts of what was dropped by reason."""
-        raise NotImplementedError
 
     @property
     def options(self) -> dict[str, Any]:

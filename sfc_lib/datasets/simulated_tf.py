@@ -62,10 +62,8 @@ class SimulatedTF(Recipe):
                 f"simulated_tf: source must be 'generated' or 'deeplift', got {self.source!r}."
             )
         for name, value in (("examples", self.examples), ("seed", self.seed)):
-            if type(value) is not int or not 0 <= value < 2**32:
-                raise ValueError(
-                    f"simulated_tf: {name} must be an integer >= 0 below 2^32, got {value!r}."
-                )
+            if type(value) is not int or value < 0:
+                raise ValueError(f"simulated_tf: {name} must be an integer >= 0, got {value!r}.")
         if self.examples < 40 or self.examples % 40:
             raise ValueError(
                 f"simulated_tf: examples must be a multiple of 40, 40 or more, got {self.examples}."

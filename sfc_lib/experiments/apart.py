@@ -65,7 +65,7 @@ def _answer() -> None:
         try:
             outcome = pickle.dumps((function(*arguments), None))
         except Exception as error:
-            outcome = pickle.dumps((None, _portable(error)))
+            outcome = pickle.dumps((None, portable(error)))
         output.write(outcome)
 
 
@@ -74,7 +74,7 @@ def _end_with_caller() -> None:
     os._exit(1)  # safe at any moment: records are written atomically
 
 
-def _portable(error: Exception) -> Exception:
+def portable(error: Exception) -> Exception:
     """The error itself, or its text where it doesn't survive pickling."""
     try:
         pickle.loads(pickle.dumps(error))

@@ -36,7 +36,8 @@ def metrics(
         ValueError: A task with examples of one class only, for which neither is defined.
     """
     scores: dict[str, Any] = {}
-    for task, column in zip(task_names, np.asarray(labels).T, strict=True):
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
+    for task, column in zip(task_names, labels.T, strict=True):
         if column.min() == column.max():
             raise ValueError(
                 f"metrics: task {task!r} needs positive and negative examples, "

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from sfc_lib.datasets.base import make_recipe
 from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.files import (
     SCRATCH,
@@ -157,6 +158,9 @@ def verify(folder: Path, *, cached: bool = False) -> Record:
         raise RecordError(f"{folder / SPEC}: expected a run's spec, got {error}") from error
     if not folder.name == spec.id == result["id"]:
         raise RecordError(f"{folder}: expected a folder named {spec.id} after its spec.")
+    today = make_recipe(spec.dataset, spec.dataset_options).fingerprint
+    if result["dataset_fingerprint"] != today:
+        raise RecordError(f"{folder}: expected a run on the dataset of today, {today[:16]}.")
     return Record(spec, folder, result)
 
 

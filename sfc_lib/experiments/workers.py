@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection
 from typing import Any
 
+from sfc_lib.experiments.apart import portable
 from sfc_lib.files import UserError
 
 _SPAWN = multiprocessing.get_context("spawn")
@@ -100,16 +100,7 @@ def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
             try:
                 value, failure = function(*arguments, **options), None
             except Exception as error:
-                value, failure = None, _portable(error)
+                value, failure = None, portable(error)
             pipe.send((value, failure))
     except (EOFError, OSError, KeyboardInterrupt):
         return
-
-
-def _portable(error: Exception) -> Exception:
-    """The error itself, or its text where it does not survive pickling."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
