@@ -45,8 +45,13 @@ def test_unequal_lengths_are_rejected():
 
 
 def test_no_sequence_is_rejected():
-    with pytest.raises(ValueError, match="at least one sequence, got none"):
+    with pytest.raises(ValueError, match=r"expected a list of sequences, got \[\]"):
         encode([])
+
+
+def test_one_bare_string_is_not_a_list_of_letters():
+    with pytest.raises(ValueError, match="expected a list of sequences, got 'ACGT'"):
+        encode("ACGT")
 
 
 def test_one_hot_rows():
