@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sfc_lib.datasets.simulated_tf import SimulatedTF
 from sfc_lib.experiments import store
 from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.experiments.store import (
@@ -362,3 +363,10 @@ store.publish([record], pathlib.Path(sys.argv[2]))
     assert look_up(SPEC).folder == published / SPEC.id
     publish([verify(folder)], published)
     assert verify(published / SPEC.id).spec == SPEC
+
+
+def test_record_of_another_dataset_than_todays_is_refused(folder, monkeypatch):
+    """The recipe was changed, and its version raised, since the run was trained."""
+    monkeypatch.setattr(SimulatedTF, "version", SimulatedTF.version + 1)
+    with pytest.raises(RecordError, match="expected a run on the dataset of today"):
+        verify(folder)

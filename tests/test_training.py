@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfc_lib.datasets.base import Dataset, Split, load_dataset
+from sfc_lib.datasets.base import Dataset, Split, load_dataset, make_recipe
 from sfc_lib.experiments import training
 from sfc_lib.experiments.evaluation import metrics, predict
 from sfc_lib.experiments.spec import RunSpec
@@ -171,9 +171,10 @@ def easy(rng, examples):
 def test_run_learns_an_easy_task(variant, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     splits = [easy(rng, 240), easy(rng, 80), easy(rng, 80)]
-    data = Dataset("easy", {}, "0" * 64, ("much G",), {}, *splits)
-    monkeypatch.setattr(training, "load_dataset", lambda *_, **__: data)
     spec = tiny(variant=variant, width=0.2, class_weight=True, learning_rate=0.003)
+    stands_in_for = make_recipe(spec.dataset, spec.dataset_options).fingerprint
+    data = Dataset("easy", {}, stands_in_for, ("much G",), {}, *splits)
+    monkeypatch.setattr(training, "load_dataset", lambda *_, **__: data)
     train(spec, tmp_path / spec.id)
     record = verify(tmp_path / spec.id)
     assert record.result["test"]["auroc"] > 0.95
