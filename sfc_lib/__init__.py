@@ -16,6 +16,7 @@ _HOMES = {
     "Curvature": "sfc_lib.nn.regularizers",
     "CurvatureConstraint": "sfc_lib.nn.constraints",
     "build_model": "sfc_lib.nn.architectures",
+    "fold_separable": "sfc_lib.nn.folding",
     "match_units": "sfc_lib.nn.architectures",
     "load_dataset": "sfc_lib.datasets.base",
     "RunSpec": "sfc_lib.experiments.spec",
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from sfc_lib.experiments.sweep import ensure, sweep
     from sfc_lib.nn.architectures import build_model, match_units
     from sfc_lib.nn.constraints import CurvatureConstraint
+    from sfc_lib.nn.folding import fold_separable
     from sfc_lib.nn.layers import SeparableFC
     from sfc_lib.nn.regularizers import Curvature
 

@@ -21,6 +21,7 @@ import h5py
 import keras
 
 import sfc_lib.nn.constraints
+import sfc_lib.nn.folding
 import sfc_lib.nn.layers  # they register the classes, so that models with them can be read
 import sfc_lib.nn.regularizers  # noqa: F401
 from sfc_lib.files import SCRATCH, UserError, atomic_write, naming, sha256_file
@@ -35,6 +36,7 @@ CLASSES = {  # by module, all that a model of this library may be made of
     },
     "keras.optimizers": {"Adam"},
     "keras.src.models.functional": {"Functional"},
+    "sfc_lib.nn.folding": {"SeparableModel"},
     "sfc_lib.nn.constraints": {"CurvatureConstraint"},
     "sfc_lib.nn.layers": {"OneHotDNA", "SeparableFC"},
     "sfc_lib.nn.regularizers": {"Curvature"},

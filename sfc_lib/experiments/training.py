@@ -1,12 +1,13 @@
 """Training of one run, epoch by epoch, so that an interrupted run goes on where it stopped.
 
 What an epoch does depends only on the weights it starts with, the spec and its number:
-the order of examples and Keras' random state are set anew from (seed, epoch). Imported
-only where a run is trained, because it imports Keras.
+the order of examples and the state of every random generator are set anew from (seed,
+epoch). Imported only where a run is trained, because it imports Keras.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -73,6 +74,7 @@ def _fit(model: keras.Model, batches: Batches, progress: Progress) -> None:
             initial_epoch=len(progress.history),
             epochs=progress.spec.epochs,
             callbacks=[progress],
+            shuffle=False,  # Batches does that, by the seed
             verbose=0,
         )
     except RuntimeError as error:
@@ -83,13 +85,39 @@ def _fit(model: keras.Model, batches: Batches, progress: Progress) -> None:
 
 
 def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
-    """The spec's model with its seeded initial weights, ready to be fitted."""
-    keras.backend.clear_session()
+    """The spec's model with its seeded initial weights, ready to be fitted.
+
+    A process keeps the last one: the next run that differs in its seed only need not be
+    traced and compiled again, which would cost as much as part of an epoch.
+    """
     keras.config.set_floatx("float32")  # a user's own Keras settings must change no result
     keras.config.set_epsilon(1e-7)
     keras.utils.set_random_seed(_seed(spec, "weights", 0))
+    model = _model(spec, dataset)
+    key = (dataclasses.replace(spec, seed=0), dataset.length, len(dataset.task_names))
+    if key not in _compiled:
+        _compiled.clear()
+        optimizer = keras.optimizers.Adam(spec.learning_rate, epsilon=1e-8, name="adam")
+        model.compile(
+            optimizer=optimizer,
+            loss="binary_crossentropy",
+            jit_compile=spec.backend == "jax",  # on TensorFlow XLA was slower
+        )
+        optimizer.build(model.trainable_variables)
+        _compiled[key] = model, [_to_numpy(variable) for variable in optimizer.variables]
+    kept, start = _compiled[key]
+    kept.set_weights(model.get_weights())
+    for variable, value in zip(kept.optimizer.variables, start, strict=True):
+        variable.assign(value)
+    return kept
+
+
+_compiled: dict[tuple, tuple[keras.Model, list[np.ndarray]]] = {}  # and its optimizer's start
+
+
+def _model(spec: RunSpec, dataset: Dataset) -> keras.Model:
     sfc = {} if spec.variant == "std" else {"units": spec.units}
-    model = build_model(
+    return build_model(
         spec.architecture,
         spec.variant,
         length=dataset.length,
@@ -100,13 +128,6 @@ def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
         precision=spec.precision,
         **sfc,
     )
-    model.compile(
-        optimizer=keras.optimizers.Adam(spec.learning_rate, epsilon=1e-8),
-        loss="binary_crossentropy",
-        jit_compile=spec.backend == "jax",  # on TensorFlow XLA was slower
-    )
-    model.optimizer.build(model.trainable_variables)
-    return model
 
 
 class Batches(keras.utils.PyDataset):
@@ -171,7 +192,6 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch = epoch
         self._began = time.perf_counter(), time.process_time()
-        keras.utils.set_random_seed(_seed(self.spec, "dropout", epoch))
         generators = [layer.seed_generator for layer in self.net.layers if _has_seed(layer)]
         for index, generator in enumerate(generators):
             state = [_seed(self.spec, "dropout", epoch), index]

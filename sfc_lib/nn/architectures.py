@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
+from sfc_lib.nn.folding import SeparableModel
 from sfc_lib.nn.layers import OneHotDNA, SeparableFC, positive_integer
 from sfc_lib.nn.regularizers import Curvature, nonnegative
 
@@ -143,10 +144,10 @@ def build_model(
     policy = {"dtype": precision}
     inputs = keras.Input((length,), dtype="uint8", name="codes")
     x = OneHotDNA(name="one_hot", **policy)(inputs)  # (batch, length, 4)
-    for block, filters in zip(net.blocks, shape.filters, strict=True):
-        x = _convolve(x, block, filters, policy)
+    for number, (block, filters) in enumerate(zip(net.blocks, shape.filters, strict=True), 1):
+        x = _convolve(x, block, filters, number, policy)
     if variant == "std":
-        x = layers.Flatten(data_format=LAYOUT, **policy)(x)
+        x = layers.Flatten(data_format=LAYOUT, name="flatten", **policy)(x)
     else:
         x = SeparableFC(
             shape.default_units if units is None else units,
@@ -156,12 +157,13 @@ def build_model(
             name="sfc",
             **policy,
         )(x)
-    for outputs in net.hidden:
-        x = layers.Dense(outputs, activation="relu", **policy)(x)
-        x = layers.Dropout(net.dropout, **policy)(x)
+    for number, outputs in enumerate(net.hidden, 1):
+        x = layers.Dense(outputs, activation="relu", name=f"dense_{number}", **policy)(x)
+        x = layers.Dropout(net.dropout, name=f"dropout_{number}", **policy)(x)
     logits = layers.Dense(tasks, name="logits", **policy)(x)
     outputs = layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
-    return keras.Model(inputs, outputs, name=f"{architecture}_{variant}")
+    network = keras.Model if variant == "std" else SeparableModel
+    return network(inputs, outputs, name=f"{architecture}_{variant}")
 
 
 @dataclass(frozen=True)
@@ -210,11 +212,14 @@ def _pooled_length(net: Architecture, length: int) -> int:
     return length
 
 
-def _convolve(x, block: ConvBlock, filters: int, policy: dict):
-    x = layers.Conv1D(filters, block.kernel, data_format=LAYOUT, **policy)(x)
+def _convolve(x, block: ConvBlock, filters: int, number: int, policy: dict):
+    kernel = block.kernel
+    x = layers.Conv1D(filters, kernel, data_format=LAYOUT, name=f"conv_{number}", **policy)(x)
     if block.batch_norm:
-        x = layers.BatchNormalization(**policy)(x)
-    x = layers.ReLU(**policy)(x)
+        x = layers.BatchNormalization(name=f"batch_norm_{number}", **policy)(x)
+    x = layers.ReLU(name=f"relu_{number}", **policy)(x)
     if block.pool > 1:
-        x = layers.MaxPooling1D(block.pool, block.stride, data_format=LAYOUT, **policy)(x)
+        x = layers.MaxPooling1D(
+            block.pool, block.stride, data_format=LAYOUT, name=f"pool_{number}", **policy
+        )(x)
     return x
