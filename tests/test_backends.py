@@ -10,6 +10,7 @@ import pytest
 from test_constraints import expected_rows
 
 import sfc_lib
+from sfc_lib.nn.layers import FORMS
 
 BACKENDS = ("tensorflow", "jax", "torch")
 LENGTH, CHANNELS, UNITS, LIMIT = 7, 3, 4, 0.3
@@ -51,6 +52,19 @@ for kind, symmetric in (("plain", False), ("symmetric", True)):
         return keras.ops.sum(keras.ops.multiply(y, given["weighting"])) + Curvature(2.0)(values[0])
 
     found[f"{kind}_output"] = layer(given["x"])
+    for form in ("kernel", "channels", "positions"):
+        same = SeparableFC(4, symmetric=symmetric, form=form)
+        same.build((None, 7, 3))
+        same.set_weights(layer.get_weights())
+        found[f"{kind}_{form}_output"] = same(given["x"])
+
+        def other(values):
+            y = same.stateless_call(values, [], given["x"])[0]
+            loss = keras.ops.sum(keras.ops.multiply(y, given["weighting"]))
+            return loss + Curvature(2.0)(values[0])
+
+        for name, gradient in zip(("W_pos", "W_chan"), gradients(other, same.trainable_variables)):
+            found[f"{kind}_{form}_gradient_{name}"] = gradient
     found[f"{kind}_penalty"] = layer.losses[0]
     names = ("W_pos", "W_chan")
     for name, gradient in zip(names, gradients(loss, layer.trainable_variables)):
@@ -106,6 +120,9 @@ def truth(given):
             f"{kind}_gradient_W_chan": np.einsum("bk,bkc->kc", weighting, by_position),
             f"{kind}_constrained": expected_rows(w_pos, LIMIT),
         }
+        for name in ("output", "gradient_W_pos", "gradient_W_chan"):  # whatever the form
+            same = {f"{kind}_{form}_{name}": expected[f"{kind}_{name}"] for form in FORMS}
+            expected |= same
     return expected
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfc_lib.nn.constraints import CurvatureConstraint
-from sfc_lib.nn.layers import OneHotDNA, SeparableFC
+from sfc_lib.nn.layers import FORMS, OneHotDNA, SeparableFC, cheapest_form
 from sfc_lib.nn.regularizers import Curvature
 
 SYMMETRIC = pytest.mark.parametrize("symmetric", [False, True], ids=["plain", "symmetric"])
@@ -53,6 +53,48 @@ def test_output_is_the_outer_product(length, symmetric):
     x = rng.normal(size=(5, length, 3))
     expected = outer_product(x, *layer.get_weights())
     assert relative_error(layer(x), expected) <= 1e-12
+
+
+@pytest.mark.parametrize("form", FORMS)
+@SYMMETRIC
+@LENGTHS
+def test_every_form_is_the_outer_product(length, symmetric, form):
+    layer, rng = built(length, 3, 4, symmetric, form=form)
+    x = rng.normal(size=(5, length, 3))
+    assert relative_error(layer(x), outer_product(x, *layer.get_weights())) <= 1e-12
+
+
+def test_a_form_is_chosen_by_the_shape_and_can_be_imposed(monkeypatch):
+    used = []
+    for name, form in FORMS.items():
+        monkeypatch.setitem(FORMS, name, lambda *x, n=name, f=form: (used.append(n), f(*x))[1])
+    for batch, form in ((2, None), (2000, None), (2000, "channels")):
+        layer, _ = built(300, 2, 300, form=form)
+        layer(np.ones((batch, 300, 2)))
+    assert used == ["positions", "kernel", "channels"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "form"),
+    [
+        ({"batch": 100, "length": 35, "channels": 50, "units": 648}, "kernel"),  # simulated TF
+        ({"batch": 100, "length": 47, "channels": 32, "units": 18}, "kernel"),  # ChIP-seq
+        ({"batch": 128, "length": 18, "channels": 200, "units": 1000}, "kernel"),  # Basset
+        ({"batch": 32, "length": 18, "channels": 200, "units": 1000}, "channels"),
+        ({"batch": 64, "length": 1000, "channels": 128, "units": 256}, "positions"),
+    ],
+)
+def test_cheapest_form(sizes, form):
+    assert cheapest_form(**sizes) == form
+
+
+def test_folded_input_counts_the_centre_once():
+    layer, _ = built(5, 1, 1, symmetric=True)
+    assert np.asarray(layer.fold(np.arange(1.0, 6.0).reshape(1, 5, 1)))[0, :, 0].tolist() == [
+        6,
+        6,
+        3,
+    ]
 
 
 @SYMMETRIC
@@ -215,6 +257,12 @@ def test_bad_initializer_is_named():
     message = r"initializer must be one of \('paper', 'variance'\), got 'glorot'\."
     with pytest.raises(ValueError, match=message):
         SeparableFC(3, initializer="glorot")
+
+
+def test_bad_form_is_named():
+    message = r"form must be None or one of \('kernel', 'channels', 'positions'\), got 'fast'\."
+    with pytest.raises(ValueError, match=message):
+        SeparableFC(3, form="fast")
 
 
 def test_unknown_regularizer_is_named():

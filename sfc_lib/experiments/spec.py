@@ -13,7 +13,7 @@ from typing import Any
 from sfc_lib.datasets.base import make_recipe
 from sfc_lib.files import sha256_json
 
-PROTOCOL = 1  # raised whenever the same spec would give another result
+PROTOCOL = 2  # raised whenever the same spec would give another result
 PROFILES_FILE = Path(__file__).parent / "profiles.toml"
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from sfc_lib.datasets.base import Dataset, Split, load_dataset
+from sfc_lib.datasets.base import Dataset, load_dataset
+from sfc_lib.experiments.batches import Batches, seed
 from sfc_lib.experiments.checkpoint import read_checkpoint, write_checkpoint
 from sfc_lib.experiments.evaluation import metrics, predict
 from sfc_lib.experiments.models import save_model
@@ -35,8 +36,6 @@ from sfc_lib.experiments.store import (
 )
 from sfc_lib.files import atomic_write, naming, remove, scratch_in, sha256_file, write_json
 from sfc_lib.nn.architectures import build_model
-
-STREAMS = {"weights": 0, "order": 1, "dropout": 2}  # of SeedSequence((seed, stream, epoch))
 
 
 def train(spec: RunSpec, folder: Path) -> None:
@@ -92,7 +91,7 @@ def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
     """
     keras.config.set_floatx("float32")  # a user's own Keras settings must change no result
     keras.config.set_epsilon(1e-7)
-    keras.utils.set_random_seed(_seed(spec, "weights", 0))
+    keras.utils.set_random_seed(seed(spec, "weights", 0))
     model = _model(spec, dataset)
     key = (dataclasses.replace(spec, seed=0), dataset.length, len(dataset.task_names))
     if key not in _compiled:
@@ -130,36 +129,6 @@ def _model(spec: RunSpec, dataset: Dataset) -> keras.Model:
     )
 
 
-class Batches(keras.utils.PyDataset):
-    """Batches of codes and labels in the order of the epoch that `progress` is in."""
-
-    def __init__(self, split: Split, spec: RunSpec, progress: Progress) -> None:
-        super().__init__()
-        self.split, self.spec, self.progress = split, spec, progress
-        self.samples = min(spec.samples_per_epoch or len(split), len(split))
-        self.weight = _positive_weight(split) if spec.class_weight else None
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
-
-    def __len__(self) -> int:
-        return math.ceil(self.samples / self.spec.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
-        start = index * self.spec.batch_size
-        stop = min(start + self.spec.batch_size, self.samples)
-        rows = np.sort(self.order(self.progress.epoch)[start:stop])  # sorted reads suit a disk
-        labels = self.split.labels[rows].astype(np.float32)
-        if self.weight is None:
-            return self.split.codes[rows], labels
-        return self.split.codes[rows], labels, np.where(labels[:, 0] > 0, self.weight, 1.0)
-
-    def order(self, epoch: int) -> np.ndarray:
-        """Rows in the order of an epoch (counted from 0), from (seed, epoch) alone."""
-        if self._order[0] != epoch:
-            rng = np.random.default_rng(_sequence(self.spec, "order", epoch))
-            self._order = (epoch, rng.permutation(len(self.split)))
-        return self._order[1]
-
-
 class Progress(keras.callbacks.Callback):
     """Seeds each epoch, validates, logs and checkpoints after it, and writes the record."""
 
@@ -194,7 +163,7 @@ class Progress(keras.callbacks.Callback):
         self._began = time.perf_counter(), time.process_time()
         generators = [layer.seed_generator for layer in self.net.layers if _has_seed(layer)]
         for index, generator in enumerate(generators):
-            state = [_seed(self.spec, "dropout", epoch), index]
+            state = [seed(self.spec, "dropout", epoch), index]
             generator.state.assign(np.array(state, dtype="uint32"))
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
@@ -289,22 +258,6 @@ class Progress(keras.callbacks.Callback):
             name: metrics(part.labels, predict(self.net, part.codes), self.dataset.task_names)
             for name, part in (("valid", self.dataset.valid), ("test", self.dataset.test))
         }
-
-
-def _positive_weight(split: Split) -> float:
-    if split.labels.shape[1] != 1:
-        raise ValueError(
-            f"class_weight works for one task, got {split.labels.shape[1]}: leave it False."
-        )
-    return (len(split) - split.positives[0]) / split.positives[0]
-
-
-def _sequence(spec: RunSpec, stream: str, epoch: int) -> np.random.SeedSequence:
-    return np.random.SeedSequence((spec.seed, STREAMS[stream], epoch))
-
-
-def _seed(spec: RunSpec, stream: str, epoch: int) -> int:
-    return int(_sequence(spec, stream, epoch).generate_state(1)[0])
 
 
 def _has_seed(layer: keras.Layer) -> bool:

@@ -83,6 +83,8 @@ def _functional(model: keras.Model) -> keras.Model:
         raise ValueError(
             f"fold_separable: expected a functional or built sequential model, got {model!r}."
         )
+    if isinstance(model, keras.Sequential):
+        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     return keras.Model(model.input, model.output, name=model.name)
 
 
@@ -142,9 +144,8 @@ class CollapsedPair(layers.Layer):
         if not collapse_pays(inputs.shape[0] or USUAL_BATCH, self.sfc.units, self.dense.units):
             return self.dense(self.sfc(inputs))
         x = self.sfc.fold(inputs)  # (batch, stored, channels)
-        w_pos, w_chan, kernel = (
-            ops.cast(w, self.compute_dtype) for w in (self.sfc.W_pos, self.sfc.W_chan, self.dense.kernel)
-        )
+        weights = self.sfc.W_pos, self.sfc.W_chan, self.dense.kernel
+        w_pos, w_chan, kernel = (ops.cast(w, self.compute_dtype) for w in weights)
         collapsed = ops.matmul(ops.transpose(outer_products(w_pos, w_chan)), kernel)
         y = ops.matmul(ops.reshape(x, (-1, collapsed.shape[0])), collapsed)
         if self.dense.use_bias:

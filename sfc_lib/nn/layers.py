@@ -118,7 +118,8 @@ class SeparableFC(keras.layers.Layer):
         half = self.length // 2
         if not self.symmetric or not half:
             return inputs
-        left, *centre, right = ops.split(inputs, [half, self.length - half][: 1 + self.length % 2], 1)
+        bounds = sorted({half, self.length - half})
+        left, *centre, right = ops.split(inputs, bounds, axis=1)
         return ops.concatenate([left + ops.flip(right, axis=1), *centre], axis=1)
 
     def positional_weights(self):
