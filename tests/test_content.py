@@ -119,9 +119,8 @@ def test_compress_only_what_is_plain_under_a_compressed_name(tmp_path, name, bef
     path = tmp_path / name
     path.write_bytes(before)
     compress(path)
-    assert (
-        path.read_bytes() == before
-        if after is None
-        else gzip.decompress(path.read_bytes()) == after
-    )
+    if after is None:
+        assert path.read_bytes() == before
+    else:
+        assert gzip.decompress(path.read_bytes()) == after
     assert [item.name for item in tmp_path.iterdir()] == [name]

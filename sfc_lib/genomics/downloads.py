@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,13 +15,11 @@ from typing import BinaryIO
 
 import pooch
 import requests
-from tqdm.auto import tqdm
 
 from sfc_lib.genomics.registry import Source, SourceError
 
 TRIES = 3  # at each address, where trying again may help
 PAUSE = 1.0  # seconds before the second try, then twice as many each time
-SHOWN_AFTER = 0.5  # seconds that a transfer takes before it gets a progress bar
 PASSING = (429, 500, 502, 503, 504)  # HTTP statuses that may be other ones a moment later
 
 
@@ -71,20 +70,14 @@ def timeout() -> float:
 
 
 def _transfer(source: Source, address: str, file: BinaryIO) -> None:
-    bar = tqdm(
-        desc=source.file.rpartition("/")[2],
-        total=source.download_bytes,
-        unit="B",
-        unit_scale=True,
-        delay=SHOWN_AFTER,
+    print(f"{source.file}: {source.size} from {address}", file=sys.stderr, flush=True)
+    transfer = pooch.HTTPDownloader(
+        progressbar=True,
+        chunk_size=1 << 16,
+        timeout=timeout(),
+        headers={"Accept-Encoding": "identity"},  # a .gz must come as it is
     )
-    with bar:
-        pooch.HTTPDownloader(
-            progressbar=bar,
-            chunk_size=1 << 16,
-            timeout=timeout(),
-            headers={"Accept-Encoding": "identity"},  # a .gz must come as it is
-        )(address, file, None)
+    transfer(address, file, None)
 
 
 def _passes(error: Exception) -> bool:
