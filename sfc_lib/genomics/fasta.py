@@ -17,7 +17,7 @@ import numpy as np
 import pyfaidx
 from filelock import FileLock
 
-from sfc_lib.files import atomic_write, data_dir
+from sfc_lib.files import atomic_write, data_dir, remove, scratch_in
 from sfc_lib.genomics.dna import ALPHABET
 from sfc_lib.genomics.textfiles import BOM, InputError, read_chunks
 
@@ -85,6 +85,8 @@ def open_fasta(path: str | Path) -> pyfaidx.Fasta:
     index, copy = folder / "index.fai", folder / "sequence.fa"
     with FileLock(folder / "lock"):
         if not index.exists():
+            for left in scratch_in(folder):  # by a process that was killed: we hold the lock
+                remove(left)
             _prepare(path, copy, index)
             os.utime(index, (max(index.stat().st_mtime, about.st_mtime),) * 2)  # never stale
     plain = copy if copy.exists() else path
