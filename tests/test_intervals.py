@@ -134,7 +134,7 @@ BAD = {
     "gtf": ('chr1\tHAVANA\tgene\t11869\t14409\t.\t+\t.\tgene_id "x"\n', 1, "GFF or GTF"),
     "gff": ("##gff-version 3\nchr1\t.\tgene\t11\t14\t.\t+\t.\tID=x\n", 2, "counts from 1"),
     "vcf": ("##fileformat=VCFv4\nchr1\t100\trs1\tA\tC\t.\t.\t.\n", 2, "looks like VCF"),
-    "interval list": ("@SQ\tSN:chr1\tLN:100\nchr1\t1\t10\t+\tx\n", 1, "interval_list"),
+    "interval list": ("@SQ\tSN:chr1\tLN:100\nchr1\t1\t10\t+\tx\n", 2, "interval_list"),
     "fasta": (">chr1\nACGT\n", 1, "looks like FASTA, not BED"),
     "empty": ("", 1, "expected text, got an empty file"),
     "only comments": ("# none\ntrack x\n\n", 1, "expected at least one interval, got none"),

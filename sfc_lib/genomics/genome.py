@@ -49,7 +49,7 @@ class Genome:
 
     >>> genome = Genome("hg19.fa.gz")
     >>> decode(genome.codes("chr20", 60_000, 60_010)[None])
-    ['GATCATGCTA']
+    ['GATCCAGAGG']
     """
 
     def __init__(
