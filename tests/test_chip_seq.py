@@ -280,6 +280,31 @@ def test_no_window_of_one_split_shares_a_base_with_another(load, shared_data):
     assert around["start"][on_x & (split == "valid")].min() >= 40_000_000
 
 
+def test_a_whole_chromosome_of_ucsc_gives_the_same_dataset(
+    load, shared_data, tmp_path, monkeypatch
+):
+    """It goes on behind the region, has lower case, and is compressed in another way."""
+    name = "hg19/chr22_0-22000000.fa.gz"
+    mirror = tmp_path / "mirror"
+    for file in make_recipe("chip_seq", {"tf": "MAX"}).sources:
+        (mirror / file).parent.mkdir(parents=True, exist_ok=True)
+        (mirror / file).symlink_to(shared_data / file)
+    header, _, text = gzip.decompress((shared_data / name).read_bytes()).partition(b"\n")
+    bases = text.replace(b"\n", b"")
+    bases = bases[:18_000_000] + bases[18_000_000:].lower() + b"acgtnACGTN" * 500
+    lines = (bases[at : at + 50] for at in range(0, len(bases), 50))
+    (mirror / name).unlink()
+    (mirror / name).write_bytes(gzip.compress(b"\n".join([header, *lines]), 1))
+    expected = load(tf="MAX")
+    monkeypatch.setenv("SFC_DATA_MIRROR", str(mirror))
+    monkeypatch.setenv("SFC_DATA_DIR", str(tmp_path / "data"))
+    found = load_dataset("chip_seq", tf="MAX")
+    assert found.fingerprint == expected.fingerprint
+    assert found.dropped == expected.dropped
+    for split in SPLITS:
+        assert np.array_equal(getattr(found, split).codes, getattr(expected, split).codes)
+
+
 MEMORY = """
 import json, resource
 from sfc_lib import load_dataset
