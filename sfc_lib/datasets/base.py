@@ -19,7 +19,10 @@ from filelock import FileLock
 from sfc_lib.files import data_dir, sha256_json, sync_folder, write_json
 
 SPLITS = ("train", "valid", "test")
-RECIPES = {"simulated_tf": "sfc_lib.datasets.simulated_tf:SimulatedTF"}
+RECIPES = {
+    "chip_seq": "sfc_lib.datasets.chip_seq:ChipSeq",
+    "simulated_tf": "sfc_lib.datasets.simulated_tf:SimulatedTF",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +128,7 @@ def load_dataset(name: str, **options: Any) -> Dataset:
     """A dataset, built on first use and memory-mapped from the cache afterwards.
 
     Args:
-        name: `"simulated_tf"`.
+        name: `"chip_seq"` or `"simulated_tf"`.
         options: Options of the dataset's recipe, see its class.
 
     Raises:
