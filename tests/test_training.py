@@ -143,6 +143,27 @@ def test_same_spec_gives_the_same_bytes_and_another_seed_others(reference, tmp_p
     assert all(other[name] != hashes(reference)[name] for name in other)
 
 
+def test_what_a_process_trained_before_changes_nothing(reference, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "_compiled", {})
+    for number, spec in enumerate((tiny(seed=1), TINY, tiny(variant="symm"), TINY)):
+        train(spec, tmp_path / str(number) / spec.id)
+        assert len(training._compiled) == 1
+        if spec == TINY:
+            assert hashes(tmp_path / str(number) / TINY.id) == hashes(reference)
+
+
+def test_a_model_is_compiled_once_for_all_seeds(fresh, monkeypatch):
+    first = fresh.net
+    first.set_weights([np.zeros_like(weight) for weight in first.get_weights()])
+    again = training.compiled_model(tiny(seed=3), fresh.dataset)
+    assert again is first
+    monkeypatch.setattr(training, "_compiled", {})
+    anew = training.compiled_model(tiny(seed=3), fresh.dataset)
+    assert anew is not first
+    for one, other in zip(again.get_weights(), anew.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_std_has_no_positional_weights(tmp_path):
     spec = tiny(variant="std", epochs=1)
     train(spec, tmp_path / spec.id)
