@@ -23,6 +23,7 @@ from typing import BinaryIO
 import platformdirs
 
 SCRATCH = ".tmp"  # ending of what is not yet whole; its name begins with a dot
+SETTLED = 2_000_000_000  # ns after which a change of a file surely changes its time stamp
 
 
 class UserError(RuntimeError):
@@ -124,6 +125,12 @@ def sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def stamp(path: Path) -> tuple[int, ...]:
+    """What of a file changes whenever it is written: device, inode, size, and two times in ns."""
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def sha256_file(path: Path) -> str:

@@ -28,11 +28,13 @@ from sfc_lib.datasets.base import make_recipe
 from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.files import (
     SCRATCH,
+    SETTLED,
     UserError,
     published_dir,
     runs_dir,
     sha256_file,
     sha256_json,
+    stamp,
     sync_folder,
     write_json,
 )
@@ -48,7 +50,6 @@ RESULT, SPEC, HISTORY, MODEL, W_POS, CHECKPOINT = (
 FILES = {SPEC, HISTORY, MODEL, W_POS}  # those whose hash a result may hold
 KEYS = {"id", "status", "epochs", "best_epoch", "valid", "test", "files"}
 STATUSES = ("done", "diverged")
-SETTLED = 2_000_000_000  # ns after which a change of a file surely changes its time stamp
 UNREADABLE = (  # what reading a file that somebody made up may raise
     OSError,
     ValueError,
@@ -188,19 +189,14 @@ _known: dict[Path, tuple[tuple[int, ...], str]] = {}  # stamp and hash of files 
 
 def _sha256(path: Path, cached: bool) -> str:
     """SHA-256 of a file. It is remembered only if a later change could not escape notice."""
-    now, stamp = time.time_ns(), _stamp(path)
-    if cached and path in _known and _known[path][0] == stamp:
+    now, before = time.time_ns(), stamp(path)
+    if cached and path in _known and _known[path][0] == before:
         return _known[path][1]
     _known.pop(path, None)
     found = sha256_file(path)
-    if now - max(stamp[-2:]) > SETTLED and _stamp(path) == stamp:
-        _known[path] = stamp, found
+    if now - max(before[-2:]) > SETTLED and stamp(path) == before:
+        _known[path] = before, found
     return found
-
-
-def _stamp(path: Path) -> tuple[int, ...]:
-    stat = path.stat()
-    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def find(spec: RunSpec, root: Path) -> Record | None:
