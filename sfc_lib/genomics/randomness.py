@@ -61,13 +61,13 @@ def below(state: np.ndarray, bound: int) -> int:
         product = (_next(state) >> HALF) * limit
         low = product & LOW
         if low >= limit or low >= (LOW + np.uint64(1)) % limit:
-            return np.int64(product >> HALF)
+            return int(product >> HALF)
 
 
 @register_jitable
 def uniform(state: np.ndarray) -> float:
     """A random number 0 ≤ x < 1 with 53 bits; moves `state` on."""
-    return np.float64(_next(state) >> np.uint64(11)) * 2.0**-53
+    return float(_next(state) >> np.uint64(11)) * 2.0**-53
 
 
 @register_jitable

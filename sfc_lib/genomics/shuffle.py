@@ -87,8 +87,9 @@ def _shuffle(path: np.ndarray, exits: np.ndarray, state: np.ndarray) -> None:
     if len(path) < 4:  # there is no other path
         return
     count = np.zeros(BASES, np.int64)
-    for base, after in zip(path[:-1], path[1:]):  # noqa: B905 (numba's zip takes no strict)
-        exits[base, count[base]] = after
+    for j in range(len(path) - 1):
+        base = path[j]
+        exits[base, count[base]] = path[j + 1]
         count[base] += 1
     last = _last_exits(exits, count, path[-1], state)
     for base in range(BASES):
