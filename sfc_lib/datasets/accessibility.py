@@ -113,8 +113,9 @@ class Tiling:
 def tiling(peaks: Sequence[pd.DataFrame], profile: str) -> Tiling:
     """Steps 1 to 5 for the regions of a profile.
 
-    A window is of the split that its 200 bp lie in. It is kept with all labels 0 too: the
-    padding makes such windows on purpose.
+    A window is of the split that its 200 bp lie in. Windows with all labels 0 are kept
+    too. They are rare: with half of a window for a 1, padding by half a window's width
+    makes none, but two cell types may share one.
     """
     windows = tiles(accessible_regions(peaks))
     splits = split_of(windows, profile)
@@ -165,11 +166,11 @@ class TiledRecipe(StreamedRecipe):
         names = (*self.peak_files(), *files_of(self.profile))
         return {name: known[name].content_hash for name in names}
 
-    def tiling(self) -> Tiling:
-        """The windows and labels of these peaks."""
-        return tiling([read_intervals(fetch(name)) for name in self.peak_files()], self.profile)
+    def peaks(self) -> list[pd.DataFrame]:
+        """The peaks of each task."""
+        return [read_intervals(fetch(name)) for name in self.peak_files()]
 
     def chunks(self) -> Iterator[Chunk]:
-        tiled = self.tiling()
+        tiled = tiling(self.peaks(), self.profile)
         for split, rows, codes, dropped in sequences(load_genome(self.profile), tiled):
             yield Chunk(split, codes, tiled.labels[rows], dropped)

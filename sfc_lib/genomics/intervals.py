@@ -45,6 +45,11 @@ def canonical_name(chrom: str) -> str:
     return f"chr{chrom}" if re.fullmatch(r"[1-9]\d?|X|Y", chrom) else REFSEQ.get(chrom, chrom)
 
 
+def canonical(chroms: pd.Series) -> pd.Series:
+    """Canonical names of a column of chromosomes, see `canonical_name`."""
+    return chroms.map({name: canonical_name(name) for name in chroms.unique()})
+
+
 def read_intervals(path: str | Path, *, summits: bool = False) -> pd.DataFrame:
     """Intervals of a BED or narrowPeak file, plain or gzip, in file order.
 
