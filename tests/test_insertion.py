@@ -118,7 +118,7 @@ def test_bytes_stay_those_of_the_first_version():
     # A change here is a change of every simulated accessibility set: raise its version.
     codes = blank()
     insert_motifs(codes, np.array([[0, 5, 1], [0, 6, 0], [0, 18, 1]]), PAIR, 7)
-    assert codes.tolist() == [[]]
+    assert codes.tolist() == [[4, 4, 0, 2, 1, 1, 3, 0, 1, 1, 1, 2, 3, 3, 1, 2, 2, 3, 3, 0]]
 
 
 @pytest.mark.parametrize(
