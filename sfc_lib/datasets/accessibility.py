@@ -142,6 +142,7 @@ def sequences(
         for start in range(0, max(len(rows), 1), size):
             chunk = rows[start : start + size]
             codes, keep, more = genome.windows(tiled.windows.iloc[chunk])
+            codes = codes.reshape(-1, LENGTH)  # of no windows, too
             yield split, chunk[keep], codes, {**dropped, **more}
             dropped = {}
 
