@@ -32,7 +32,7 @@ SPEC = RunSpec(
     width=0.05,
     epochs=2,
 )
-FILES = ["W_pos.npy", "history.jsonl", "model.keras", "result.json", "spec.json"]
+FILES = ["W_pos.npy", "history.jsonl", "importance.npy", "model.keras", "result.json", "spec.json"]
 
 
 @pytest.fixture(scope="session")

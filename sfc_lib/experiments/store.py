@@ -1,9 +1,10 @@
 """Run records: one folder a run, complete if and only if every hash in `result.json` holds.
 
 A finished record holds `spec.json`, `history.jsonl` (a line per epoch), `W_pos.npy` (SFC
-variants), `model.keras` (the best epoch) and `result.json`, which is written last and
-carries the SHA-256 of every other file and of its own content. While a run trains,
-`checkpoint` is there too, and its lock beside the folder (see `locks`).
+variants), `importance.npy` (unless it diverged at once), `model.keras` (the best epoch) and
+`result.json`, which is written last and carries the SHA-256 of every other file and of its
+own content. While a run trains, `checkpoint` is there too, and its lock beside the folder
+(see `locks`).
 """
 
 from __future__ import annotations
@@ -39,15 +40,16 @@ from sfc_lib.files import (
     write_json,
 )
 
-RESULT, SPEC, HISTORY, MODEL, W_POS, CHECKPOINT = (
+RESULT, SPEC, HISTORY, MODEL, W_POS, IMPORTANCE, CHECKPOINT = (
     "result.json",
     "spec.json",
     "history.jsonl",
     "model.keras",
     "W_pos.npy",
+    "importance.npy",
     "checkpoint",
 )
-FILES = {SPEC, HISTORY, MODEL, W_POS}  # those whose hash a result may hold
+FILES = {SPEC, HISTORY, MODEL, W_POS, IMPORTANCE}  # those whose hash a result may hold
 KEYS = {"id", "status", "epochs", "best_epoch", "valid", "test", "files"}
 STATUSES = ("done", "diverged")
 UNREADABLE = (  # what reading a file that somebody made up may raise
@@ -93,17 +95,15 @@ class Record:
         Raises:
             RecordError: The record has none (std), or not such an array.
         """
-        file = io.BytesIO(self._content(W_POS))
-        try:
-            weights = np.lib.format.read_array(file, allow_pickle=False)
-        except UNREADABLE as error:
-            raise RecordError(f"{self.folder / W_POS}: expected an array, got {error}") from error
-        if weights.ndim != 2 or weights.dtype != np.float32 or file.read(1):
-            raise RecordError(
-                f"{self.folder / W_POS}: expected a float32 matrix, "
-                f"got {weights.dtype} {weights.shape}."
-            )
-        return weights
+        return self._array(W_POS, dimensions=2)
+
+    def importance(self) -> np.ndarray:
+        """Importance profile of the best epoch, float32 (length,), see `measure`.
+
+        Raises:
+            RecordError: The record has none (it diverged at once), or not such an array.
+        """
+        return self._array(IMPORTANCE, dimensions=1)
 
     def model(self) -> Any:
         """The Keras model of the best epoch, not compiled.
@@ -117,6 +117,19 @@ class Record:
         if MODEL not in self.result["files"]:
             raise RecordError(f"{self.folder}: this record was published without its model.")
         return load_model(self.folder / MODEL, self.result["files"][MODEL])
+
+    def _array(self, name: str, dimensions: int) -> np.ndarray:
+        file, path = io.BytesIO(self._content(name)), self.folder / name
+        try:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+        except UNREADABLE as error:
+            raise RecordError(f"{path}: expected an array, got {error}") from error
+        if array.ndim != dimensions or array.dtype != np.float32 or file.read(1):
+            raise RecordError(
+                f"{path}: expected a float32 array of {dimensions} dimensions, "
+                f"got {array.dtype} {array.shape}."
+            )
+        return array
 
     def _content(self, name: str) -> bytes:
         """Bytes of one of the files, which are still those that were sealed."""
