@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from sfc_lib.cli_data import data
 from sfc_lib.files import UserError
 
 
@@ -46,6 +47,9 @@ published_option = click.option(
 @click.version_option(package_name="sfc-lib")
 def main() -> None:
     """Replicate the figures of Alexandari, Shrikumar & Kundaje (2017), or rerun parts of it."""
+
+
+main.add_command(data)
 
 
 @main.command()
@@ -252,38 +256,3 @@ def book(profile: str, seeds: int, jobs: int, published: bool, output: Path) -> 
 
     index = build_book(output, profile=profile, seeds=seeds, jobs=jobs, published=published)
     click.echo(f"Open {index}")
-
-
-@main.group()
-def data() -> None:
-    """Source files: what there is and where it comes from."""
-
-
-@data.command("list")
-def list_data() -> None:
-    """List the source files the library knows.
-
-    Example: sfc data list
-    """
-    from sfc_lib.genomics.sources import registry
-
-    for source in registry().values():
-        click.echo(f"{source.bytes:>12,} bytes  {source.file}  ({source.licence})")
-
-
-@data.command()
-@click.argument("names", nargs=-1)
-@click.option("--mirror", type=click.Path(path_type=Path, exists=True, file_okay=False))
-def fetch(names: Sequence[str], mirror: Path | None) -> None:
-    """Get source files (all, if none is named) by download or from a local mirror folder.
-
-    Example: sfc data fetch --mirror /path/to/mirror
-    """
-    import os
-
-    from sfc_lib.genomics import sources
-
-    if mirror:
-        os.environ["SFC_DATA_MIRROR"] = str(mirror)
-    for name in names or sources.registry():
-        click.echo(sources.fetch(name))

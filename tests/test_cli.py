@@ -7,7 +7,8 @@ from sfc_lib.cli import main
 
 COMMANDS = [
     ["sweep"], ["runs", "list"], ["runs", "verify"], ["runs", "publish"], ["notebook"],
-    ["claims"], ["book"], ["data", "list"], ["data", "fetch"],
+    ["claims"], ["book"], ["data", "list"], ["data", "fetch"], ["data", "verify"],
+    ["data", "build"],
 ]  # fmt: skip
 
 
@@ -73,7 +74,3 @@ def test_sweep_trains_a_profile_then_publishes_it(tmp_path, monkeypatch):
 def test_claims_prints_verdicts():
     shown = sfc("claims", "--seeds", "3")
     assert "Of 26 comparisons: 26 too few seeds." in shown.output
-
-
-def test_data_list_shows_sizes():
-    assert "629,502 bytes  deeplift_simulation/sequences.simdata.gz" in sfc("data", "list").output

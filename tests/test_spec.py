@@ -50,7 +50,7 @@ def test_every_field_is_covered():
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("dataset", "nonsense", r"name must be one of \['simulated_tf'.*got 'nonsense'"),
+        ("dataset", "nonsense", r"name must be one of .*'simulated_tf'.*got 'nonsense'"),
         ("dataset", 3, "dataset must be a str, got 3"),
         ("dataset_options", {"colour": 1}, r"simulated_tf has options \['source'.*got 'colour'"),
         ("dataset_options", {"examples": 41}, "examples must be a multiple of 40.*got 41"),

@@ -117,16 +117,25 @@ class Recipe(ABC):
         )
 
 
+def recipe_class(name: str) -> type[Recipe]:
+    """The class whose fields are the options of a dataset.
+
+    Raises:
+        ValueError: An unknown dataset; the valid ones are listed.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"load_dataset: name must be one of {sorted(RECIPES)}, got {name!r}.")
+    module, _, attribute = RECIPES[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
 def make_recipe(name: str, options: Mapping[str, Any] | None = None) -> Recipe:
     """The recipe of a dataset with its options checked; nothing is built or downloaded.
 
     Raises:
         ValueError: An unknown dataset or option (the valid ones are listed), or a bad value.
     """
-    if name not in RECIPES:
-        raise ValueError(f"load_dataset: name must be one of {sorted(RECIPES)}, got {name!r}.")
-    module, _, attribute = RECIPES[name].partition(":")
-    recipe = getattr(importlib.import_module(module), attribute)
+    recipe = recipe_class(name)
     valid = [field.name for field in dataclasses.fields(recipe)]
     for option in options or {}:
         if option not in valid:

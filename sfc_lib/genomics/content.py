@@ -19,30 +19,26 @@ BLOCK = 1 << 20  # bytes read at once
 def mismatch(path: Path, source: Source) -> str | None:
     """What is wrong with the file at `path`; None if it is what the registry describes.
 
-    It is, if one of these holds: the SHA-256 of its bytes; the SHA-256 of its decompressed
-    content; the MD5 of the upper-case sequence of the registered region. The last two are
-    taken from compressed and plain files, read to the end, so that a cut one is found out.
+    It is, if the SHA-256 of its bytes is the registered one; or, for sequence, the MD5 of
+    the upper-case sequence of the region; or else the SHA-256 of its decompressed content.
+    It may be compressed or plain. It is read to its end, so that a cut one is found out.
     """
     found = sha256_file(path)
     if found == source.sha256:
         return None
-    if source.sha256:
-        problem = f"expected sha256 {source.sha256}, got {found} ({path.stat().st_size:,} bytes)"
-    else:
-        problem = f"expected {source.region} with MD5 {source.md5_of_region}"
+    got = f"got {found} ({path.stat().st_size:,} bytes)"
+    expected = f"expected sha256 {source.sha256}"
     try:
         with _open(path) as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() == source.sha256_of_decompressed:
-                return None
-        if source.region:
+            if not source.region:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+                return None if found == source.sha256_of_decompressed else f"{expected}, {got}"
             start, end = map(int, source.region.partition(":")[2].split("-"))
-            with _open(path) as file:
-                if (md5 := md5_of_region(file, start, end)) == source.md5_of_region:
-                    return None
-            problem = f"{problem}, and for {source.region} MD5 {source.md5_of_region}, got {md5}"
+            expected = f"expected {source.region} with MD5 {source.md5_of_region}"
+            md5 = md5_of_region(file, start, end)
+            return None if md5 == source.md5_of_region else f"{expected}, got MD5 {md5}"
     except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
-        return f"{problem}; it can't be read: {error}"
-    return problem
+        return f"{expected}, {got}, which can't be read: {error}"
 
 
 def md5_of_region(file: BufferedIOBase, start: int, end: int) -> str:

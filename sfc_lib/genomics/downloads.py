@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +15,6 @@ from typing import BinaryIO
 
 import pooch
 import requests
-from tqdm.auto import tqdm
 
 from sfc_lib.genomics.registry import Source, SourceError
 
@@ -42,7 +42,7 @@ def download(source: Source, arrive: Callable[[Callable[[BinaryIO], object]], st
             time.sleep(attempt and PAUSE * 2 ** (attempt - 1))
             try:
                 problem = arrive(partial(_transfer, source, address))
-            except requests.RequestException as error:
+            except (requests.RequestException, ValueError) as error:
                 problem = _reason(error, seconds)
                 if _passes(error) and attempt + 1 < TRIES:
                     continue
@@ -70,34 +70,37 @@ def timeout() -> float:
 
 
 def _transfer(source: Source, address: str, file: BinaryIO) -> None:
-    with tqdm(desc=source.file.rpartition("/")[2], unit="B", unit_scale=True) as bar:
-        pooch.HTTPDownloader(
-            progressbar=bar,
-            chunk_size=1 << 16,
-            timeout=timeout(),
-            headers={"Accept-Encoding": "identity"},  # a .gz must come as it is
-        )(address, file, None)
+    print(f"{source.file}: {source.size} from {address}", file=sys.stderr, flush=True)
+    transfer = pooch.HTTPDownloader(
+        progressbar=True,
+        chunk_size=1 << 16,
+        timeout=timeout(),
+        headers={"Accept-Encoding": "identity"},  # a .gz must come as it is
+    )
+    transfer(address, file, None)
 
 
-def _passes(error: requests.RequestException) -> bool:
-    if error.response is not None:
-        return error.response.status_code in PASSING
-    return isinstance(error, requests.exceptions.ChunkedEncodingError)
+def _passes(error: Exception) -> bool:
+    response = getattr(error, "response", None)
+    return _broke_off(error) if response is None else response.status_code in PASSING
 
 
-def _reason(error: requests.RequestException, seconds: float) -> str:
+def _broke_off(error: Exception) -> bool:
+    broken = isinstance(error, requests.exceptions.ChunkedEncodingError)
+    return broken or "Connection aborted" in str(error)
+
+
+def _reason(error: Exception, seconds: float) -> str:
     """The error in a few words: `requests` tells it in many."""
-    if error.response is not None:
-        return f"HTTP status {error.response.status_code}"
+    if (response := getattr(error, "response", None)) is not None:
+        return f"HTTP status {response.status_code}"
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return f"no connection for {seconds:g} s (SFC_DATA_TIMEOUT sets how long to wait)"
     if isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error):
-        what = (
-            "no connection" if isinstance(error, requests.exceptions.ConnectTimeout) else "no data"
-        )
-        return f"{what} for {seconds:g} s (SFC_DATA_TIMEOUT sets how long to wait)"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
+        return f"no data for {seconds:g} s (SFC_DATA_TIMEOUT sets how long to wait)"
+    if _broke_off(error):
         return "the transfer broke off"
-    cause = re.search(r"\[Errno [^\]]*\] [\w ]+", str(error))
-    if isinstance(error, requests.exceptions.ConnectionError) and cause:
+    if cause := re.search(r"\[Errno [^\]]*\] [\w ]+", str(error)):
         return f"no connection: {cause[0]}"
     return f"{type(error).__name__}: {error}"
 

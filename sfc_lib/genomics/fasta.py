@@ -17,11 +17,12 @@ import numpy as np
 import pyfaidx
 from filelock import FileLock
 
-from sfc_lib.files import atomic_write, data_dir
+from sfc_lib.files import atomic_write, data_dir, remove, scratch_in
 from sfc_lib.genomics.dna import ALPHABET
-from sfc_lib.genomics.textfiles import BOM, InputError, read_chunks
+from sfc_lib.genomics.textfiles import BOM, GZIP, InputError, read_chunks
 
 AMBIGUOUS = "RYSWKMBDHV"
+PACKED = (".gz", ".bgz", ".bz2", ".zip")
 _LETTERS = (ALPHABET + AMBIGUOUS).encode() + (ALPHABET + AMBIGUOUS).lower().encode()
 _CODES = np.full(256, 255, dtype=np.uint8)
 _CODES[list(_LETTERS)] = [ALPHABET.find(chr(letter).upper()) % 5 for letter in _LETTERS]  # -1: N
@@ -76,26 +77,28 @@ def open_fasta(path: str | Path) -> pyfaidx.Fasta:
     """
     path = Path(path)
     try:
-        about = path.stat()
+        with open(path, "rb") as file:
+            start, about = file.read(len(BOM)), os.fstat(file.fileno())
     except OSError as error:
-        raise InputError(f"{path}: expected a FASTA file, got: {error.strerror}.") from error
+        raise InputError(f"{path}: expected a readable file, got: {error.strerror}.") from error
     key = hashlib.sha256(repr((path.resolve(), about.st_size, about.st_mtime_ns)).encode())
     folder = data_dir() / "fasta" / f"{path.name}-{key.hexdigest()[:16]}"
     folder.mkdir(parents=True, exist_ok=True)
     index, copy = folder / "index.fai", folder / "sequence.fa"
     with FileLock(folder / "lock"):
         if not index.exists():
-            _prepare(path, copy, index)
-            os.utime(index, (max(index.stat().st_mtime, about.st_mtime),) * 2)  # never stale
+            for left in scratch_in(folder):  # by a process that was killed: we hold the lock
+                remove(left)
+            # pyfaidx takes what is named .gz for bgzip
+            is_plain = start[:2] != GZIP and start != BOM and path.suffix not in PACKED
+            _prepare(path, None if is_plain else copy, index)
     plain = copy if copy.exists() else path
     return pyfaidx.Fasta(str(plain), indexname=str(index), as_raw=True, build_index=False)
 
 
-def _prepare(path: Path, copy: Path, index: Path) -> None:
-    """Check a file; write its plain copy, if it is not plain itself, and then its index."""
-    with open(path, "rb") as file:
-        start = file.read(3)
-    if start[:2] == b"\x1f\x8b" or start == BOM:
+def _prepare(path: Path, copy: Path | None, index: Path) -> None:
+    """Check a file; write a plain copy, if one is named, and then the index."""
+    if copy:
         with atomic_write(copy) as plain:
             records = list(_scan(path, _copied(_lines(path), plain)))
     else:
@@ -182,7 +185,7 @@ def _no_header(path: Path, number: int, line: bytes) -> InputError:
     shown = line[:20].decode(errors="replace")
     hint = " This is no text file." if set(line[:200]) & set(range(9)) else ""
     return InputError(
-        f"{path}:{number}: expected a line that begins with '>', got {shown!r}.{hint}"
+        f"{path}:{number}: expected FASTA, a line that begins with '>', got {shown!r}.{hint}"
     )
 
 

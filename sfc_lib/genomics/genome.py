@@ -14,7 +14,7 @@ import pyfaidx
 from sfc_lib.files import UserError
 from sfc_lib.genomics.dna import ALPHABET
 from sfc_lib.genomics.fasta import open_fasta, to_codes
-from sfc_lib.genomics.intervals import canonical, canonical_name, within
+from sfc_lib.genomics.intervals import canonical, canonical_name, resize, within
 from sfc_lib.genomics.regions import PROFILES, Region, files_of, regions_of, split_of
 from sfc_lib.genomics.sources import fetch
 
@@ -49,7 +49,7 @@ class Genome:
 
     >>> genome = Genome("hg19.fa.gz")
     >>> decode(genome.codes("chr20", 60_000, 60_010)[None])
-    ['GATCATGCTA']
+    ['GATCCAGAGG']
     """
 
     def __init__(
@@ -126,31 +126,29 @@ class Genome:
             ValueError: Windows of several widths.
             GenomeError: An unknown chromosome, unless the genome is limited to regions.
         """
-        starts = intervals["start"].to_numpy()
-        widths = np.unique(intervals["end"].to_numpy() - starts)
+        widths = np.unique((intervals["end"] - intervals["start"]).to_numpy())
         if len(widths) > 1 or (len(widths) and widths[0] < 1):
             raise ValueError(f"windows: expected one width >= 1, got {widths[:5].tolist()}.")
         intervals = intervals.assign(chrom=canonical(intervals["chrom"]))
-        names, chrom = np.unique(intervals["chrom"].to_numpy(dtype=object), return_inverse=True)
         if not self._restricted:
-            for name in names:
-                self.length(name)
+            for chrom in intervals["chrom"].unique():
+                self.length(chrom)
         keep = within(intervals, self.regions)
-        dropped = {BEYOND: int((~keep).sum()), HOLDS_N: 0}
-        rows = np.flatnonzero(keep)
-        codes = np.empty((len(rows), int(widths[0]) if len(widths) else 0), dtype=np.uint8)
-        for index in np.unique(chrom[rows]):
-            here = np.flatnonzero(chrom[rows] == index)
-            start = starts[rows[here]]
-            low, high = int(start.min()), int(start.max()) + codes.shape[1]
-            sequence = self.codes(names[index], low, high)
-            codes[here] = np.lib.stride_tricks.sliding_window_view(sequence, codes.shape[1])[
-                start - low
-            ]
+        codes = self._cut(intervals[keep], int(widths[0]) if len(widths) else 0)
         whole = np.array([not (row == N).any() for row in codes], dtype=bool)
-        keep[rows[~whole]] = False
-        dropped[HOLDS_N] = int((~whole).sum())
+        dropped = {BEYOND: int((~keep).sum()), HOLDS_N: int((~whole).sum())}
+        keep[keep] = whole
         return (codes if whole.all() else codes[whole]), keep, dropped
+
+    def _cut(self, windows: pd.DataFrame, width: int) -> np.ndarray:
+        """Codes of windows that all lie inside: uint8 (windows, width)."""
+        codes = np.empty((len(windows), width), dtype=np.uint8)
+        starts = windows["start"].to_numpy()
+        for chrom, here in windows.groupby("chrom").indices.items():
+            low, high = int(starts[here].min()), int(starts[here].max()) + width
+            pieces = np.lib.stride_tricks.sliding_window_view(self.codes(chrom, low, high), width)
+            codes[here] = pieces[starts[here] - low]  # (windows of the chromosome, width)
+        return codes
 
     def check(self, intervals: pd.DataFrame, path: str | Path) -> None:
         """Make sure that the intervals of a file can be of this genome.
@@ -171,7 +169,7 @@ class Genome:
             line, name = intervals.index[unknown][0], intervals["chrom"].to_numpy()[unknown][0]
             raise GenomeError(
                 f"{path}:{line}: expected a chromosome of the genome ({self._known()}), "
-                f"got {name!r}; so it is in {unknown.sum():,} of {len(intervals):,} intervals."
+                f"got {name!r}; {unknown.sum():,} of {len(intervals):,} intervals lie on such ones."
             )
         length, end = chrom.map(self._lengths).to_numpy(), intervals["end"].to_numpy()
         if (beyond := np.flatnonzero(end > length)).size:
@@ -182,15 +180,7 @@ class Genome:
                 "intervals lie beyond. Are they of another assembly (hg38 is not hg19)? "
                 "Lift them over, or give the genome they were called on."
             )
-        middle = (intervals["start"].to_numpy() + end) // 2
-        empty = sum(
-            int(
-                (
-                    self.codes(name, 0, self.length(name))[middle[(chrom == name).to_numpy()]] == N
-                ).sum()
-            )
-            for name in chrom.unique()
-        )
+        empty = self.windows(resize(intervals, 1))[2][HOLDS_N]
         if empty > FEW_N * len(intervals):
             warnings.warn(
                 f"{path}: {empty:,} of {len(intervals):,} intervals have N in their middle. "

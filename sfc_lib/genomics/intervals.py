@@ -108,7 +108,8 @@ def _columns(
         if row == 0:
             wanted = f"{least} to {most} tab-separated columns"
             wanted = "10 tab-separated columns (narrowPeak, with summits)" if summits else wanted
-        raise _refused(path, numbers[row], lines[row], wanted, str(widths[row]))
+        strange = lines[row] if _hint(lines[row]) else lines[0]
+        raise _refused(path, numbers[row], strange, wanted, str(widths[row]))
     fields = "\t".join(lines).split("\t")
     return [fields[column::width] for column in range(width)]
 

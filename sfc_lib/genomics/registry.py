@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import csv
 import difflib
-import fnmatch
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from sfc_lib.files import UserError, data_dir
 from sfc_lib.genomics.motifs import RESOURCES
@@ -105,8 +104,11 @@ def select(patterns: Sequence[str] = ()) -> list[Source]:
     if not patterns:
         return [source for name, source in known.items() if not name.startswith(FULL)]
     for pattern in patterns:
-        folder = pattern.rstrip("/") + "/"
-        found = [n for n in known if n.startswith(folder) or fnmatch.fnmatchcase(n, pattern)]
+        found = [
+            name
+            for name, path in ((name, PurePosixPath(name)) for name in known)
+            if path.match(pattern) or path.parent == PurePosixPath(pattern)
+        ]
         if not found:
             raise unknown(pattern, known)
         chosen.update((name, known[name]) for name in found)

@@ -35,7 +35,10 @@ from sfc_lib.genomics.content import compress, mismatch
 from sfc_lib.genomics.downloads import download
 from sfc_lib.genomics.registry import Source, SourceError, registry, select, unknown
 
-__all__ = ["Source", "SourceError", "fetch", "registry", "select", "verify"]
+__all__ = [
+    "Source", "SourceError", "announce", "check_space", "fetch", "missing", "registry", "select",
+    "verify",
+]  # fmt: skip
 GRACE = 1.0  # seconds before it is said that another process is waited for
 MARGIN = 1 << 20  # bytes that must stay free on the disk
 
@@ -98,27 +101,49 @@ def verify(sources: Sequence[Source] | None = None) -> tuple[list[Source], dict[
     return good, bad
 
 
+def announce(sources: Sequence[Source], mirror: Path | None = None) -> str:
+    """What obtaining these sources will bring here: each size, from where, and the total."""
+    mirror = mirror or _mirror()
+    lines = []
+    for source in sources:
+        whence = mirror or source.addresses[0].split("/")[2]
+        lines.append(f"{_size(source, mirror):>23}  {source.file}  from {whence}")
+    total = sum(_bytes(source, mirror) for source in sources)
+    about = "about " if any(_bytes(s, mirror) != s.bytes for s in sources) else ""
+    free = shutil.disk_usage(_folder()).free
+    return "\n".join(
+        [*lines, f"{len(sources)} files, {about}{total:,} bytes, to {_folder()} ({free:,} free)."]
+    )
+
+
 def check_space(sources: Sequence[Source], mirror: Path | None = None) -> None:
     """Make sure that there is room for these source files in the cache.
 
     Raises:
         SourceError: There is not; needed and free bytes are named.
     """
-    folder = data_dir() / "downloads"
-    folder.mkdir(parents=True, exist_ok=True)
-    needed = total_bytes(sources, mirror)
-    free = shutil.disk_usage(folder).free
-    if needed + MARGIN > free:
+    mirror = mirror or _mirror()
+    needed = sum(_bytes(source, mirror) for source in sources)
+    if needed + MARGIN > (free := shutil.disk_usage(_folder()).free):
         raise SourceError(
-            f"{folder}: expected room for {needed:,} bytes, got {free:,} bytes free. "
+            f"{_folder()}: expected room for {needed:,} bytes, got {free:,} bytes free. "
             "Free some, or set SFC_DATA_DIR to a folder on a larger disk."
         )
 
 
-def total_bytes(sources: Sequence[Source], mirror: Path | None = None) -> int:
-    """Bytes that obtaining these sources will write, about, where a registry line says so."""
-    mirrored = bool(mirror or _mirror())
-    return sum((mirrored and source.bytes) or source.download_bytes for source in sources)
+def _bytes(source: Source, mirror: Path | None) -> int:
+    return (source.bytes if mirror else 0) or source.download_bytes
+
+
+def _size(source: Source, mirror: Path | None) -> str:
+    size = _bytes(source, mirror)
+    return f"{'' if size == source.bytes else 'about '}{size:,} bytes"
+
+
+def _folder() -> Path:
+    folder = data_dir() / "downloads"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _mirror() -> Path | None:
@@ -136,10 +161,10 @@ def _writing(source: Source) -> Iterator[None]:
         yield
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        what = f"no space left for {source.size}" if full else str(error)
+        what = f"no space is left for its {source.size}" if full else str(error)
         raise SourceError(
-            f"{source.path}: can't be written: {what}. Nothing was kept of it. Mend that, "
-            "or set SFC_DATA_DIR to another folder."
+            f"{source.path}: can't be obtained: {what}. Nothing half-written is kept. "
+            "Mend that, or set SFC_DATA_DIR to another folder."
         ) from error
 
 
@@ -188,16 +213,20 @@ def _stamp_path(path: Path) -> Path:
 def _obtain(source: Source, mirror: Path | None, problem: str) -> None:
     if problem:
         print(f"{source.path}: {problem}; obtained again", file=sys.stderr, flush=True)
+    check_space([source], mirror)
     if mirror:
         _copy(mirror / source.file, source)
     else:
-        check_space([source])
         download(source, lambda write: _arrive(source, write))
 
 
 def _copy(path: Path, source: Source) -> None:
     if not path.is_file():
-        raise SourceError(f"{path}: expected {source.file} in SFC_DATA_MIRROR, got no such file.")
+        raise SourceError(
+            f"{path}: expected {source.file} ({_size(source, path)}) in the mirror folder, got no "
+            f"such file. Place it there (it comes from {source.addresses[0]}), or unset "
+            "SFC_DATA_MIRROR to download it."
+        )
     with open(path, "rb") as original:
         if problem := _arrive(source, lambda file: shutil.copyfileobj(original, file)):
             raise SourceError(f"{path}: {problem}.")

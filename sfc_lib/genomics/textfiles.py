@@ -13,6 +13,7 @@ from pathlib import Path
 from sfc_lib.files import UserError
 
 BOM = b"\xef\xbb\xbf"
+GZIP = b"\x1f\x8b"  # how every gzip file begins
 CHUNK = 1 << 22  # bytes
 
 
@@ -31,7 +32,7 @@ def read_chunks(path: Path) -> Iterator[bytes]:
     number, first = 1, True
     try:
         with open(path, "rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
+            zipped = raw.read(len(GZIP)) == GZIP
         with gzip.open(path, "rb") if zipped else open(path, "rb") as file:
             while chunk := file.read(CHUNK):
                 yield chunk.removeprefix(BOM) if first else chunk

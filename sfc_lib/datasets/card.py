@@ -1,0 +1,66 @@
+"""A dataset in a few lines: splits, class counts, drops, sources; and its options from text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from sfc_lib.datasets.base import SPLITS, Dataset, make_recipe, recipe_class
+from sfc_lib.genomics.sources import registry
+
+
+def parse_options(name: str, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Options of a dataset from text, each of the type its recipe gives it.
+
+    Numbers, true, false and null are written as in JSON, tuples with commas. What can't be
+    read so stays text, and the recipe says what it expects; so it does for unknown options.
+
+    Raises:
+        ValueError: An unknown dataset; the valid ones are listed.
+
+    Example:
+
+    >>> parse_options("simulated_tf", {"source": "generated", "examples": "400"})
+    {'source': 'generated', 'examples': 400}
+    """
+    kinds = get_type_hints(recipe_class(name))
+    return {option: _value(text, kinds.get(option, str)) for option, text in texts.items()}
+
+
+def _value(text: str, kind: Any) -> Any:
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    for one in kinds:
+        if get_origin(one) is tuple:
+            return tuple(_value(part, get_args(one)[0]) for part in text.split(","))
+    if str in kinds:
+        return text
+    try:
+        return json.loads(text.lower())
+    except ValueError:
+        return text
+
+
+def card(dataset: Dataset) -> str:
+    """What to know of a dataset before using it, for people to read."""
+    chosen = ", ".join(f"{option}={value}" for option, value in dataset.options.items())
+    lines = [f"{dataset.name} ({chosen})", f"fingerprint  {dataset.fingerprint}"]
+    for name in SPLITS:
+        split = getattr(dataset, name)
+        lines.append(f"{name:<11}  {len(split):,} sequences of {dataset.length:,} bp; positive:")
+        for task, count in zip(dataset.task_names, split.positives, strict=True):
+            share = f"{count / len(split):.1%}" if len(split) else "none"
+            lines.append(f"{'':<11}    {task} {count:,} ({share})")
+    drops = [f"{count:,} {reason}" for reason, count in dataset.dropped.items()]
+    lines.append(f"dropped      {'; '.join(drops) or 'none'}")
+    return "\n".join([*lines, *_sources(dataset)])
+
+
+def _sources(dataset: Dataset) -> list[str]:
+    """A line for each source file: its name, licence, and what to cite."""
+    known, lines = registry(), []
+    for name in make_recipe(dataset.name, dataset.options).inputs():
+        about = f" ({known[name].licence}; {known[name].citation})" if name in known else ""
+        lines.append(f"source       {name}{about}")
+    return lines
