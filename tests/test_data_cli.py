@@ -139,7 +139,8 @@ def test_options_get_the_types_of_the_recipe():
     ("text", "kind", "value"),
     [("3", int, 3), ("3", str, "3"), ("3", int | None, 3), ("null", int | None, None),
      ("None", int | None, "None"), ("3", str | None, "3"), ("True", bool, True),
-     (".5", float, ".5"), ("0.5", float, 0.5), ("a,b", tuple[str, ...], ("a", "b")), ("1,2", tuple[int, int], (1, 2)),
+     (".5", float, ".5"), ("0.5", float, 0.5), ("a,b", tuple[str, ...], ("a", "b")),
+     ("1,2", tuple[int, int], (1, 2)),
      ("x", int, "x")],
 )  # fmt: skip
 def test_values_are_read_as_json(text, kind, value):
