@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfc_lib.datasets.base import make_recipe
-from sfc_lib.experiments.spec import PROTOCOL, RunSpec, load_profile, profile_names
+from sfc_lib.experiments.spec import (
+    CHOICES,
+    PROTOCOL,
+    RunSpec,
+    load_profile,
+    profile_names,
+)
 
 # Another valid value for every field; a new field makes `test_every_field_is_covered` fail.
 OTHER = {
@@ -23,6 +29,7 @@ OTHER = {
     "batch_size": 50,
     "epochs": 3,
     "samples_per_epoch": 64,
+    "valid_samples": 40,
     "patience": 3,
     "class_weight": True,
     "backend": "jax",
@@ -39,6 +46,7 @@ specs = st.builds(
     curvature=st.floats(0, 1e300),
     learning_rate=st.floats(0, 1e300, exclude_min=True),
     samples_per_epoch=st.none() | st.integers(1),
+    valid_samples=st.none() | st.integers(1),
     seed=st.integers(0),
 )
 
@@ -65,6 +73,9 @@ def test_every_field_is_covered():
         ("curvature", float("inf"), "curvature must be a finite number >= 0, got inf"),
         ("curvature", False, "curvature must be a finite number >= 0, got False"),
         ("initializer", 1, "initializer must be a str, got 1"),
+        ("initializer", "glorot", "initializer must be 'paper' or 'variance', got 'glorot'"),
+        ("architecture", "vgg", "architecture must be 'simulated_tf', 'chip_seq' or 'basset', got"),
+        ("precision", "float31", "precision must be 'float32', .* got 'float31'"),
         ("learning_rate", 0.0, "learning_rate must be a finite number > 0, got 0.0"),
         ("learning_rate", "0.1", "learning_rate must be a finite number > 0, got '0.1'"),
         pytest.param("learning_rate", 10**400, "must be a finite number > 0, got 1000", id="huge"),
@@ -95,7 +106,7 @@ def test_bad_value_is_named_with_what_was_expected_and_received(name, value, mes
         {"width": 1},
         {"dataset_options": {"examples": 8000}},
         {"dataset_options": {"seed": 0, "source": "generated"}},
-        {"units": None, "samples_per_epoch": None},
+        {"units": None, "samples_per_epoch": None, "valid_samples": None},
     ],
 )
 def test_equal_meaning_is_equal_id_and_hash(same):
@@ -135,9 +146,17 @@ def test_round_trip_through_json_keeps_spec_and_id(spec):
     assert again.id == spec.id
 
 
+def test_choices_are_those_of_the_networks():
+    from sfc_lib.nn.architectures import ARCHITECTURES, VARIANTS
+    from sfc_lib.nn.layers import INITIALIZERS
+
+    assert CHOICES["architecture"] == tuple(ARCHITECTURES)
+    assert (CHOICES["variant"], CHOICES["initializer"]) == (VARIANTS, INITIALIZERS)
+
+
 def test_id_of_the_default_spec_is_what_it_always_was():
     """A new id orphans every published record: raise PROTOCOL only on purpose."""
-    assert RunSpec().id == "664ee8bc958542bb"
+    assert RunSpec().id == "b307051c57da2228"
 
 
 def test_id_survives_changes_of_what_was_passed_in_and_given_out():
@@ -180,7 +199,7 @@ def test_every_profile_loads_with_its_seeds_for_every_model(name):
 
 
 def test_profiles_are_ordered_by_size_and_standard_has_sixty_runs():
-    assert profile_names() == ["smoke", "quick", "standard", "full"]
+    assert profile_names() == ["smoke", "quick", "standard", "genome", "full"]
     assert len(load_profile("standard").specs) == 60
 
 

@@ -576,6 +576,26 @@ def test_killed_run_ends_in_the_bytes_of_an_uninterrupted_one(backend, tmp_path,
 # Metrics
 
 
+@pytest.mark.parametrize(
+    ("wanted", "rows"), [(4, [0, 2, 5, 7]), (1, [0]), (10, None), (None, None)]
+)
+def test_validation_examples_are_evenly_spaced(wanted, rows):
+    split = Split(np.arange(10, dtype=np.uint8)[:, None], np.ones((10, 1), dtype=np.uint8))
+    assert split.evenly(wanted).codes[:, 0].tolist() == (rows or list(range(10)))
+
+
+def test_epochs_are_judged_by_the_sample_and_the_run_by_all(tmp_path):
+    spec = tiny(dataset_options={"examples": 400}, valid_samples=20, epochs=1, patience=1)
+    train(spec, tmp_path / spec.id)
+    record, data = verify(tmp_path / spec.id), load_dataset("simulated_tf", examples=400)
+    sample, found = data.valid.evenly(20), {}
+    for name, split in (("sample", sample), ("all", data.valid)):
+        found[name] = metrics(split.labels, predict(record.model(), split.codes), "abc")["auroc"]
+    assert found["sample"] != found["all"]
+    assert record.history()[0]["valid_auroc"] == pytest.approx(found["sample"], abs=1e-6)
+    assert record.result["valid"]["auroc"] == pytest.approx(found["all"], abs=1e-6)
+
+
 def test_metrics_of_a_case_done_by_hand():
     """3 of 4 pairs in order: auROC 3/4. Positives at ranks 1 and 3: auPRC (1 + 2/3) / 2."""
     labels = np.array([[0, 1], [0, 0], [1, 1], [1, 0]], dtype=np.uint8)
