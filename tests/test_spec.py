@@ -12,6 +12,7 @@ from sfc_lib.experiments.spec import (
     CHOICES,
     PROTOCOL,
     RunSpec,
+    _experiment,
     load_profile,
     profile_names,
 )
@@ -191,10 +192,12 @@ def test_every_profile_loads_with_its_seeds_for_every_model(name):
     profile = load_profile(name)
     assert profile.name == name
     for experiment in profile.experiments.values():
-        assert set(experiment.models) == {"std", "sep", "symm"}
+        assert {"std", "sep", "symm"} <= set(experiment.models)
+        seeds = min(profile.seeds, 5) if "basset" in experiment.specs[0].architecture else None
         for model, runs in experiment.models.items():
-            assert {spec.variant for spec in runs} == {model}
-            assert [spec.seed for spec in runs] == list(range(profile.seeds))
+            assert runs[0].variant == model or model not in ("std", "sep", "symm")
+            assert [spec.seed for spec in runs] == list(range(seeds or profile.seeds))
+            assert len({dataclasses.replace(spec, seed=0) for spec in runs}) == 1
     assert len({spec.id for spec in profile.specs}) == len(profile.specs)
 
 
@@ -211,6 +214,25 @@ def test_quick_and_smoke_download_nothing():
 def test_smoke_overrides_epochs_and_examples():
     specs = load_profile("smoke").specs
     assert {(spec.epochs, spec.dataset_options["examples"]) for spec in specs} == {(2, 800)}
+
+
+def test_full_has_the_whole_networks_on_the_whole_genome():
+    for spec in load_profile("full", seeds=1).specs:
+        assert spec.width == 1
+        assert spec.dataset_options.get("profile", "full") == "full"
+
+
+def test_a_models_own_dataset_options_win_over_the_experiments():
+    spec = {"dataset": "simulated_tf", "dataset_options": {"seed": 1, "examples": 80}}
+    models = {"std": {"variant": "std"}, "other": {"dataset_options": {"seed": 2}}}
+    override = {"simulated_tf": {"dataset_options": {"examples": 40}, "epochs": 3}}
+    made = _experiment("made", {"title": "", "spec": spec, "models": models}, override, 1)
+    found = {model: runs[0].dataset_options for model, runs in made.models.items()}
+    assert {m: (o["seed"], o["examples"]) for m, o in found.items()} == {
+        "std": (1, 40),
+        "other": (2, 40),
+    }
+    assert {run.epochs for run in made.specs} == {3}
 
 
 def test_more_seeds_contain_the_runs_of_fewer():
