@@ -98,7 +98,7 @@ def _step(
     index: int, count: int, strength: float, clusters: Clusters, title: str
 ) -> dict[str, Any]:
     """Slider step: which trace is seen, with the lines between its clusters and a title."""
-    edge = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "line": {"width": 1}}
+    edge = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "line": {"width": 1.5}}
     lines = [{**edge, "y0": y - 0.5, "y1": y - 0.5} for y in clusters.boundaries.tolist()]
     layout = {"shapes": lines, "title": {"text": title, "font": {"size": 11}}}
     visible = {"visible": [other == index for other in range(count)]}

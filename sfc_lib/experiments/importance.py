@@ -88,7 +88,7 @@ def sequences(spec: RunSpec) -> np.ndarray:
 
 
 def measure(
-    model: Any, spec: RunSpec, progress: Callable[[Sequence[int]], Iterable[int]] = iter
+    model: Any, spec: RunSpec, progress: Callable[[Sequence[int]], Iterable[int]] | None = None
 ) -> np.ndarray:
     """Importance profile of a run's model: mean gradient × input, float32 (length,).
 
