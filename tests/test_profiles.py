@@ -197,12 +197,11 @@ def test_table_gives_best_seed_and_median_over_those_with_a_profile(tmp_path):
     result = experiment(tmp_path, {"std": [0.5, 0.6, 0.7], "sep": [0.1, 0.2, 0.3]}, {("sep", 0)})
     table = importance.number_table(importance.collect([result]))
     assert table["seeds with a profile"].tolist() == ["3 of 3", "2 of 3"]
-    assert table["best seed"].tolist() == ["2", "2"]
+    assert table["best seed"].tolist() == [2, 2]
     middle, last = (describe(bumpy(a), (15, 185))["departure"] for a in (0.6, 0.7))
     low = describe(bumpy(0.5), (15, 185))["departure"]
-    assert table.iloc[0]["departure from uniform: best seed"] == f"{last:.3f}"
-    text = table.iloc[0]["departure from uniform: median (min – max)"]
-    assert text == f"{middle:.3f} ({low:.3f} – {last:.3f})"
+    cell = table.iloc[0]["departure from uniform"]
+    assert cell == f"{last:.3f}; {middle:.3f} ({low:.3f} – {last:.3f})"
 
 
 # The claims
@@ -239,7 +238,10 @@ def test_without_profiles_there_are_too_few_seeds_and_dashes(tmp_path):
 def test_panels_show_the_best_seed_normalised_and_its_mirror_image(tmp_path):
     result = experiment(tmp_path, {"std": [0.5, 0.6], "sep": [0.1, 0.2]})
     figure = profiles.importance_panels(importance.collect([result]))
-    std, sep = figure.axes
+    std, sep, empty = figure.axes
+    assert not empty.axison
+    assert std.get_ylim() == sep.get_ylim()
+    assert [text.get_text() for text in figure.legends[0].texts] == ["original", "mirror image"]
     lines = {line.get_label(): line for line in sep.lines}
     expected = normalise(bumpy(0.2), (15, 185))
     np.testing.assert_allclose(lines["original"].get_ydata(), expected)
@@ -255,9 +257,25 @@ def test_panels_show_the_best_seed_normalised_and_its_mirror_image(tmp_path):
 
 def test_a_best_seed_without_profile_leaves_its_panel_empty(tmp_path):
     result = experiment(tmp_path, {"std": [0.5, 0.6], "sep": [0.1, 0.2]}, {("sep", 1)})
-    _, sep = profiles.importance_panels(importance.collect([result])).axes
+    _, sep, _ = profiles.importance_panels(importance.collect([result])).axes
     assert not sep.lines
     assert not sep.axison
+
+
+def test_many_models_take_several_rows_on_one_scale(tmp_path):
+    spec = {
+        m: RunSpec(variant="symm", curvature=c) for m, c in zip("abcd", (0, 1, 2, 3), strict=True)
+    }
+    groups = {
+        m: [record(tmp_path, s, 0.9, importance=bumpy(0.1 * (i + 1)))]
+        for i, (m, s) in enumerate(spec.items())
+    }
+    figure = profiles.importance_panels(importance.collect([results(groups, "Many")]))
+    drawn = [axes for axes in figure.axes if axes.lines]
+    assert [axes.get_title().split(",")[0] for axes in drawn] == list("abcd")
+    assert len(figure.axes) == 6
+    assert len({axes.get_ylim() for axes in drawn}) == 1
+    assert [bool(axes.get_ylabel()) for axes in drawn] == [True, False, False, True]
 
 
 def test_every_seed_is_a_dot_and_the_best_is_ringed(tmp_path):
@@ -270,6 +288,14 @@ def test_every_seed_is_a_dot_and_the_best_is_ringed(tmp_path):
     np.testing.assert_allclose(ring.get_offsets(), [[0, expected[2]]])
     assert departure.patches[0].get_height() == pytest.approx(expected[1])
     assert [axes.get_title() for axes in figure.axes] == list(importance.NUMBERS.values())
+
+
+def test_coverage_says_how_many_runs_have_a_profile(tmp_path):
+    result = experiment(tmp_path, {"std": [0.5, 0.6], "sep": [0.1, 0.2]}, {("sep", 0)})
+    line = importance.coverage([result], importance.collect([result]))
+    assert "**3 of 4 runs**" in line
+    whole = experiment(tmp_path / "whole", {"std": [0.5, 0.6]})
+    assert importance.coverage([whole], importance.collect([whole])).endswith("all 2 runs.")
 
 
 def test_figures_of_nothing_are_empty_not_errors():

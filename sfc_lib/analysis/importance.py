@@ -57,6 +57,18 @@ def collect(results: Sequence[Results], *, compute: bool = True) -> list[Importa
     return [importance for importance in found if importance]
 
 
+def coverage(results: Sequence[Results], found: Sequence[Importance]) -> str:
+    """One Markdown sentence: of how many runs a profile is known, and why not of all."""
+    runs = sum(len(group) for result in results for group in result.records.values())
+    known = sum(len(profiles) for item in found for profiles in item.profiles.values())
+    if known == runs:
+        return f"An importance profile is known for all {runs} runs."
+    return (
+        f"An importance profile is known for **{known} of {runs} runs**: those whose record "
+        "carries one, and the best seed of each model where its model is at hand."
+    )
+
+
 def numbers(results: Results) -> pd.DataFrame:
     """The numbers of all runs whose record carries a profile; nothing is computed."""
     found = _collect(results, compute=False)
@@ -80,9 +92,9 @@ def normalise(profile: np.ndarray, region: tuple[int, int]) -> np.ndarray:
 def describe(profile: np.ndarray, region: tuple[int, int]) -> dict[str, float]:
     """Three numbers of a profile inside a region; each is 0 for a uniform profile.
 
-    - `departure` from uniform: coefficient of variation, standard deviation / |mean|.
-    - `asymmetry`: mean |profile − mirror image| / mean |profile|, from 0 to 2.
-    - `roughness`: mean |second difference| of the normalised profile.
+    - `departure` from uniform: coefficient of variation, standard deviation / size of mean.
+    - `asymmetry`: mean size of profile − mirror image / mean size of profile, from 0 to 2.
+    - `roughness`: mean size of the second differences of the normalised profile.
 
     Args:
         profile: Importance at each position, at least three of them in the region.
@@ -103,28 +115,26 @@ def describe(profile: np.ndarray, region: tuple[int, int]) -> dict[str, float]:
 
 
 def number_table(found: Sequence[Importance]) -> pd.DataFrame:
-    """For reading: the best seed's numbers, and median and range over the seeds with a profile."""
+    """For reading: the best seed's numbers; median (min – max) where several have a profile."""
     rows = []
     for importance in found:
         for model, runs in importance.numbers().groupby("model", sort=False):
-            best = runs[runs.best]
             row: dict[str, object] = {
                 "data": importance.results.experiment.title,
                 "model": model,
-                "best seed": f"{importance.best[str(model)]}",
+                "best seed": importance.best[str(model)],
                 "seeds with a profile": f"{len(runs)} of {importance.results.profile.seeds}",
             }
-            for number, name in NUMBERS.items():
-                row[f"{name}: best seed"] = f"{best[number].iloc[0]:.3f}" if len(best) else "–"
-                row[f"{name}: median (min – max)"] = _spread(runs[number])
-            rows.append(row)
+            rows.append(row | {name: _cell(runs, n) for n, name in NUMBERS.items()})
     return pd.DataFrame(rows)
 
 
-def _spread(values: pd.Series) -> str:
-    if len(values) < 2 or values.isna().any():
-        return "–"
-    return f"{values.median():.3f} ({values.min():.3f} – {values.max():.3f})"
+def _cell(runs: pd.DataFrame, number: str) -> str:
+    values = runs[number]
+    parts = [f"{value:.3f}" for value in values[runs.best]]
+    if len(values) > 1:
+        parts.append(f"{values.median():.3f} ({values.min():.3f} – {values.max():.3f})")
+    return "; ".join(parts)
 
 
 def _collect(results: Results, compute: bool) -> Importance | None:

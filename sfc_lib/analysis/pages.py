@@ -17,7 +17,12 @@ VERDICT_COLOURS = dict(zip(VERDICTS, ("#1a7f37", "#57606a", "#b42318", "#57606a"
 
 
 def show(table: pd.DataFrame) -> HTML:
-    """A table as HTML that scrolls inside its own box; verdicts are coloured."""
+    """A table as HTML that scrolls inside its own box; verdicts are coloured.
+
+    One without rows is not shown at all.
+    """
+    if table.empty:
+        return HTML("")
     name = sha256_json(table.astype(str).to_dict("list"))[:8]  # same table, same HTML
     styled = table.style.set_uuid(name).hide(axis="index").format(_folded)
     if "verdict" in table:

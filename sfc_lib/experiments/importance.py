@@ -2,8 +2,8 @@
 
 Figure 3 shows, position by position, what the bases there add to a task's logit, averaged
 over sequences. Which sequences: those that are positive for the task. For the simulated TF
-set they are newly generated, and their number goes with the data's, 100,000 at the paper's
-size; for other data they are regions of the test split.
+set they are newly generated, 100,000 at the paper's size of the data and fewer with less; for
+other data they are regions of the test split.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def sequences(spec: RunSpec) -> np.ndarray:
     if spec.dataset == "simulated_tf":
         new, of = NEW_SEQUENCES
         with_tal1 = [simulated_tf.CLASSES.index(name) for name in ("TAL1", "both")]
-        classes = np.resize(with_tal1, spec.dataset_options["examples"] * new // of)
+        classes = np.resize(with_tal1, min(new, spec.dataset_options["examples"] * new // of))
         return simulated_tf.simulate(classes, rng).codes
     test = load_dataset(spec.dataset, **spec.dataset_options).test
     goal = target(spec, test.codes.shape[1])
@@ -85,7 +85,7 @@ def sequences(spec: RunSpec) -> np.ndarray:
 
 
 def measure(
-    model: Any, spec: RunSpec, progress: Callable[[Sequence[int]], Iterable[int]] = iter
+    model: Any, spec: RunSpec, progress: Callable[[Sequence[int]], Iterable[int]] | None = None
 ) -> np.ndarray:
     """Importance profile of a run's model: mean gradient × input, float32 (length,).
 
