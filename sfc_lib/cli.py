@@ -127,9 +127,9 @@ def publish(target: Path | None, profile: str) -> None:
 
     Example: sfc runs publish data/runs --profile standard
     """
+    from sfc_lib.experiments.publishing import publish as publish_records
     from sfc_lib.experiments.spec import load_profile
     from sfc_lib.experiments.store import find
-    from sfc_lib.experiments.store import publish as publish_records
     from sfc_lib.files import runs_dir
 
     found = [find(spec, runs_dir()) for spec in load_profile(profile).specs]

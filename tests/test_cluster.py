@@ -19,8 +19,9 @@ from sfc_lib.cli import main
 from sfc_lib.experiments import locks
 from sfc_lib.experiments.apart import call_apart
 from sfc_lib.experiments.cluster import cluster_executor
+from sfc_lib.experiments.publishing import publish
 from sfc_lib.experiments.spec import RunSpec, load_profile
-from sfc_lib.experiments.store import publish, verify
+from sfc_lib.experiments.store import verify
 from sfc_lib.experiments.sweep import ONE_THREAD, SweepError, ensure, run_one
 from sfc_lib.files import UserError, runs_dir
 

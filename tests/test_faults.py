@@ -40,7 +40,7 @@ TINY = RunSpec(
     batch_size=16,
     epochs=2,
 )
-NAMES = ["W_pos.npy", "history.jsonl", "importance.npy", "model.keras", "result.json", "spec.json"]
+NAMES = ["W_pos.npy", "history.jsonl", "model.keras", "result.json", "spec.json"]
 
 
 def tiny(**changes):

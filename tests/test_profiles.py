@@ -1,5 +1,6 @@
 """Importance of runs: its sequences, what records carry, its numbers, and Figure 3."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -16,7 +17,7 @@ from sfc_lib.datasets import simulated_tf
 from sfc_lib.datasets.base import Dataset, Split, load_dataset
 from sfc_lib.experiments import importance as of_runs
 from sfc_lib.experiments.spec import RunSpec
-from sfc_lib.experiments.store import IMPORTANCE, RecordError
+from sfc_lib.experiments.store import IMPORTANCE, RecordError, best_seeds
 from sfc_lib.genomics.motifs import RESOURCES, read_meme
 from sfc_lib.nn.importance import importance_profiles
 
@@ -126,24 +127,32 @@ def test_a_changed_or_broken_file_is_refused(tmp_path):
         carried.importance()
 
 
-def test_published_models_are_measured_where_no_record_carries_a_profile(monkeypatch):
+def test_models_are_measured_once_where_no_record_carries_a_profile(tmp_path, monkeypatch):
     monkeypatch.setattr(of_runs, "NEW_SEQUENCES", (400, 8000))
+    monkeypatch.setenv("SFC_DATA_DIR", str(tmp_path / "data"))
     result = only(load_results("standard", jobs=1), "simulated_tf")
-    (found,) = importance.collect([result])
-    assert {model: list(seeds) for model, seeds in found.profiles.items()} == {
-        model: [seed] for model, seed in found.best.items()
-    }
-    best = next(r for r in result.records["sep"] if r.spec.seed == found.best["sep"])
+    best = best_seeds(result.records["sep"])[0]
     codes = of_runs.sequences(best.spec)
     direct = importance_profiles(best.model(), codes, [2])[0]
-    np.testing.assert_allclose(found.profiles["sep"][found.best["sep"]], direct, rtol=1e-4)
-    assert found.numbers().best.all()
-    assert importance.collect([result], compute=False) == []
-    assert importance.numbers(result).empty
+    files = {name: h for name, h in best.result["files"].items() if name != IMPORTANCE}
+    bare = dataclasses.replace(best, result={**best.result, "files": files})
+    np.testing.assert_allclose(of_runs.profile_of(bare), direct, rtol=1e-4)
+    monkeypatch.setattr(of_runs, "measure", None)  # what is kept is not measured again
+    np.testing.assert_allclose(of_runs.profile_of(bare), direct, rtol=1e-4)
+    (kept,) = (tmp_path / "data" / "importance").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-3])
+    with pytest.raises(TypeError):  # a damaged one is
+        of_runs.profile_of(bare)
+
+
+def test_every_published_run_carries_a_profile():
+    results = load_results("standard", jobs=1)
+    found = importance.collect(results)
+    assert "all 60 runs" in importance.coverage(results, found)
 
 
 def test_carried_profiles_are_not_computed_and_diverged_runs_have_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(importance, "measure", None)
+    monkeypatch.setattr(of_runs, "measure", None)
     result = experiment(tmp_path, {"std": [0.5, 0.6], "sep": [0.1, 0.2]})
     lost = record(tmp_path, RunSpec(variant="sep", seed=2), 0, diverged=True)
     result.records["sep"].append(lost)

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from sfc_lib.experiments import sweep as module
+from sfc_lib.experiments.publishing import publish
 from sfc_lib.experiments.spec import RunSpec
-from sfc_lib.experiments.store import publish, verify
+from sfc_lib.experiments.store import verify
 from sfc_lib.experiments.sweep import ONE_THREAD, SweepError, ensure, run_one, sweep
 from sfc_lib.files import runs_dir
 

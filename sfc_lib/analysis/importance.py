@@ -1,21 +1,21 @@
 """Importance profiles of an experiment's runs, and the three numbers that describe one.
 
-A profile is the mean gradient × input at each position (`sfc_lib.nn.importance`). Runs whose
-record carries theirs are read; of the others the best seed is computed from its model.
+A profile is the mean gradient × input at each position (`sfc_lib.nn.importance`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
 from sfc_lib.analysis.results import Results
-from sfc_lib.experiments.importance import Target, measure, target
-from sfc_lib.experiments.store import IMPORTANCE, MODEL, Record, best_seeds
+from sfc_lib.experiments.importance import Target, profile_of, target
+from sfc_lib.experiments.store import best_seeds
 
 NUMBERS = {
     "departure": "departure from uniform",
@@ -46,14 +46,9 @@ class Importance:
         return pd.DataFrame(rows, columns=["model", "seed", *NUMBERS, "best"])
 
 
-def collect(results: Sequence[Results], *, compute: bool = True) -> list[Importance]:
-    """Profiles of all experiments that have any, with a progress bar where one is computed.
-
-    Args:
-        results: The experiments.
-        compute: Whether to compute the best seed's profile where its record carries none.
-    """
-    found = [_collect(result, compute) for result in results]
+def collect(results: Sequence[Results]) -> list[Importance]:
+    """Profiles of all experiments that have any, with a progress bar where one is measured."""
+    found = [_collect(result) for result in results]
     return [importance for importance in found if importance]
 
 
@@ -64,14 +59,14 @@ def coverage(results: Sequence[Results], found: Sequence[Importance]) -> str:
     if known == runs:
         return f"An importance profile is known for all {runs} runs."
     return (
-        f"An importance profile is known for **{known} of {runs} runs**: those whose record "
-        "carries one, and the best seed of each model where its model is at hand."
+        f"An importance profile is known for **{known} of {runs} runs**; the others diverged, or "
+        "their records carry neither a profile nor a model."
     )
 
 
 def numbers(results: Results) -> pd.DataFrame:
-    """The numbers of all runs whose record carries a profile; nothing is computed."""
-    found = _collect(results, compute=False)
+    """The numbers of all runs of an experiment whose profile is known or can be measured."""
+    found = _collect(results)
     return found.numbers() if found else pd.DataFrame(columns=["model", "seed", *NUMBERS, "best"])
 
 
@@ -137,31 +132,18 @@ def _cell(runs: pd.DataFrame, number: str) -> str:
     return "; ".join(parts)
 
 
-def _collect(results: Results, compute: bool) -> Importance | None:
-    profiles, best = {}, {}
+def _collect(results: Results) -> Importance | None:
+    profiles: dict[str, dict[int, np.ndarray]] = {}
     for model, records in results.records.items():
-        for top in best_seeds(records):
-            best[model] = top.spec.seed
-            profiles[model] = {
-                r.spec.seed: profile
-                for r in records
-                if (profile := _profile(r, model, compute and r is top)) is not None
-            }
-    known = [(m, p) for m, by_seed in profiles.items() for p in by_seed.values()]
-    if not known:
+        for record in records:
+            name = f"importance of {model}, seed {record.spec.seed}"
+            profile = profile_of(record, partial(tqdm, desc=name, leave=False))
+            if profile is not None:
+                profiles.setdefault(model, {})[record.spec.seed] = profile
+    if not profiles:
         return None
-    goal = target(results.records[known[0][0]][0].spec, len(known[0][1]))
-    return Importance(results, goal, {m: p for m, p in profiles.items() if p}, best)
-
-
-def _profile(record: Record, model: str, compute: bool) -> np.ndarray | None:
-    """A run's profile, from its record or, if asked for and possible, from its model."""
-    if record.diverged:
-        return None
-    profile = record.importance() if IMPORTANCE in record.result["files"] else None
-    if profile is None and compute and MODEL in record.result["files"]:
-        name = f"importance of {model}, seed {record.spec.seed}"
-        profile = measure(
-            record.model(), record.spec, lambda batches: tqdm(batches, desc=name, leave=False)
-        )
-    return profile
+    records = [record for group in results.records.values() for record in group]
+    length = len(next(iter(next(iter(profiles.values())).values())))
+    labels = {record.spec.model: model for model, g in results.records.items() for record in g}
+    best = {labels[record.spec.model]: record.spec.seed for record in best_seeds(records)}
+    return Importance(results, target(records[0].spec, length), profiles, best)

@@ -1,4 +1,4 @@
-"""Which sequences a run's importance is measured on, and the profile that a record carries.
+"""Which sequences a run's importance is measured on, and its profile, computed once.
 
 Figure 3 shows, position by position, what the bases there add to a task's logit, averaged
 over sequences. Which sequences: those that are positive for the task. For the simulated TF
@@ -16,11 +16,14 @@ import numpy as np
 
 from sfc_lib.datasets import load_dataset, make_recipe, simulated_tf
 from sfc_lib.experiments.spec import RunSpec
+from sfc_lib.experiments.store import IMPORTANCE, MODEL, UNREADABLE, Record
+from sfc_lib.files import atomic_write, data_dir, sha256_json
 
 TASKS = {"simulated_tf": "TAL1", "hematopoiesis": "MPP"}  # Figure 3; else the first task
 MARGINS = {"simulated_tf": 15}  # bp at each end that only a part of TAL1's 16 bp can reach
 MAX_REGIONS = 10_000  # of a test split (Figure 3c)
 NEW_SEQUENCES = 100_000, 8_000  # new ones to the examples of the data (Figure 3a)
+VERSION = 1  # raised whenever the same model would get another profile
 STREAM = 3  # of SeedSequence((seed, stream)); 0 to 2 are the splits of the simulated TF set
 
 
@@ -82,6 +85,33 @@ def sequences(spec: RunSpec) -> np.ndarray:
     if len(rows) > MAX_REGIONS:
         rows = np.sort(rng.choice(rows, MAX_REGIONS, replace=False))
     return test.codes[rows]
+
+
+def profile_of(
+    record: Record, progress: Callable[[Sequence[int]], Iterable[int]] = iter
+) -> np.ndarray | None:
+    """Importance profile of a run, float32 (length,); None if neither it nor a model is there.
+
+    A published record carries its profile, in place of the model. Of other records it is
+    measured from the model and kept among the data, under the hash of all it depends on.
+
+    Args:
+        record: A verified record.
+        progress: As for `measure`.
+    """
+    if IMPORTANCE in record.result["files"]:
+        return record.importance()
+    if MODEL not in record.result["files"] or record.diverged:
+        return None
+    basis = [VERSION, record.result["files"][MODEL], record.result["dataset_fingerprint"]]
+    path = data_dir() / "importance" / f"{sha256_json(basis)}.npy"
+    try:
+        return np.load(path, allow_pickle=False)
+    except UNREADABLE:
+        profile = measure(record.model(), record.spec, progress)
+        with atomic_write(path) as file:
+            np.save(file, profile, allow_pickle=False)
+        return profile
 
 
 def measure(

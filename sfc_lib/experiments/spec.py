@@ -107,6 +107,11 @@ class RunSpec:
         """All fields as plain values, ready for JSON."""
         return dataclasses.asdict(self)
 
+    @property
+    def model(self) -> str:
+        """What is the same for all runs that differ only in their seed."""
+        return sha256_json({**self.to_dict(), "seed": None})
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunSpec:
         """The spec that `to_dict` gave; unknown or missing fields are a `ValueError`."""

@@ -22,14 +22,12 @@ from sfc_lib.datasets.base import Dataset, load_dataset
 from sfc_lib.experiments.batches import Batches, seed
 from sfc_lib.experiments.checkpoint import read_checkpoint, write_checkpoint
 from sfc_lib.experiments.evaluation import metrics, predict
-from sfc_lib.experiments.importance import measure
 from sfc_lib.experiments.models import save_model
 from sfc_lib.experiments.provenance import environment
 from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.experiments.store import (
     CHECKPOINT,
     HISTORY,
-    IMPORTANCE,
     MODEL,
     RESULT,
     SPEC,
@@ -235,9 +233,9 @@ class Progress(keras.callbacks.Callback):
         names = [SPEC, HISTORY, MODEL]
         if self.spec.variant != "std":
             weights = _to_numpy(self.net.get_layer("sfc").positional_weights())
-            names.append(self._save_array(W_POS, weights))
-        if self.best:
-            names.append(self._save_array(IMPORTANCE, measure(self.net, self.spec)))
+            with atomic_write(self.folder / W_POS) as file:
+                np.save(file, weights.astype(np.float32), allow_pickle=False)
+            names.append(W_POS)
         result = {
             "id": self.spec.id,
             "status": "diverged" if self.diverged else "done",
@@ -253,11 +251,6 @@ class Progress(keras.callbacks.Callback):
         }
         write_json(self.folder / RESULT, seal(result))
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
-
-    def _save_array(self, name: str, array: np.ndarray) -> str:
-        with atomic_write(self.folder / name) as file:
-            np.save(file, array.astype(np.float32), allow_pickle=False)
-        return name
 
     def _scores(self) -> dict[str, Any]:
         """Metrics of the best epoch on both held-out splits; None where every epoch diverged."""
