@@ -118,7 +118,7 @@ def number_table(found: Sequence[Importance]) -> pd.DataFrame:
                 "data": importance.results.experiment.title,
                 "model": model,
                 "best seed": importance.best[str(model)],
-                "seeds with a profile": f"{len(runs)} of {importance.results.profile.seeds}",
+                "seeds with a profile": f"{len(runs)} of {importance.results.experiment.seeds}",
             }
             rows.append(row | {name: _cell(runs, n) for n, name in NUMBERS.items()})
     return pd.DataFrame(rows)

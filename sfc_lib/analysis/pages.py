@@ -9,7 +9,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from sfc_lib.analysis.claims import VERDICTS, Grade
-from sfc_lib.analysis.results import Results
+from sfc_lib.analysis.results import Results, seeds_of
 from sfc_lib.files import sha256_json
 
 FOLDED = 200  # characters
@@ -31,12 +31,12 @@ def show(table: pd.DataFrame) -> HTML:
 
 
 def profile_line(results: Sequence[Results]) -> str:
-    """One Markdown sentence: the profile shown, its seeds, and how it differs from the paper."""
+    """One Markdown sentence: the profile shown, its runs and seeds."""
     plan = results[0].profile
     runs = sum(len(result.experiment.specs) for result in results)
     return (
         f"This page shows profile **{plan.name}** ({plan.about}): {runs} runs, "
-        f"{plan.seeds} seeds of each model."
+        f"{seeds_of(results)} seeds of each model."
     )
 
 

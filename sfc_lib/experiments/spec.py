@@ -162,6 +162,11 @@ class Experiment:
     models: Mapping[str, tuple[RunSpec, ...]]
 
     @property
+    def seeds(self) -> int:
+        """Runs of each model."""
+        return max(len(specs) for specs in self.models.values())
+
+    @property
     def specs(self) -> list[RunSpec]:
         """All specs, model by model."""
         return [spec for specs in self.models.values() for spec in specs]
