@@ -54,7 +54,7 @@ def performance(results: Sequence[Results]) -> Figure:
                 place.remove()
             for place in axes[: len(results) : columns]:
                 place.set_ylabel(f"validation {name}, mean of tasks")
-            _share_limits(axes, results, metric)
+            _share_limits(list(axes), results, metric)
         figure.tight_layout()
     return _closed(figure)
 
