@@ -14,6 +14,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from sfc_lib.datasets.base import Dataset, load_dataset
+from sfc_lib.datasets.custom import Custom
 from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.experiments.store import HISTORY, Record, look_up
 from sfc_lib.experiments.sweep import ensure
@@ -142,6 +143,7 @@ class Outcome:
     `probabilities`: by split (`valid`, `test`), float32 (examples, tasks). `scores`: one row
     a split and task, see `score_table`. `profiles`: mean gradient × input at each position
     of test positives, float64 (tasks, length), of as many sequences as `profiled` says.
+    `files`: path and SHA-256 of the content of each input, by what it is.
     """
 
     record: Record
@@ -150,6 +152,7 @@ class Outcome:
     scores: pd.DataFrame
     profiles: np.ndarray
     profiled: list[int]
+    files: Mapping[str, tuple[Path, str]]
 
 
 def evaluate(record: Record, *, progress: bool = True) -> Outcome:
@@ -170,7 +173,9 @@ def evaluate(record: Record, *, progress: bool = True) -> Outcome:
             for name, split in splits.items()
         ]
         profiles, profiled = _profiles(model, dataset, rng, bar.update)
-    return Outcome(record, dataset, found, pd.concat(tables), profiles, profiled)
+    recipe = Custom(**spec.dataset_options)
+    files = {role: (path, recipe.inputs()[role]) for role, path in recipe.paths.items()}
+    return Outcome(record, dataset, found, pd.concat(tables), profiles, profiled, files)
 
 
 def _profiles(
