@@ -10,6 +10,15 @@ from string import Template
 
 from sfc_lib.analysis import report_figures as figures
 from sfc_lib.analysis.figures import NAMES
+from sfc_lib.analysis.report_data import (
+    SPLITS,
+    data_table,
+    data_text,
+    dropped,
+    files,
+    provenance,
+    seconds,
+)
 from sfc_lib.analysis.report_html import image, score, span, table
 from sfc_lib.experiments.own import Outcome
 from sfc_lib.experiments.spec import RunSpec
@@ -19,8 +28,6 @@ from sfc_lib.files import UserError, atomic_write
 TEMPLATE = Path(__file__).with_name("report.html")
 REPORT, SCORES = "report.html", "scores.tsv"
 FEW = 50  # test examples of a class, below which the report warns
-SPLITS = {"train": "training", "valid": "validation", "test": "test"}
-N = 4  # code of an unknown base
 BALANCED_NOTE = "Positives are weighted by negatives / positives in training."
 
 
@@ -73,10 +80,9 @@ def write_report(outcome: Outcome, folder: Path, command: str) -> Path:
 
 def render(outcome: Outcome, folder: Path, command: str) -> str:
     """The report as HTML; it refers to nothing outside itself."""
-    spec, tasks = outcome.record.spec, outcome.dataset.task_names
-    title = tasks[0] if len(tasks) == 1 else f"{len(tasks)} tasks"
+    spec = outcome.record.spec
     parts = {
-        "title": html.escape(f"{title}: {NAMES[spec.variant]} network"),
+        "title": html.escape(f"{_subject(outcome)}: {NAMES[spec.variant]} network"),
         "subtitle": html.escape(_subtitle(outcome)),
         "cards": _cards(outcome),
         "scores_text": html.escape(
@@ -88,16 +94,16 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
         "remarks": "".join(f"<li>{html.escape(text)}</li>" for text in _remarks(outcome)),
         "curves": _curves(outcome),
         "insights": _insights(outcome),
-        "data_text": html.escape(_data_text(outcome)),
-        "data": _data_table(outcome),
-        "dropped": _dropped(outcome),
+        "data_text": html.escape(data_text(outcome)),
+        "data": data_table(outcome),
+        "dropped": dropped(outcome),
         "use_text": html.escape(
             f"{MODEL} takes sequences of {outcome.dataset.length:,} bp. Keep it beside {SPEC} and "
             f"{RESULT}, which hold the names of its tasks."
         ),
         "use": html.escape(f"sfc predict {folder} sequences.fa -o predictions.tsv"),
-        "files": _files(outcome),
-        "provenance": _provenance(outcome),
+        "files": files(outcome),
+        "provenance": provenance(outcome),
         "command": html.escape(command),
         "spec": html.escape(json.dumps(spec.to_dict(), indent=1)),
     }
@@ -113,6 +119,15 @@ def summary(outcome: Outcome) -> list[str]:
         f"{row['examples']:,}"
         for _, row in test.iterrows()
     ]
+
+
+def _subject(outcome: Outcome) -> str:
+    """What the network predicts: the task, if it was named, or the first file."""
+    tasks = outcome.dataset.task_names
+    if len(tasks) > 1:
+        return f"{len(tasks)} tasks"
+    first, _ = next(iter(outcome.files.values()))
+    return first.name if tasks[0] in ("positive", "bound") else tasks[0]
 
 
 def _subtitle(outcome: Outcome) -> str:
@@ -137,7 +152,7 @@ def _cards(outcome: Outcome) -> str:
     total = len(dataset.train) + len(dataset.valid) + len(dataset.test)
     cards.append((f"{total:,}", "sequences", f"train / valid / test {sizes}"))
     cards.append((str(result["best_epoch"]), "best epoch", f"of {result['epochs']} trained"))
-    cards.append((f"{result['parameters']:,}", "parameters", f"{result['wall_seconds']:.0f} s"))
+    cards.append((f"{result['parameters']:,}", "parameters", f"trained in {seconds(outcome)}"))
     return "".join(
         f'<div class="card"><span>{label}</span><b>{value}</b>'
         f"<span>{html.escape(note)}</span></div>"
@@ -220,76 +235,4 @@ def _insights(outcome: Outcome) -> str:
         figures.positional_weights(outcome.record.positional_weights()),
         "Positional weights W_pos of the SFC layer: a row a neuron, its mean subtracted and scaled "
         f"to unit magnitude; rows sorted by k-means cluster, which lines part.{mirrored}",
-    )
-
-
-def _data_text(outcome: Outcome) -> str:
-    options, dataset = outcome.dataset.options, outcome.dataset
-    unknown = sum(
-        int((part.codes == N).any(axis=1).sum())
-        for part in (dataset.train, dataset.valid, dataset.test)
-    )
-    if options["peaks"]:
-        what = (
-            f"Positives are windows of {dataset.length:,} bp around peaks; those with N or beyond "
-            "a chromosome's end are left out. "
-        )
-        named = options["valid_chromosomes"]
-        how = (
-            f"Validation: {', '.join(named)}; test: {', '.join(options['test_chromosomes'])}."
-            if named
-            else "Splits follow chromosomes, or stretches of them where there are fewer than "
-            "three, so that no two splits share a base."
-        )
-        return what + how
-    return (
-        f"Sequences of {dataset.length:,} bp, of which {unknown:,} hold unknown bases (N and other "
-        "IUPAC letters), which count neither for nor against. Splits are random, by a hash of the "
-        "files; equal sequences are kept once, similar ones are not looked for."
-    )
-
-
-def _data_table(outcome: Outcome) -> str:
-    dataset = outcome.dataset
-    rows = [
-        (title, f"{len(part):,}", *(f"{n:,} ({n / len(part):.1%})" for n in part.positives))
-        for name, title in SPLITS.items()
-        for part in [getattr(dataset, name)]
-    ]
-    positive = [f"positive: {task}" for task in dataset.task_names]
-    return table(["split", "sequences", *positive], rows)
-
-
-def _dropped(outcome: Outcome) -> str:
-    found = [f"{count:,} {reason}" for reason, count in outcome.dataset.dropped.items()]
-    return f"<p>Left out: {html.escape('; '.join(found) or 'nothing')}.</p>"
-
-
-def _files(outcome: Outcome) -> str:
-    rows = [
-        (role, path.name, f"{path.stat().st_size:,}", sha256)
-        for role, (path, sha256) in outcome.files.items()
-    ]
-    return table(["input", "file", "bytes", "sha256 of its content, decompressed"], rows)
-
-
-def _provenance(outcome: Outcome) -> str:
-    result = outcome.record.result
-    about = result["environment"]
-    versions = {"python": about["python"], **about["versions"]}
-    return table(
-        ["item", "value"],
-        [
-            ("run", outcome.record.spec.id),
-            ("dataset fingerprint", outcome.dataset.fingerprint),
-            ("model.keras, sha256", result["files"][MODEL]),
-            ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
-            ("processor, threads", f"{about['cpu']}, {about['threads']}"),
-            ("commit of the code", str(about["commit"])),
-            ("finished", about["finished"]),
-            (
-                "training, wall / CPU",
-                f"{result['wall_seconds']:.0f} s / {result['cpu_seconds']:.0f} s",
-            ),
-        ],
     )

@@ -9,11 +9,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sfc_lib.analysis.figures import STYLE
+from sfc_lib.analysis import figures
 from sfc_lib.analysis.profiles import SCALE, colour_limit
 from sfc_lib.analysis.weights import cluster
 
 WIDTH = 4.8  # inches
+STYLE = figures.STYLE | {"font.size": 11}
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a7a7a", "#000000")
 MOST_TASKS = len(LINES)  # drawn; the table has all
 SMOOTHED = 200  # bp from which a profile has a smoothed line too
@@ -47,7 +48,7 @@ def score_curves(labels: np.ndarray, probabilities: np.ndarray, tasks: Sequence[
     from sklearn.metrics import precision_recall_curve, roc_curve
 
     with plt.rc_context(STYLE):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.9), layout="constrained")
+        figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 2.8), layout="constrained")
         for number, (task, colour) in enumerate(zip(tasks, LINES, strict=False)):
             truth, guess = labels[:, number], probabilities[:, number]
             false, true, _ = roc_curve(truth, guess)
@@ -93,7 +94,7 @@ def importance_profiles(
             axes.set_title(f"{task}: mean of {number:,} test positives", fontsize=9)
             axes.margins(x=0)
         column[-1, 0].set_xlabel("position relative to the middle of the sequence, bp")
-        figure.supylabel("gradient × input, logits per base", fontsize=10)
+        figure.supylabel("gradient × input, logits per base", fontsize=11)
     plt.close(figure)
     return figure
 

@@ -14,8 +14,8 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from sfc_lib.datasets.base import SPLITS, Recipe, Split
-from sfc_lib.datasets.peaks import Windows, from_peaks
+from sfc_lib.datasets.base import SPLITS, Recipe, Report, Split
+from sfc_lib.datasets.peaks import Examples, Windows, from_peaks
 from sfc_lib.datasets.splitting import at_random
 from sfc_lib.datasets.userfiles import is_hash, recall, remember
 from sfc_lib.genomics.fasta import iterate_fasta, read_fasta
@@ -138,6 +138,25 @@ class Custom(Recipe):
         return {role: recall(sha256, role) for role, sha256 in self.inputs().items()}
 
     def build(self) -> tuple[dict[str, Split], dict[str, int]]:
+        parts, examples = self._made()
+        return parts, examples.dropped
+
+    def write(self, folder: Path) -> Report:
+        parts, examples = self._made()
+        for name, part in parts.items():
+            np.save(folder / f"{name}_codes.npy", part.codes)
+            np.save(folder / f"{name}_labels.npy", part.labels)
+        return Report(examples.dropped, examples.counts)
+
+    def _made(self) -> tuple[dict[str, Split], Examples]:
+        made = self._examples()
+        chosen = {name: made.splits == name for name in SPLITS}
+        parts = {name: Split(made.codes[rows], made.labels[rows]) for name, rows in chosen.items()}
+        first = next(iter(self.paths.values()))
+        _require_both_classes(parts, self.task_names, first, made.dropped)
+        return parts, made
+
+    def _examples(self) -> Examples:
         seed = np.random.SeedSequence(int(self.fingerprint[:16], 16))
         rng, fractions = np.random.default_rng(seed), (self.valid_fraction, self.test_fraction)
         if self.peaks:
@@ -145,17 +164,11 @@ class Custom(Recipe):
             paths = self.paths
             genome = [path for role, path in paths.items() if role.startswith("genome")]
             windows = Windows(genome, self.window or WINDOW, *fractions, *chosen)
-            codes, labels, splits, dropped = from_peaks(
-                windows, paths["peaks"], paths.get("negatives"), rng
-            )
-        else:
-            codes, labels = self._two_files() if self.positives else self._table()
-            keep, dropped = distinct(codes, labels)
-            codes, labels = codes[keep], labels[keep]
-            splits = at_random(labels, *fractions, rng)
-        parts = {name: Split(codes[splits == name], labels[splits == name]) for name in SPLITS}
-        _require_both_classes(parts, self.task_names, next(iter(self.paths.values())), dropped)
-        return parts, dropped
+            return from_peaks(windows, paths["peaks"], paths.get("negatives"), rng)
+        codes, labels = self._two_files() if self.positives else self._table()
+        keep, dropped = distinct(codes, labels)
+        codes, labels = codes[keep], labels[keep]
+        return Examples(codes, labels, at_random(labels, *fractions, rng), dropped, {})
 
     def _two_files(self) -> tuple[np.ndarray, np.ndarray]:
         """Codes and labels of positives and negatives."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sfc_lib.datasets.base import SPLITS
 from sfc_lib.datasets.splitting import at_random, named, of_genome
 from sfc_lib.genomics.fasta import read_fasta
 from sfc_lib.genomics.genome import BEYOND, HOLDS_N, Genome
@@ -16,7 +17,20 @@ from sfc_lib.genomics.intervals import NARROWPEAK, SKIPPED, overlaps, read_inter
 from sfc_lib.genomics.shuffle import dinucleotide_shuffle
 from sfc_lib.genomics.textfiles import InputError, read_chunks, read_lines
 
-Made = tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, int]]
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Codes (examples, length), labels (examples, tasks), splits (examples,), and two counts.
+
+    `dropped`: what was left out, by reason. `counts`: windows by split and chromosome, and
+    what they lie around.
+    """
+
+    codes: np.ndarray
+    labels: np.ndarray
+    splits: np.ndarray
+    dropped: dict[str, int]
+    counts: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -41,8 +55,8 @@ class Windows:
 
 def from_peaks(
     windows: Windows, peaks: Path, negatives: Path | None, rng: np.random.Generator
-) -> Made:
-    """Codes (examples, width), labels (examples, 1), splits (examples,), and what was dropped.
+) -> Examples:
+    """Examples from peaks, with one task.
 
     Positives are windows around peaks. Negatives are windows around the middle of other
     intervals that share no base with a peak, or sequences, or, if there is no file, the
@@ -52,8 +66,11 @@ def from_peaks(
         InputError: A file that is not what it should be, with its line.
         GenomeError: Intervals that the genome can't hold, with the first one's line.
     """
-    genome, dropped = Genome(windows.genome), Counter[str]()
+    genome, dropped, counts = Genome(windows.genome), Counter[str](), Counter[str]()
     intervals = read_peaks(peaks)
+    counts[f"peaks taken by their {'summit' if 'summit' in intervals else 'middle'}"] = len(
+        intervals
+    )
     bound = resize(intervals, windows.width, intervals.get("summit"))
     kept = [_known(genome, bound, intervals, peaks, "positive", dropped).assign(label=1)]
     sequences = None
@@ -67,7 +84,7 @@ def from_peaks(
         dropped["negative: overlaps a peak"] += int(clash.sum())
         kept.append(free[~clash])
     table = pd.concat(kept, ignore_index=True)
-    codes, labels, splits = _cut(windows, genome, table, dropped)
+    codes, labels, splits = _cut(windows, genome, table, dropped, counts)
     if negatives is None:
         codes, labels, splits = _with_shuffled(codes, splits)
     elif sequences is not None:
@@ -75,7 +92,7 @@ def from_peaks(
         new = np.zeros((len(sequences), 1), dtype=np.uint8)
         codes, labels = np.concatenate([codes, sequences]), np.concatenate([labels, new])
         splits = np.concatenate([splits, at_random(new, shares[0], shares[1], rng)])
-    return codes, labels, splits, {reason: n for reason, n in dropped.items() if n}
+    return Examples(codes, labels, splits, {why: n for why, n in dropped.items() if n}, counts)
 
 
 def read_peaks(path: Path) -> pd.DataFrame:
@@ -107,7 +124,11 @@ def _known(
 
 
 def _cut(
-    windows: Windows, genome: Genome, table: pd.DataFrame, dropped: Counter[str]
+    windows: Windows,
+    genome: Genome,
+    table: pd.DataFrame,
+    dropped: Counter[str],
+    counts: Counter[str],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Codes, labels and splits of the windows that have all of them."""
     inside = (table["start"] >= 0) & (table["end"] <= table["chrom"].map(genome.length))
@@ -122,6 +143,9 @@ def _cut(
     splits = windows.splits(table)
     labels = table["label"].to_numpy(dtype=np.uint8)[:, None]
     dropped["across two splits"] += int((splits == "").sum())
+    for split in SPLITS:
+        for chrom, number in table.loc[splits == split, "chrom"].value_counts().items():
+            counts[f"windows of {chrom} in {split}"] = int(number)
     return codes[splits != ""], labels[splits != ""], splits[splits != ""]
 
 
