@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,22 +58,27 @@ def train(context: click.Context, task: str | None, output: Path | None, **value
 
     Example: sfc train --positives pos.fa --negatives neg.fa --variant symm
     """
+    options = {name: values.pop(name) for name in (*FILES, *OF_DATA)}
+    options["task_names"] = (task,) if task else ()
+    with _in_words():
+        _train(options, output, _command(context), values)
+
+
+def _train(
+    options: Mapping[str, Any], output: Path | None, command: str, settings: Mapping[str, Any]
+) -> None:
+    from sfc_lib.analysis import report
     from sfc_lib.datasets.base import load_dataset
     from sfc_lib.datasets.card import card
     from sfc_lib.experiments import own
 
-    options = {name: values.pop(name) for name in (*FILES, *OF_DATA)}
-    options = {name: value for name, value in options.items() if value is not None}
-    with _plain_warnings():
-        spec = own.plan(options | ({"task_names": (task,)} if task else {}), **values)
+    spec = own.plan(options, **settings)
     folder = output or Path(f"sfc-{spec.id}")
-    from sfc_lib.analysis import report
-
     report.require_free(folder, spec)
     click.echo(card(load_dataset("custom", **spec.dataset_options)))
     click.echo(f"run          {spec.id}: {spec.architecture}, {spec.variant}, seed {spec.seed}")
     outcome = own.evaluate(own.train(spec))
-    page = report.write_report(outcome, folder, _command(context))
+    page = report.write_report(outcome, folder, command)
     for line in report.summary(outcome):
         click.echo(line)
     click.echo(f"Open {page}")
@@ -98,9 +103,8 @@ def predict(model: Path, sequences: Path, output: Path | None) -> None:
     use_keras()
     from sfc_lib.experiments.prediction import load_predictor, predict_fasta
 
-    with _plain_warnings():
+    with _in_words(), tqdm(desc="predicting", unit="sequence") as bar:
         predictor = load_predictor(model)
-    with tqdm(desc="predicting", unit="sequence") as bar:
         if output:
             with atomic_write(output) as file:
                 number = predict_fasta(predictor, sequences, file, bar.update)
@@ -114,13 +118,15 @@ def predict(model: Path, sequences: Path, output: Path | None) -> None:
 
 
 @contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """Warnings of the block as one line each on standard error."""
-    with warnings.catch_warnings(record=True) as found:
+def _in_words() -> Iterator[None]:
+    """Warnings of the block as one line each, and errors of the system without a traceback."""
+    with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
-        yield
-    for warning in found:
-        click.echo(f"Warning: {warning.message}", err=True)
+        warnings.showwarning = lambda message, *_: click.echo(f"Warning: {message}", err=True)
+        try:
+            yield
+        except OSError as error:
+            raise click.ClickException(str(error)) from error
 
 
 def _command(context: click.Context) -> str:

@@ -37,13 +37,15 @@ class ReportError(UserError):
 
 def require_free(folder: Path, spec: RunSpec) -> None:
     """Refuse a folder that holds another run's report; its files must not be mixed with ours."""
-    if folder.exists() and not folder.is_dir():
-        raise ReportError(f"{folder}: expected a folder for the report, got a file.")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         found = RunSpec.from_dict(json.loads((folder / SPEC).read_bytes())).id
     except FileNotFoundError:
         return
-    except (OSError, ValueError, TypeError) as error:
+    except OSError as error:
+        message = f"{folder}: expected a folder for the report, got: {error.strerror}."
+        raise ReportError(message) from error
+    except (ValueError, TypeError) as error:
         raise ReportError(f"{folder / SPEC}: expected a run's settings, got {error}.") from error
     if found != spec.id:
         raise ReportError(
@@ -205,8 +207,8 @@ def _curves(outcome: Outcome) -> str:
     return image(
         figures.learning_curve(outcome.record.history(), result["best_epoch"]),
         "Learning curve: training loss, and scores on the validation set "
-        f"({len(outcome.dataset.valid):,} sequences), by epoch. The dotted line is the epoch whose "
-        "weights were kept.",
+        f"({len(outcome.dataset.valid):,} sequences), by epoch. The dotted line is the epoch "
+        f"whose weights were kept, {result['best_epoch']}.",
     ) + image(
         figures.score_curves(test.labels, outcome.probabilities["test"], tasks),
         f"ROC and precision-recall curves on the test set ({len(test):,} sequences). Dashed: what "

@@ -38,7 +38,7 @@ def learning_curve(history: Sequence[dict], best_epoch: int) -> Figure:
         below.xaxis.set_major_locator(MaxNLocator(integer=True))
         for axes in (above, below):
             axes.axvline(best_epoch, color="black", lw=0.8, ls=":")
-        below.legend(loc="lower right", title=f"best epoch: {best_epoch}", fontsize=9)
+        figure.legend(loc="outside lower center", ncols=2)
     plt.close(figure)
     return figure
 

@@ -59,16 +59,16 @@ def recall(sha256: str, role: str) -> Path:
     Raises:
         InputError: It was never seen on this machine, is gone, or holds something else now.
     """
-    path, before = _read(_notes() / f"{sha256}.json")
+    path, _ = _read(_notes() / f"{sha256}.json")
     if path is None:
         raise InputError(
             f"{role}: expected a file with sha256 {sha256}, which this machine has not seen. "
             "Give its path again."
         )
     try:
-        if stamp(path) == before or remember(path) == sha256:
+        if remember(path) == sha256:
             return path
-    except (OSError, InputError) as error:
+    except InputError as error:
         raise InputError(f"{role}: {error} Give the path where it is now.") from error
     raise InputError(
         f"{path}: expected {role} with sha256 {sha256}, got a file that was changed since. "
