@@ -8,8 +8,11 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+
+from sfc_lib.analysis.figures import STYLE
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -24,7 +27,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def image(figure: Figure, caption: str) -> str:
     """A figure as an image inside the page, with its caption, which is read aloud too."""
-    with io.BytesIO() as file:
+    with io.BytesIO() as file, plt.rc_context(STYLE):  # the same figure gives the same bytes
         figure.savefig(file, format="svg", metadata={"Date": None})
         data = base64.b64encode(file.getvalue()).decode()
     text = html.escape(caption)
