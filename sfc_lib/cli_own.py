@@ -91,7 +91,8 @@ def _train(
 def predict(model: Path, sequences: Path, output: Path | None) -> None:
     """Predict for each sequence of a FASTA file with a saved MODEL (a file, or its folder).
 
-    Writes a table: name, and the probability of each task.
+    Writes a table: name, and the probability of each task. N and other letters for several
+    bases count neither for nor against.
 
     Example: sfc predict report seqs.fa -o out.tsv
     """

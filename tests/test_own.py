@@ -24,6 +24,7 @@ from sfc_lib.genomics.dna import encode
 CHROMIUM = Path("/usr/bin/chromium")
 MOTIF, LENGTH = "TGATAAGG", 60
 EPOCHS = 12  # of the run that is killed
+EPOCH_OPTIONS = ["--epochs", str(EPOCHS), "--patience", str(EPOCHS)]
 QUICK = ["--width", "0.2", "--epochs", "2"]
 
 
@@ -258,8 +259,8 @@ def test_what_is_no_model_is_refused(trained, tmp_path, content):
 def test_killed_in_training_the_same_command_goes_on(tmp_path):
     made(tmp_path)
     command = [sys.executable, "-c", "from sfc_lib.cli import main; main()", "train",
-               "--positives", "pos.fa", "--negatives", "neg.fa", "--width", "0.2", "--output", "report",
-               "--epochs", str(EPOCHS), "--patience", str(EPOCHS)]  # fmt: skip
+               "--positives", "pos.fa", "--negatives", "neg.fa", "--width", "0.2",
+               "--output", "report", *EPOCH_OPTIONS]  # fmt: skip
     environment = {**os.environ, "SFC_RUNS_DIR": str(tmp_path / "runs")}
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL, start_new_session=True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
 
@@ -203,7 +203,6 @@ def _remarks(outcome: Outcome) -> Iterable[str]:
 def _curves(outcome: Outcome) -> str:
     result, test = outcome.record.result, outcome.dataset.test
     tasks = outcome.dataset.task_names
-    left_out = f" The first {figures.MOST_TASKS} tasks." if len(tasks) > figures.MOST_TASKS else ""
     return image(
         figures.learning_curve(outcome.record.history(), result["best_epoch"]),
         "Learning curve: training loss, and scores on the validation set "
@@ -212,8 +211,12 @@ def _curves(outcome: Outcome) -> str:
     ) + image(
         figures.score_curves(test.labels, outcome.probabilities["test"], tasks),
         f"ROC and precision-recall curves on the test set ({len(test):,} sequences). Dashed: what "
-        f"guessing gives.{left_out}",
+        f"guessing gives.{_first(tasks)}",
     )
+
+
+def _first(tasks: Sequence[str]) -> str:
+    return f" The first {figures.MOST_TASKS} tasks." if len(tasks) > figures.MOST_TASKS else ""
 
 
 def _insights(outcome: Outcome) -> str:
@@ -222,7 +225,8 @@ def _insights(outcome: Outcome) -> str:
         figures.importance_profiles(outcome.profiles, dataset.task_names, outcome.profiled),
         "Importance profile: gradient × input of the logit at each position, averaged over test "
         "positives. Above 0, bases there speak for the task."
-        + (f" Bold: mean over {figures.SPAN} bp." if dataset.length >= figures.SMOOTHED else ""),
+        + (f" Bold: mean over {figures.SPAN} bp." if dataset.length >= figures.SMOOTHED else "")
+        + _first(dataset.task_names),
     )
     if spec.variant == "std":
         return profile + (

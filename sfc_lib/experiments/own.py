@@ -17,7 +17,7 @@ from sfc_lib.datasets.base import Dataset, load_dataset
 from sfc_lib.datasets.custom import Custom
 from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.experiments.store import HISTORY, Record, look_up
-from sfc_lib.experiments.sweep import ensure
+from sfc_lib.experiments.sweep import _epochs, ensure
 from sfc_lib.files import UserError, runs_dir, silenced
 
 LONG = 400  # bp from which the network for long sequences is the default
@@ -102,11 +102,15 @@ def train(spec: RunSpec, *, progress: bool = True) -> Record:
         UserError: The run failed, or diverged.
     """
     if (record := look_up(spec)) is None:
-        over = threading.Event()
-        with tqdm(total=spec.epochs, unit="epoch", desc="training", disable=not progress) as bar:
-            watcher = threading.Thread(
-                target=_watch, args=(runs_dir() / spec.id / HISTORY, bar, over), daemon=True
-            )
+        history, over = runs_dir() / spec.id / HISTORY, threading.Event()
+        with tqdm(
+            total=spec.epochs,
+            initial=_epochs(history),
+            unit="epoch",
+            desc="training",
+            disable=not progress,
+        ) as bar:
+            watcher = threading.Thread(target=_watch, args=(history, bar, over), daemon=True)
             watcher.start()
             try:
                 (record,) = ensure([spec], jobs=1, progress=False)
@@ -126,14 +130,7 @@ def _watch(history: Path, bar: tqdm, over: threading.Event) -> None:
     last = False
     while not last:
         last = over.wait(0.5)
-        try:
-            epochs = history.read_bytes().count(b"\n")
-        except OSError:
-            continue
-        if epochs != bar.n:
-            bar.initial = bar.initial or (epochs if bar.n == 0 and epochs > 1 else 0)
-            bar.n = epochs
-            bar.refresh()
+        bar.update(_epochs(history) - bar.n)
 
 
 @dataclass(frozen=True, eq=False)
