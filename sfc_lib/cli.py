@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from sfc_lib.cli_data import data
+from sfc_lib.cli_own import predict, train
 from sfc_lib.files import UserError
 
 
@@ -49,7 +50,8 @@ def main() -> None:
     """Replicate the figures of Alexandari, Shrikumar & Kundaje (2017), or rerun parts of it."""
 
 
-main.add_command(data)
+for command in (data, train, predict):
+    main.add_command(command)
 
 
 @main.command()

@@ -8,7 +8,7 @@ from sfc_lib.cli import main
 COMMANDS = [
     ["sweep"], ["runs", "list"], ["runs", "verify"], ["runs", "publish"], ["notebook"],
     ["claims"], ["book"], ["data", "list"], ["data", "fetch"], ["data", "verify"],
-    ["data", "build"],
+    ["data", "build"], ["train"], ["predict"],
 ]  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from sfc_lib.files import data_dir, sha256_json, sync_folder, write_json
 SPLITS = ("train", "valid", "test")
 RECIPES = {
     "chip_seq": "sfc_lib.datasets.chip_seq:ChipSeq",
+    "custom": "sfc_lib.datasets.custom:Custom",
     "hematopoiesis": "sfc_lib.datasets.hematopoiesis:Hematopoiesis",
     "simulated_accessibility": "sfc_lib.datasets.simulated_accessibility:SimulatedAccessibility",
     "simulated_tf": "sfc_lib.datasets.simulated_tf:SimulatedTF",
@@ -154,7 +155,7 @@ def load_dataset(name: str, **options: Any) -> Dataset:
     """A dataset, built on first use and memory-mapped from the cache afterwards.
 
     Args:
-        name: `"chip_seq"`, `"hematopoiesis"`, `"simulated_accessibility"` or
+        name: `"chip_seq"`, `"custom"`, `"hematopoiesis"`, `"simulated_accessibility"` or
             `"simulated_tf"`.
         options: Options of the dataset's recipe, see its class.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -44,7 +45,8 @@ def _value(text: str, kind: Any) -> Any:
 
 def card(dataset: Dataset) -> str:
     """What to know of a dataset before using it, for people to read."""
-    chosen = ", ".join(f"{option}={value}" for option, value in dataset.options.items())
+    options = {name: value for name, value in dataset.options.items() if value not in (None, ())}
+    chosen = ", ".join(f"{name}={_short(value)}" for name, value in options.items())
     lines = [f"{dataset.name} ({chosen})", f"fingerprint  {dataset.fingerprint}"]
     for name in SPLITS:
         split = getattr(dataset, name)
@@ -56,6 +58,13 @@ def card(dataset: Dataset) -> str:
     lines += dropped or ["dropped      none"]
     lines += [f"counted      {count:,} {what}" for what, count in dataset.counts.items()]
     return "\n".join([*lines, *_sources(dataset)])
+
+
+def _short(value: Any) -> str:
+    """An option as text; of the hashes that stand for files, the first digits."""
+    if isinstance(value, tuple):
+        return ",".join(map(_short, value))
+    return re.sub(r"^([0-9a-f]{8})[0-9a-f]{56}$", r"\1…", str(value))
 
 
 def _sources(dataset: Dataset) -> list[str]:

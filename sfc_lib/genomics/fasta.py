@@ -59,6 +59,18 @@ def read_fasta(path: str | Path) -> tuple[list[str], np.ndarray]:
     return [record.name for record in records], codes.reshape(len(records), -1)
 
 
+def iterate_fasta(path: str | Path) -> Iterator[tuple[Record, np.ndarray]]:
+    """Each sequence of a FASTA file, with its codes, uint8 (its length,), one at a time.
+
+    Raises:
+        InputError: As `read_fasta`, when the fault is reached; but lengths may differ.
+    """
+    path, content = Path(path), bytearray()
+    for record in _scan(path, _lines(path), content):
+        yield record, to_codes(bytes(content))
+        content.clear()  # of this sequence only: the next one's letters are not read yet
+
+
 def to_codes(letters: bytes) -> np.ndarray:
     """Codes of letters from a file that was checked, uint8 (bases,)."""
     return _CODES[np.frombuffer(letters, dtype=np.uint8)]
