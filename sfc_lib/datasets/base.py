@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from filelock import FileLock
@@ -21,6 +21,8 @@ from sfc_lib.files import data_dir, sha256_json, sync_folder, write_json
 SPLITS = ("train", "valid", "test")
 RECIPES = {
     "chip_seq": "sfc_lib.datasets.chip_seq:ChipSeq",
+    "hematopoiesis": "sfc_lib.datasets.hematopoiesis:Hematopoiesis",
+    "simulated_accessibility": "sfc_lib.datasets.simulated_accessibility:SimulatedAccessibility",
     "simulated_tf": "sfc_lib.datasets.simulated_tf:SimulatedTF",
 }
 
@@ -46,7 +48,8 @@ class Dataset:
     """Three splits, and what is needed to say where they come from.
 
     `fingerprint` is a hash of the recipe, its options and its source files: a changed
-    input is a changed dataset. `dropped` counts what was left out, by reason.
+    input is a changed dataset. `dropped` counts what was left out, by reason; `counts` what
+    else the build counted.
     """
 
     name: str
@@ -57,11 +60,19 @@ class Dataset:
     train: Split
     valid: Split
     test: Split
+    counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def length(self) -> int:
         """Sequence length in bp."""
         return int(self.train.codes.shape[1])
+
+
+class Report(NamedTuple):
+    """What a build left out, by reason, and what else it counted."""
+
+    dropped: Mapping[str, int]
+    counts: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -79,6 +90,14 @@ class Recipe(ABC):
     @abstractmethod
     def build(self) -> tuple[dict[str, Split], dict[str, int]]:
         """The splits by name, and counts of what was dropped by reason."""
+
+    def write(self, folder: Path) -> Report:
+        """Build, and write `train_codes.npy`, `train_labels.npy` and so on into `folder`."""
+        splits, dropped = self.build()
+        for split, part in splits.items():
+            np.save(folder / f"{split}_codes.npy", part.codes)
+            np.save(folder / f"{split}_labels.npy", part.labels)
+        return Report(dropped, {})
 
     @property
     def options(self) -> dict[str, Any]:
@@ -128,7 +147,8 @@ def load_dataset(name: str, **options: Any) -> Dataset:
     """A dataset, built on first use and memory-mapped from the cache afterwards.
 
     Args:
-        name: `"chip_seq"` or `"simulated_tf"`.
+        name: `"chip_seq"`, `"hematopoiesis"`, `"simulated_accessibility"` or
+            `"simulated_tf"`.
         options: Options of the dataset's recipe, see its class.
 
     Raises:
@@ -161,14 +181,9 @@ def _build(folder: Path, recipe: Recipe) -> None:
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     scratch.chmod(0o755)
     try:
-        splits, dropped = recipe.build()
-        sizes = {}
-        for split, part in splits.items():
-            for field in ("codes", "labels"):
-                path = scratch / f"{split}_{field}.npy"
-                np.save(path, getattr(part, field))
-                sizes[path.name] = path.stat().st_size
-        about = {"name": recipe.name, "options": recipe.options, "dropped": dropped, "sizes": sizes}
+        report = recipe.write(scratch)._asdict()
+        sizes = {path.name: path.stat().st_size for path in scratch.glob("*.npy")}
+        about = {"name": recipe.name, "options": recipe.options, "sizes": sizes, **report}
         write_json(scratch / "dataset.json", about)
         shutil.rmtree(folder, ignore_errors=True)
         scratch.rename(folder)
@@ -189,7 +204,13 @@ def _open(folder: Path, recipe: Recipe, fingerprint: str) -> Dataset | None:
             for split in SPLITS
         }
         return Dataset(
-            recipe.name, recipe.options, fingerprint, recipe.task_names, about["dropped"], **splits
+            recipe.name,
+            recipe.options,
+            fingerprint,
+            recipe.task_names,
+            about["dropped"],
+            **splits,
+            counts=about.get("counts", {}),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
