@@ -23,6 +23,8 @@ MARKS = ("<!-- minutes: written by make readme -->", "<!-- end of minutes -->")
 PAGES = {
     "figure1_performance": "Figure 1, simulated TF panel",
     "figure2_learning_curves": "Figure 2",
+    "figure3_importance": "Figure 3, simulated TF panel",
+    "figure4_positional_weights": "Figure 4, without CR",
 }
 
 
@@ -49,7 +51,7 @@ def table(results: list[Results]) -> str:
     for name, title in PAGES.items():
         rows.append(
             f"| {title} | `notebooks/{name}.ipynb` | `make figure NAME={name}` "
-            f"| {reading_minutes(name)} | {training_minutes(results)}, shared by both |"
+            f"| {reading_minutes(name)} | {training_minutes(results)}, shared by all |"
         )
     return "\n".join(rows)
 

@@ -233,6 +233,17 @@ def test_the_menu_opens_on_a_phone(html, browser):
     reader.context.close()
 
 
+def test_the_slider_over_curvature_is_drawn_without_a_server(html, browser):
+    reader = Reader(browser, DESKTOP)
+    page = reader.open(html / "_executed" / "figure4_positional_weights.html")
+    plot = page.locator(".sfc-interactive .js-plotly-plot")
+    plot.locator(".heatmaplayer image").first.wait_for(state="attached")
+    assert plot.locator(".slider-group .slider-label").count() >= 1
+    assert "clusters of" in plot.inner_text()
+    assert reader.problems == []
+    reader.context.close()
+
+
 def test_the_search_finds_a_page_without_a_server(html, browser):
     reader = Reader(browser, DESKTOP)
     page = reader.open(html / "search.html", "?q=curvature")
@@ -301,7 +312,14 @@ def test_a_notebook_gets_the_parameters_it_declares(tmp_path, monkeypatch):
         "jobs": 1,
     }
     assert given["method"] == given["data"] == {}
-    assert (repository / "book" / "assets" / "mathjax" / "tex-svg.js").stat().st_size > 1e6
+    for script in book.SCRIPTS:
+        assert (repository / "book" / "assets" / script).stat().st_size > 1e6
+
+
+def test_a_script_that_is_not_installed_is_named_with_the_remedy(tmp_path, monkeypatch):
+    monkeypatch.setattr(book, "SCRIPTS", {"a/b.js": ("no-such-package", "b.js")})
+    with pytest.raises(book.BookError, match=r"b\.js from no-such-package.*sfc-lib\[book\]"):
+        book._copy_scripts(tmp_path)
 
 
 def test_progress_bars_and_folders_stay_out_of_a_page():

@@ -112,11 +112,29 @@ def test_p_values_are_adjusted_over_all_comparisons(monkeypatch):
     assert found == stats.false_discovery_control(raw).tolist()
 
 
-def test_every_claim_names_models_of_the_experiments_and_a_known_kind():
+def test_every_claim_names_known_models_metric_kind_and_datasets():
+    models = {*EXPERIMENT.models, "low_reg", "high_reg"}  # the last two as in the paper
+    metrics = {"auroc", "auprc", "departure", "asymmetry", "roughness", "weight_roughness"}
+    data = {"simulated_tf", "chip_seq", "simulated_accessibility", "hematopoiesis"}
     for claim in load_claims():
-        assert set(claim.models) <= set(EXPERIMENT.models)
-        assert claim.kind in {"higher", "not_lower", "steadier", "fewer_epochs"}
+        assert set(claim.models) <= models
+        assert claim.metric in metrics
+        assert set(claim.datasets) <= data
+        assert claim.kind in {"higher", "lower", "not_lower", "steadier", "fewer_epochs"}
         assert (claim.kind == "fewer_epochs") == (claim.threshold > 0)
+        assert (claim.kind == "lower") == (claim.figure in (3, 4))
+
+
+def test_a_claim_about_other_data_is_not_graded():
+    results = MadeUp({"sep": GOOD, "std": BAD})
+    assert HIGHER.concerns(results)
+    assert dataclasses.replace(HIGHER, datasets=("simulated_tf",)).concerns(results)
+    assert not dataclasses.replace(HIGHER, datasets=("chip_seq",)).concerns(results)
+    assert not dataclasses.replace(HIGHER, models=("symm", "std")).concerns(results)
+
+
+def test_no_comparison_is_said_in_words():
+    assert claims.summary([]).startswith("No comparison")
 
 
 def test_summary_counts_verdicts(monkeypatch):

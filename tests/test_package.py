@@ -78,7 +78,7 @@ def test_backends_are_named_only_where_gradients_are_taken():
     """Keras is the one interface, so that TensorFlow, JAX and torch all work."""
     own = {module for module in MODULES for name in imported(PACKAGE / module)
            if name.split(".")[0] in ("tensorflow", "jax", "torch")}  # fmt: skip
-    assert own <= {"analysis/importance.py"}
+    assert own <= {"nn/importance.py"}
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -24,7 +24,14 @@ from sfc_lib.analysis.notebooks import NotebookError, parameters, run_notebook
 from sfc_lib.files import UserError, checkout, write_json
 
 EXECUTED = "_executed"
-MATHJAX = "sphinx-mathjax-offline/static/mathjax/tex-svg.js"
+# Scripts that pages load from beside them: in the book's assets, and file of a distribution.
+SCRIPTS = {
+    "mathjax/tex-svg.js": (
+        "sphinx-mathjax-offline",
+        "sphinx-mathjax-offline/static/mathjax/tex-svg.js",
+    ),
+    "plotly/plotly.min.js": ("plotly", "plotly/package_data/plotly.min.js"),
+}
 WIDGET = "application/vnd.jupyter.widget-view+json"
 BUILT = ".buildinfo"  # Sphinx leaves it in every folder it has built
 TAIL = 40  # lines of a failed build's log that are shown
@@ -78,7 +85,7 @@ def build_book(
     ):
         for left in executed.glob(".*.ipynb"):  # by a build that was killed; we hold the lock
             left.unlink()
-        _copy_mathjax(root / "book" / "assets" / "mathjax")
+        _copy_scripts(root / "book" / "assets")
         for name in notebooks:
             bar.set_postfix_str(name)
             _execute(root / "notebooks" / f"{name}.ipynb", executed / f"{name}.ipynb", values)
@@ -130,17 +137,18 @@ def _tidy(notebook: dict[str, Any]) -> None:
             cell["outputs"] = [o for o in cell["outputs"] if WIDGET not in o.get("data", {})]
 
 
-def _copy_mathjax(folder: Path) -> None:
-    """Copy MathJax beside the pages. Its package has no importable name, so by its file."""
-    try:
-        source = importlib.metadata.distribution("sphinx-mathjax-offline").locate_file(MATHJAX)
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(str(source), folder / "tex-svg.js")
-    except (importlib.metadata.PackageNotFoundError, FileNotFoundError) as error:
-        raise BookError(
-            f"the book needs MathJax from sphinx-mathjax-offline ({error}). "
-            "Install the extra: pip install 'sfc-lib[book]'."
-        ) from error
+def _copy_scripts(assets: Path) -> None:
+    """Copy MathJax and plotly.js beside the pages, by their files: the book fetches nothing."""
+    for target, (package, file) in SCRIPTS.items():
+        try:
+            source = importlib.metadata.distribution(package).locate_file(file)
+            (assets / target).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(str(source), assets / target)
+        except (importlib.metadata.PackageNotFoundError, FileNotFoundError) as error:
+            raise BookError(
+                f"the book needs {Path(file).name} from {package} ({error}). "
+                "Install the extra: pip install 'sfc-lib[book]'."
+            ) from error
 
 
 def _build_pages(book: Path, scratch: Path) -> Path:

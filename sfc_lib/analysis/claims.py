@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from sfc_lib.analysis import importance, weights
 from sfc_lib.analysis.results import Results
 
 CLAIMS_FILE = Path(__file__).with_name("claims.toml")
@@ -42,15 +43,29 @@ class Claim:
     metric: str = "auroc"
     margin: float = 0.0
     threshold: float = 0.0
+    datasets: tuple[str, ...] = ()
+
+    def concerns(self, results: Results) -> bool:
+        """Whether an experiment has both models, on data that the claim is about."""
+        on = {spec.dataset for spec in results.experiment.specs}
+        right_data = not self.datasets or on <= set(self.datasets)
+        return right_data and set(self.models) <= set(results.models)
 
     def samples(self, results: Results) -> tuple[np.ndarray, np.ndarray]:
         """The claim's quantity for each finished run of the two models, by seed."""
-        if self.kind == "fewer_epochs":
-            table, column = results.epochs_to(self.threshold), "epochs"
-        else:
-            table, column = results.scores(), self.metric
+        table, column = self._table(results), self.metric
         favoured, other = (table.loc[table.model == m, column].dropna() for m in self.models)
         return favoured.to_numpy(float), other.to_numpy(float)
+
+    def _table(self, results: Results) -> pd.DataFrame:
+        if self.kind == "fewer_epochs":
+            return results.epochs_to(self.threshold).rename(columns={"epochs": self.metric})
+        if self.metric in importance.NUMBERS:
+            return importance.numbers(results)
+        if self.metric == "weight_roughness":
+            table = weights.roughness_by_run(results)
+            return table.rename(columns={"roughness": self.metric})
+        return results.scores()
 
 
 @dataclass(frozen=True)
@@ -88,7 +103,11 @@ def load_claims(figure: int | None = None) -> list[Claim]:
     """The claims of one figure, or all."""
     with open(CLAIMS_FILE, "rb") as file:
         tables = tomllib.load(file)["claims"]
-    claims = [Claim(**{**table, "models": tuple(table["models"])}) for table in tables]
+    lists = ("models", "datasets")
+    claims = [
+        Claim(**{**table, **{name: tuple(table[name]) for name in lists if name in table}})
+        for table in tables
+    ]
     return [claim for claim in claims if figure in (None, claim.figure)]
 
 
@@ -98,7 +117,7 @@ def grade(results: Sequence[Results], figure: int | None = None) -> list[Grade]:
         _grade(claim, result)
         for result in results
         for claim in load_claims(figure)
-        if set(claim.models) <= set(result.models)
+        if claim.concerns(result)
     ]
     ahead, behind = _adjust([g.p for g in grades]), _adjust([g.p_opposite for g in grades])
     return [
@@ -123,6 +142,8 @@ def table(grades: Sequence[Grade]) -> pd.DataFrame:
 
 def summary(grades: Sequence[Grade]) -> str:
     """One sentence that counts the verdicts."""
+    if not grades:
+        return "No comparison: this profile has none of the models that these claims are about."
     counts = {v: sum(g.verdict == v for g in grades) for v in VERDICTS}
     parts = [f"{count} {verdict}" for verdict, count in counts.items() if count]
     return f"Of {len(grades)} comparisons: {', '.join(parts)}."
@@ -201,9 +222,11 @@ def _medians(g: Grade) -> str:
 
 
 def _number(g: Grade, value: float) -> str:
+    if np.isnan(value):
+        return "–"
     if np.isinf(value):
         return "never"
-    return f"{value:g}" if g.claim.kind == "fewer_epochs" else f"{value:.4f}".lstrip("0")
+    return f"{value:g}" if g.claim.kind == "fewer_epochs" else f"{value:.4f}".removeprefix("0")
 
 
 def _gain(g: Grade) -> str:

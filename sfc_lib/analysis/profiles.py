@@ -1,0 +1,206 @@
+"""Figures 3 and 4, over positions: importance profiles and positional weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from sfc_lib.analysis.figures import COLOURS, STYLE
+from sfc_lib.analysis.importance import NUMBERS, Importance, normalise
+from sfc_lib.analysis.results import Results
+from sfc_lib.analysis.weights import Clusters, by_strength, cluster, roughness_by_run, shown
+
+ORIGINAL, MIRROR = "#1f4fd8", "#2ca02c"  # blue and green, as in the paper
+SCALE = "RdBu_r"
+CLIPPED = 99.5  # percentile of the absolute weights at which the colours end
+
+
+def importance_panels(found: Sequence[Importance]) -> Figure:
+    """Figure 3: the best seed's profile of each model and, in green, its mirror image.
+
+    One row an experiment, one column a model. A profile is divided by its mean absolute
+    value in the region between the grey ends, which not every base of a motif can reach; so
+    1 is a uniform one. Axes are shared by a row.
+    """
+    columns = max((len(item.best) for item in found), default=1)
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(
+            max(1, len(found)),
+            columns,
+            figsize=(1 + 2.9 * columns, 0.4 + 2.7 * max(1, len(found))),
+            squeeze=False,
+            sharey="row",
+            layout="constrained",
+        )
+        for axes in grid.flat[len(found) * columns :]:
+            axes.set_axis_off()
+        for row, item in zip(grid, found, strict=False):
+            for axes, model in zip(row, [*item.best, *[None] * columns], strict=False):
+                _panel(axes, item, model)
+            row[0].legend(loc="lower center", fontsize=8)
+            row[0].set_ylabel(f"{item.results.experiment.title}\nimportance, {item.target.task}")
+    return _closed(figure)
+
+
+def importance_numbers(found: Sequence[Importance]) -> Figure:
+    """Departure from uniform, asymmetry and roughness: a dot a seed, the best one ringed.
+
+    One row an experiment, one column a number; bars are medians over the seeds that have a
+    profile. Lower is better in all three.
+    """
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(
+            max(1, len(found)),
+            len(NUMBERS),
+            figsize=(9.4, 0.4 + 2.4 * max(1, len(found))),
+            squeeze=False,
+            layout="constrained",
+        )
+        for row, item in zip(grid, found, strict=False):
+            table = item.numbers()
+            for axes, (number, name) in zip(row, NUMBERS.items(), strict=True):
+                for place, model in enumerate(item.best):
+                    runs = table[table.model == model]
+                    _dots(axes, place, runs[number].to_numpy(), _colour(model))
+                    best = runs.loc[runs.best, number]
+                    ring = {"s": 90, "facecolor": "none", "edgecolor": "black", "zorder": 4}
+                    axes.scatter([place] * len(best), best, **ring)
+                axes.set_xticks(range(len(item.best)), list(item.best))
+                axes.set_ylim(bottom=0)
+                axes.set_title(name, fontsize=10)
+            row[0].set_ylabel(item.results.experiment.title, fontsize=9)
+    return _closed(figure)
+
+
+def weight_panels(results: Sequence[Results]) -> Figure:
+    """Figure 4: `W_pos` of the best seed at each strength of CR, rows sorted by cluster.
+
+    One row an experiment, one column a strength (experiments side by side if all have just
+    one); all on one colour scale. Lines part the clusters, the numbers beside them are
+    their rows.
+    """
+    panels = [
+        (f"{result.experiment.title}\nCR {strength:g}", cluster(record.positional_weights()))
+        for result in shown(results)
+        for strength, record in by_strength(result).items()
+    ]
+    columns = max((len(by_strength(result)) for result in shown(results)), default=1)
+    columns = columns if columns > 1 else max(1, len(panels))
+    rows = max(1, -(-len(panels) // columns))
+    top = colour_limit([clusters for _, clusters in panels])
+    with plt.rc_context(STYLE):
+        figure, grid = plt.subplots(
+            rows,
+            columns,
+            figsize=(1.6 + 2.4 * max(columns, 2), 0.4 + 4.2 * rows),
+            squeeze=False,
+            layout="constrained",
+        )
+        for axes in grid.flat[len(panels) :]:
+            axes.set_axis_off()
+        for axes, (title, clusters) in zip(grid.flat, panels, strict=False):
+            _heat_map(axes, clusters, top)
+            axes.set_title(title, fontsize=9)
+        for axes in grid[:, 0]:
+            axes.set_ylabel("neurons of the SFC layer")
+        bar = ScalarMappable(Normalize(-top, top), SCALE)
+        figure.colorbar(bar, ax=grid, label="weight, rows of unit magnitude", shrink=0.7)
+    return _closed(figure)
+
+
+def roughness_by_strength(results: Sequence[Results]) -> Figure:
+    """Roughness of `W_pos` at each strength of CR: a dot a seed, bars are medians."""
+    kept = shown(results)
+    with plt.rc_context(STYLE):
+        figure, row = plt.subplots(
+            1,
+            max(1, len(kept)),
+            figsize=(1 + 3.4 * max(1, len(kept)), 3),
+            squeeze=False,
+            sharey=True,
+            layout="constrained",
+        )
+        for axes, result in zip(row[0], kept, strict=False):
+            strengths = by_strength(result)
+            labels = {r.spec.id: m for m, records in result.records.items() for r in records}
+            runs = roughness_by_run(result)
+            for place, record in enumerate(strengths.values()):
+                values = runs.loc[runs.model == labels[record.spec.id], "roughness"]
+                _dots(axes, place, values.to_numpy(), COLOURS["symm"])
+            axes.set_xticks(range(len(strengths)), [f"{strength:g}" for strength in strengths])
+            axes.set_xlim(-0.7, len(strengths) - 0.3)
+            axes.set_ylim(bottom=0)
+            axes.set(xlabel="strength of CR", title=result.experiment.title)
+            axes.title.set_fontsize(10)
+        row[0, 0].set_ylabel("roughness of $W_{pos}$")
+    return _closed(figure)
+
+
+def colour_limit(clusters: Sequence[Clusters]) -> float:
+    """Absolute weight at which one colour scale for all panels ends."""
+    values = [np.abs(item.rows).ravel() for item in clusters]
+    return float(np.percentile(np.concatenate(values), CLIPPED)) if values else 1.0
+
+
+def _panel(axes: Axes, item: Importance, model: str | None) -> None:
+    """One profile with its mirror image and its three numbers, or an empty place."""
+    profile = item.profiles.get(model, {}).get(item.best[model]) if model else None
+    if model is None or profile is None:
+        axes.set_axis_off()
+        return
+    (start, stop), length = item.target.region, len(profile)
+    values = normalise(profile, item.target.region)
+    for left, right in ((0, start), (stop, length)):
+        axes.axvspan(left - 0.5, right - 0.5, color="#eeeeee", lw=0)
+    axes.axhline(0, color="black", lw=0.5)
+    axes.plot(values[::-1], color=MIRROR, lw=1, label="mirror image")
+    axes.plot(values, color=ORIGINAL, lw=1, label="original")
+    table = item.numbers()
+    (best,) = table[(table.model == model) & table.best].to_dict("records")
+    axes.set_title(
+        f"{model}, seed {item.best[model]}\ndeparture {best['departure']:.2f}, "
+        f"asymmetry {best['asymmetry']:.2f}\nroughness {best['roughness']:.3f}",
+        fontsize=9,
+    )
+    axes.set_xlim(0, length - 1)
+    axes.set_xlabel("position, bp")
+
+
+def _heat_map(axes: Axes, clusters: Clusters, top: float) -> None:
+    length = clusters.rows.shape[1]
+    axes.imshow(
+        clusters.rows, cmap=SCALE, vmin=-top, vmax=top, aspect="auto", interpolation="nearest"
+    )
+    axes.hlines(clusters.boundaries - 0.5, -0.5, length - 0.5, color="black", lw=1.2)
+    middles = np.cumsum(clusters.sizes) - clusters.sizes / 2 - 0.5
+    for middle, size in zip(middles, clusters.sizes, strict=True):
+        axes.text(length - 0.2, middle, str(size), fontsize=7, va="center")
+    axes.set_yticks([])
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.set_xlabel("position after pooling")
+
+
+def _dots(axes: Axes, place: int, values: np.ndarray, colour: str) -> None:
+    """A bar to the median and a dot a run."""
+    if not len(values):
+        return
+    axes.bar(place, np.median(values), width=0.6, color=colour, alpha=0.75)
+    spots = place + np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else [place]
+    axes.scatter(spots, values, s=14, color="white", edgecolor="black", linewidth=0.7, zorder=3)
+
+
+def _colour(model: str) -> str:
+    return COLOURS.get(model, "#009e73")
+
+
+def _closed(figure: Figure) -> Figure:
+    """The figure, forgotten by pyplot, so that a notebook shows it once."""
+    plt.close(figure)
+    return figure

@@ -1,0 +1,124 @@
+"""Which sequences a run's importance is measured on, and the profile that a record carries.
+
+Figure 3 shows, position by position, what the bases there add to a task's logit, averaged
+over sequences. Which sequences: those that are positive for the task. For the simulated TF
+set they are newly generated, and their number goes with the data's, 100,000 at the paper's
+size; for other data they are regions of the test split.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sfc_lib.datasets import load_dataset, make_recipe, simulated_tf
+from sfc_lib.experiments.spec import RunSpec
+from sfc_lib.experiments.store import UNREADABLE, Record, RecordError
+
+IMPORTANCE = "importance.npy"  # of a record: float32 (length,)
+TASKS = {"simulated_tf": "TAL1", "hematopoiesis": "MPP"}  # Figure 3; else the first task
+MARGINS = {"simulated_tf": 15}  # bp at each end that only a part of TAL1's 16 bp can reach
+MAX_REGIONS = 10_000  # of a test split (Figure 3c)
+NEW_SEQUENCES = 100_000, 8_000  # new ones to the examples of the data (Figure 3a)
+STREAM = 3  # of SeedSequence((seed, stream)); 0 to 2 are the splits of the simulated TF set
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is asked of a run: a task, its column of the logits, and the region compared.
+
+    `region`: 0-based half-open, in bp: where motifs can lie with every one of their bases.
+    """
+
+    task: str
+    column: int
+    region: tuple[int, int]
+
+
+def target(spec: RunSpec, length: int) -> Target:
+    """The task and region of a run's importance; `length` is that of its sequences in bp.
+
+    Example:
+
+    >>> target(RunSpec(dataset="simulated_tf"), 200)
+    Target(task='TAL1', column=2, region=(15, 185))
+    """
+    names = tuple(make_recipe(spec.dataset, spec.dataset_options).task_names)
+    task = TASKS.get(spec.dataset, names[0])
+    if task not in names:
+        raise ValueError(f"importance: {spec.dataset} should have the task {task!r}, got {names}.")
+    margin = MARGINS.get(spec.dataset, 0)
+    return Target(task, names.index(task), (margin, length - margin))
+
+
+def sequences(spec: RunSpec) -> np.ndarray:
+    """The sequences that importance is measured on, uint8 (sequences, length).
+
+    Every run on a dataset gets the same ones, whatever its seed.
+
+    Raises:
+        ValueError: The test split has no example that is positive for the task.
+
+    Example:
+
+    >>> sequences(RunSpec(dataset="simulated_tf")).shape
+    (100000, 200)
+    """
+    rng = np.random.default_rng(np.random.SeedSequence((0, STREAM)))
+    if spec.dataset == "simulated_tf":
+        new, of = NEW_SEQUENCES
+        with_tal1 = [simulated_tf.CLASSES.index(name) for name in ("TAL1", "both")]
+        classes = np.resize(with_tal1, spec.dataset_options["examples"] * new // of)
+        return simulated_tf.simulate(classes, rng).codes
+    test = load_dataset(spec.dataset, **spec.dataset_options).test
+    goal = target(spec, test.codes.shape[1])
+    rows = np.flatnonzero(test.labels[:, goal.column])
+    if not len(rows):
+        raise ValueError(
+            f"importance: expected test examples of {spec.dataset} that are positive for "
+            f"{goal.task}, got none among {len(test)}."
+        )
+    if len(rows) > MAX_REGIONS:
+        rows = np.sort(rng.choice(rows, MAX_REGIONS, replace=False))
+    return test.codes[rows]
+
+
+def measure(
+    model: Any, spec: RunSpec, progress: Callable[[Sequence[int]], Iterable[int]] = iter
+) -> np.ndarray:
+    """Importance profile of a run's model: mean gradient × input, float32 (length,).
+
+    Args:
+        model: The Keras model of the run's best epoch.
+        spec: The run.
+        progress: Wraps the batches, for a progress bar.
+    """
+    from sfc_lib.nn.importance import importance_profiles  # imports Keras
+
+    codes = sequences(spec)
+    column = target(spec, codes.shape[1]).column
+    return importance_profiles(model, codes, [column], progress=progress)[0].astype(np.float32)
+
+
+def stored(record: Record) -> np.ndarray | None:
+    """The profile that a record carries, float32 (length,), or None if it has none.
+
+    Raises:
+        RecordError: The file is not such an array.
+    """
+    if IMPORTANCE not in record.result["files"]:
+        return None
+    path = record.folder / IMPORTANCE
+    try:
+        profile = np.load(io.BytesIO(record._content(IMPORTANCE)), allow_pickle=False)
+    except UNREADABLE as error:
+        raise RecordError(f"{path}: expected an array, got {error}") from error
+    if profile.ndim != 1 or profile.dtype != np.float32:
+        raise RecordError(
+            f"{path}: expected a float32 profile of one row, got {profile.dtype} {profile.shape}."
+        )
+    return profile

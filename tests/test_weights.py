@@ -1,0 +1,217 @@
+"""Figure 4: normalised rows, clusters and roughness by hand, and its figures read back."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_up import record, results, with_curvature
+
+from sfc_lib.analysis import claims, interactive, pages, profiles, weights
+from sfc_lib.analysis.book import SCRIPTS
+from sfc_lib.analysis.results import load_results
+from sfc_lib.experiments.spec import RunSpec
+
+TOY = np.array(  # three shapes over four positions, at any height and size
+    [
+        [0, 0, 0, 1],  # rises at the end
+        [1, 0, 0, 1],  # valley
+        [5, 5, 5, 9],
+        [0, 1, 1, 0],  # hill
+        [2, 2, 2, 3],
+        [7, 4, 4, 7],
+    ],
+    dtype=np.float32,
+)
+
+matrices = st.lists(
+    st.lists(st.integers(-50, 50), min_size=6, max_size=6), min_size=1, max_size=8
+).map(np.array)
+
+
+def test_rows_lose_their_mean_and_get_unit_magnitude():
+    found = weights.normalise_rows(np.array([[3.0, 5.0, 4.0], [2.0, 2.0, 2.0]]))
+    np.testing.assert_allclose(found, [[-(0.5**0.5), 0.5**0.5, 0], [0, 0, 0]], atol=1e-12)
+
+
+@given(matrices, st.floats(0.1, 10), st.floats(-10, 10))
+def test_normal_rows_do_not_depend_on_size_or_height(matrix, factor, height):
+    rows = weights.normalise_rows(matrix)
+    norms = np.linalg.norm(rows, axis=1)
+    flat = np.ptp(matrix, axis=1) == 0
+    np.testing.assert_allclose(rows.mean(axis=1), 0, atol=1e-9)
+    np.testing.assert_allclose(norms, np.where(flat, 0, 1), atol=1e-9)
+    np.testing.assert_allclose(weights.normalise_rows(factor * matrix + height), rows, atol=1e-6)
+
+
+def test_toy_rows_are_sorted_by_cluster_the_largest_first():
+    found = weights.cluster(TOY, 3)
+    assert found.neurons.tolist() == [0, 2, 4, 1, 5, 3]
+    assert found.sizes.tolist() == [3, 2, 1]
+    assert found.boundaries.tolist() == [3, 5]
+    np.testing.assert_allclose(found.rows, weights.normalise_rows(TOY)[found.neurons])
+
+
+@given(matrices)
+def test_clusters_hold_every_row_once_and_are_the_same_each_time(matrix):
+    found = weights.cluster(matrix)
+    assert sorted(found.neurons) == list(range(len(matrix)))
+    assert found.sizes.sum() == len(matrix)
+    assert (np.diff(found.sizes) <= 0).all()
+    assert found.sizes.min() >= 1
+    assert len(found.sizes) <= weights.CLUSTERS
+    assert (weights.cluster(matrix).neurons == found.neurons).all()
+
+
+def test_roughness_by_hand_and_only_of_the_stored_half_if_symmetric():
+    tent = np.array([[0, 1, 2, 2, 1, 0.0]])  # straight halves, a bend at the centre
+    assert weights.roughness(tent, symmetric=True) == pytest.approx(0, abs=1e-12)
+    norm = np.sqrt(4)  # of -1, 0, 1, 1, 0, -1
+    assert weights.roughness(tent, symmetric=False) == pytest.approx((0 + 1 + 1 + 0) / 4 / norm)
+    odd = np.array([[0, 1, 5, 1, 0.0]])  # stored 0, 1, 5
+    norm = np.linalg.norm(odd - odd.mean())
+    assert weights.roughness(odd, symmetric=True) == pytest.approx(3 / norm)
+    assert weights.roughness(100 * odd + 7, symmetric=True) == pytest.approx(3 / norm)
+
+
+def test_roughness_needs_three_stored_positions():
+    with pytest.raises(ValueError, match="3 positions or more, got 2"):
+        weights.roughness(np.ones((1, 4)), symmetric=True)
+
+
+def test_runs_are_measured_by_seed_and_strength_without_std_and_diverged(tmp_path):
+    result = with_curvature(tmp_path)
+    result.records["std"] = [record(tmp_path, RunSpec(variant="std"), 0.8)]
+    result.records["cr_1"][0] = record(
+        tmp_path, RunSpec(variant="symm", curvature=1), 0, diverged=True
+    )
+    table = weights.roughness_by_run(result)
+    assert table.groupby("curvature").seed.count().to_dict() == {0: 3, 1: 2, 10: 3, 100: 3}
+    first = result.records["cr_10"][0]
+    value = table[(table.model == "cr_10") & (table.seed == 0)].roughness.item()
+    assert value == weights.roughness(first.positional_weights(), symmetric=True)
+
+
+def test_the_best_symmetric_seed_of_each_strength_is_shown(tmp_path):
+    result = with_curvature(tmp_path, strengths=(10, 0, 100))
+    plain = record(tmp_path, RunSpec(variant="sep"), 0.99, weights=TOY)
+    result.records["sep"] = [plain]
+    found = weights.by_strength(result)
+    assert list(found) == [0, 10, 100]
+    assert {r.spec.seed for r in found.values()} == {2}
+    assert {r.spec.variant for r in found.values()} == {"symm"}
+
+
+def test_of_two_models_with_one_strength_the_better_is_shown(tmp_path):
+    specs = [RunSpec(variant="symm", units=units) for units in (6, None)]
+    better, worse = (
+        record(tmp_path, s, a, weights=TOY) for s, a in zip(specs, (0.9, 0.8), strict=True)
+    )
+    assert weights.by_strength(results({"a": [better], "b": [worse]})) == {0.0: better}
+    assert weights.by_strength(results({"a": [worse], "b": [better]})) == {0.0: better}
+
+
+def test_experiments_with_several_strengths_come_before_those_with_one(tmp_path):
+    several = with_curvature(tmp_path / "several")
+    single = with_curvature(tmp_path / "single", strengths=(0,))
+    none = results({"std": [record(tmp_path, RunSpec(variant="std"), 0.9)]})
+    assert weights.shown([single, several, none]) == [several]
+    assert weights.shown([single, none]) == [single]
+    assert weights.shown([none]) == []
+    assert "CR 0, 1, 10, 100" in weights.strengths_line([single, several])
+    assert "not answered" not in weights.strengths_line([single, several])
+    assert "**not answered** yet" in weights.strengths_line([single, none])
+    assert "nothing to show" in weights.strengths_line([none])
+
+
+def test_panels_hold_the_sorted_rows_on_one_scale(tmp_path):
+    result = with_curvature(tmp_path)
+    figure = profiles.weight_panels([result])
+    panels = [axes for axes in figure.axes if axes.images]
+    assert [axes.get_title().split("\n")[1] for axes in panels] == [
+        "CR 0",
+        "CR 1",
+        "CR 10",
+        "CR 100",
+    ]
+    for axes, best in zip(panels, weights.by_strength(result).values(), strict=True):
+        expected = weights.cluster(best.positional_weights())
+        np.testing.assert_allclose(axes.images[0].get_array(), expected.rows)
+        assert [text.get_text() for text in axes.texts] == [str(n) for n in expected.sizes]
+        heights = [segment[0][1] for segment in axes.collections[0].get_segments()]
+        assert heights == [boundary - 0.5 for boundary in expected.boundaries]
+    assert len({axes.images[0].get_clim() for axes in panels}) == 1
+    low, high = panels[0].images[0].get_clim()
+    assert low == -high
+
+
+def test_experiments_with_one_strength_stand_side_by_side(tmp_path):
+    singles = [with_curvature(tmp_path / name, strengths=(0,)) for name in "ab"]
+    panels = [axes for axes in profiles.weight_panels(singles).axes if axes.images]
+    assert len(panels) == 2
+    assert panels[0].get_subplotspec().rowspan == panels[1].get_subplotspec().rowspan
+
+
+def test_roughness_falls_with_strength_in_figure_table_and_claims(tmp_path):
+    result = with_curvature(tmp_path, seeds=5)
+    axes = profiles.roughness_by_strength([result]).axes[0]
+    heights = [bar.get_height() for bar in axes.patches]
+    table = weights.roughness_by_run(result)
+    assert heights == pytest.approx(table.groupby("curvature").roughness.median().tolist())
+    assert heights == sorted(heights, reverse=True)
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "1", "10", "100"]
+    shown = weights.strength_table([result])
+    assert shown.CR.tolist() == ["0", "1", "10", "100"]
+    assert shown.seeds.tolist() == [5] * 4
+    names = dict(zip(result.records, ("symm", "low_reg", "high_reg", "cr100"), strict=True))
+    renamed = results({names[m]: group for m, group in result.records.items()})
+    found = claims.grade([renamed], figure=4)
+    assert [g.verdict for g in found] == ["supported"] * 3
+
+
+def test_slider_has_a_step_a_strength_with_its_lines_and_sizes(tmp_path):
+    result = with_curvature(tmp_path)
+    figure = interactive.weight_slider([result]).figure
+    steps = figure.layout.sliders[0].steps
+    assert [step.label for step in steps] == ["0", "1", "10", "100"]
+    assert [trace.visible for trace in figure.data] == [True, False, False, False]
+    for index, (step, best) in enumerate(
+        zip(steps, weights.by_strength(result).values(), strict=True)
+    ):
+        expected = weights.cluster(best.positional_weights())
+        visible, layout = step.args
+        assert visible["visible"] == [i == index for i in range(4)]
+        assert [line["y0"] for line in layout["shapes"]] == [b - 0.5 for b in expected.boundaries]
+        assert layout["title"]["text"].endswith(f"{', '.join(map(str, expected.sizes))} rows")
+        np.testing.assert_allclose(figure.data[index].z, expected.rows, atol=1e-6)
+        assert (figure.data[index].customdata[:, 0] == expected.neurons).all()
+    assert len({(trace.zmin, trace.zmax) for trace in figure.data}) == 1
+
+
+def test_slider_loads_its_script_from_beside_the_page_and_is_the_same_each_time(tmp_path):
+    result = with_curvature(tmp_path)
+    first, again = (interactive.weight_slider([result])._repr_mimebundle_() for _ in range(2))
+    assert first["text/html"] == again["text/html"]
+    assert f'<script src="../{interactive.PLOTLY}"></script>' in first["text/html"]
+    assert "cdn" not in first["text/html"]
+    assert interactive.PLOTLY in SCRIPTS
+    assert len(first[interactive.PLOTLY_MIME]["data"]) == 4
+
+
+def test_nothing_to_show_is_no_error(tmp_path):
+    none = results({"std": [record(tmp_path, RunSpec(variant="std"), 0.9)]})
+    assert interactive.weight_slider([none]) is None
+    assert profiles.weight_panels([none]).axes
+    assert profiles.roughness_by_strength([none]).axes
+    assert weights.strength_table([none]).empty
+    graded = claims.grade([none], figure=4)
+    assert claims.summary(graded).startswith("No comparison")
+    assert pages.show(claims.table(graded)).data
+
+
+def test_published_weights_of_the_sep_models_have_no_curvature_and_every_seed():
+    results = load_results("standard", jobs=1)
+    tables = pd.concat([weights.roughness_by_run(result) for result in results])
+    assert set(tables.curvature) == {0}
+    assert (tables.groupby("model").size() == 10 * len(results)).all()
+    assert tables.roughness.between(0.1, 1).all()
