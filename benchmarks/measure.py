@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -83,7 +82,7 @@ def record(
             `against`, or of the median where there is no `against`.
         labels: What distinguishes it, for tables and plots.
     """
-    print(f"  {name}: {statistics.median(values):.4g} {unit}", file=sys.stderr, flush=True)
+    print(f"  {name}: {statistics.median(values):.4g} {unit}", flush=True)
     return {
         "name": name,
         "unit": unit,

@@ -17,11 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from filelock import FileLock
 from measure import SIZES, LeftOut, Size, summarised
@@ -31,6 +29,7 @@ from sfc_lib.analysis.speed import FORMAT, bounds, checked, load_speed
 from sfc_lib.experiments.provenance import environment
 from sfc_lib.files import silenced, write_json
 
+HERE = Path(__file__).resolve().parent
 LIMIT = 3 * 3600  # seconds after which a part is given up
 
 
@@ -39,7 +38,7 @@ def main() -> int:
     options = _options()
     if options.part:
         return _measure_part(options.only[0], options.part, Size(options.size), options.output)
-    load_speed(options.output, missing_ok=True)  # a damaged file is refused before any work
+    _sections(options.output)  # a damaged file is refused before any work
     failed = False
     for name in options.only or SECTIONS:
         section = _section(name, options.size)
@@ -76,7 +75,7 @@ def _section(name: str, size: str) -> dict[str, Any]:
     began, load = time.perf_counter(), os.getloadavg()[0]
     parts = {}
     for part, variables in SECTIONS[name].parts.items():
-        print(f"{name}: {part}", file=sys.stderr, flush=True)
+        print(f"{name}: {part}", flush=True)
         parts[part] = _part(name, part, size, variables)
     return {
         "about": SECTIONS[name].about,
@@ -117,7 +116,7 @@ def _part(name: str, part: str, size: str, variables: dict[str, str]) -> dict[st
             failure = f"not finished after {LIMIT} s"
         if result.is_file():
             return json.loads(result.read_text())
-    print(f"  {failure}", file=sys.stderr, flush=True)
+    print(f"  {failure}", flush=True)
     return {"environment": {}, "measurements": [], "left_out": failure, "failed": True}
 
 
@@ -128,16 +127,16 @@ def _measure_part(name: str, part: str, size: Size, output: Path) -> int:
     backend = os.environ["KERAS_BACKEND"]
     try:
         _require(backend)
-        with silenced():  # libraries' messages on import
+        with silenced():  # libraries' messages; progress is printed on standard output
             module = importlib.import_module(f"sections.{name}")
-        for measurement in module.measure(part, size):
-            measurements.append(measurement)
+            for measurement in module.measure(part, size):
+                measurements.append(measurement)
     except LeftOut as error:
         left_out = str(error)
     except Exception as error:  # whatever it is, the other parts go on
         left_out, failed = f"{type(error).__name__}: {error}"[:500], True
     if left_out:
-        print(f"  left out: {left_out}", file=sys.stderr, flush=True)
+        print(f"  left out: {left_out}", flush=True)
     kept = {"measurements": summarised(measurements), "left_out": left_out, "failed": failed}
     write_json(output, {"environment": environment(backend), **kept})
     return 0
@@ -151,10 +150,13 @@ def _require(backend: str) -> None:
 def _replace(output: Path, name: str, section: dict[str, Any]) -> None:
     """Put a section into the result file; the others stay as they are."""
     with FileLock(output.with_name(f".{output.name}.lock")):
-        speed = load_speed(output, missing_ok=True)
-        sections = {**(speed.sections if speed else {}), name: section}
-        content = {"format": FORMAT, "sections": sections}
+        content = {"format": FORMAT, "sections": {**_sections(output), name: section}}
         write_json(output, checked(content, output))
+
+
+def _sections(output: Path) -> Mapping[str, Any]:
+    """The sections that the result file has so far."""
+    return load_speed(output).sections if output.exists() else {}
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from measure import Record, Size, compared, interleaved, record
+
 from sections import BFLOAT
 from sections.training import models, random_dataset, steps, whole
-
 from sfc_lib.datasets.base import Dataset, load_dataset
 from sfc_lib.experiments.evaluation import metrics, predict
 

@@ -6,14 +6,14 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import product
+from itertools import chain, product
 
 import keras
 import numpy as np
 from contenders import AUTHORS, DENSE, EQUAL, FIXED, OURS, Shape, network, training_step
 from measure import Record, Size, compared, interleaved
-from sections import ALL
 
+from sections import ALL
 from sfc_lib.nn.architectures import build_model
 from sfc_lib.nn.folding import fold_separable
 
@@ -34,11 +34,11 @@ def measure(part: str, size: Size) -> Iterator[Record]:
     clock = time.perf_counter if part == ALL else time.process_time
     run = partial(interleaved, repeats=size.pick(3, 9), clock=clock)
     few = keras.backend.backend() != "tensorflow" or size.name == "quick"
-    yield from _layers(run, few)
-    yield from _pairs(run, few)
+    found = [_layers(run, few), _pairs(run, few)]
     if not few:
-        yield from _long(partial(run, repeats=5))
-        yield from _folded(run)
+        found += [_long(partial(run, repeats=5)), _folded(run)]
+    unit = "s" if part == ALL else "CPU s"
+    yield from ({**measured, "unit": unit} for measured in chain(*found))
 
 
 def _layers(run: Callable, few: bool) -> Iterator[Record]:

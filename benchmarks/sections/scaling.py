@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from contenders import AUTHORS, DENSE, OURS, network, training_step
 from measure import Record, Size, interleaved, record
-from sections.training import VARIANTS, models, steps
 
-from sfc_lib.datasets.base import load_dataset
+from sections.training import VARIANTS, models, steps
+from sfc_lib.datasets.base import Split, load_dataset
 
 BATCH = 100
 SIZES = {
@@ -45,10 +45,14 @@ def _examples(sizes: tuple[int, ...], repeats: int) -> Iterator[Record]:
     data = load_dataset("simulated_tf", examples=8000)
     made = models(data, batch_size=BATCH)
     calls = {
-        (variant, n): steps(made[variant][1], data.train[:n], BATCH)
+        (variant, n): steps(made[variant][1], _first(data.train, n), BATCH)
         for variant, n in product(VARIANTS, sizes)
     }
     yield from _curves("examples", "epoch of training steps, simulated_tf", calls, repeats)
+
+
+def _first(split: Split, examples: int) -> Split:
+    return Split(split.codes[:examples], split.labels[:examples])
 
 
 def _curves(

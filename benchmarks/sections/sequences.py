@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TextIO, cast
 
 import numpy as np
 from measure import LeftOut, Record, Size, compared
@@ -31,7 +32,7 @@ VARIANTS = ("std", "sep", "symm")
 def measure(part: str, size: Size) -> Iterator[Record]:
     """Importance first, which needs nothing; then what is compared with simdna."""
     repeats = size.pick(2, 7)
-    yield from _importance(size.pick(200, 2000), repeats)
+    yield from _importance(size.pick(200, 4000), size.pick(2, 3))
     with _simdna() as simdna:
         simulated, shuffled = size.pick(200, 400), size.pick(100, 300)
         rates = _rates(
@@ -109,11 +110,11 @@ def _simdna() -> Iterator[Callable[[int, str], float]]:
         worker = subprocess.Popen(
             [python, WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        assert worker.stdin and worker.stdout
+        requests, answers = cast(TextIO, worker.stdin), cast(TextIO, worker.stdout)
 
         def ask(count: int, line: str) -> float:
-            print(line, file=worker.stdin, flush=True)
-            answer = worker.stdout.readline() if worker.stdout else ""
+            print(line, file=requests, flush=True)
+            answer = answers.readline()
             if not answer:
                 raise LeftOut(f"simdna ended with exit status {worker.wait()}.")
             return count / float(answer)

@@ -17,8 +17,8 @@ from statistics import median
 
 from measure import Record as Measurement
 from measure import Size, interleaved, record
-from sections.training import VARIANTS, models, steps
 
+from sections.training import VARIANTS, models, steps
 from sfc_lib import RunSpec, load_dataset, sweep
 from sfc_lib.experiments.store import Record, look_up
 

@@ -34,13 +34,17 @@ class Speed:
     path: Path
     sections: Mapping[str, Any]
 
+    def measurements(self, section: str) -> list[tuple[str, dict[str, Any]]]:
+        """Part and content of every measurement of a section; none if it was not run."""
+        parts = self.sections.get(section, {"parts": {}})["parts"]
+        return [(part, m) for part, inner in parts.items() for m in inner["measurements"]]
+
     def table(self, section: str, **labels: Any) -> pd.DataFrame:
         """One row a measurement of a section whose labels have these values, if it was run.
 
         Columns: part, name, unit, values, median, low, high, against, ratio, wanted, and
         one a label.
         """
-        parts = self.sections.get(section, {"parts": {}})["parts"]
         rows = [
             {
                 **m["labels"],
@@ -49,33 +53,35 @@ class Speed:
                 "low": m["range"][0],
                 "high": m["range"][1],
             }
-            for part, content in parts.items()
-            for m in content["measurements"]
+            for part, m in self.measurements(section)
             if all(m["labels"].get(key) == value for key, value in labels.items())
         ]
         return pd.DataFrame(rows)
 
 
-def load_speed(path: Path | None = None, *, missing_ok: bool = False) -> Any:
-    """The result file at `path`, by default `benchmarks/results.json` of the repository.
+def result_file(name: str) -> Path:
+    """Path of a file in the repository's folder `benchmarks`.
 
-    Args:
-        path: The file.
-        missing_ok: Whether to return None where there is no file.
+    Raises:
+        SpeedError: There is no repository, or `name` is not that of a file in that folder.
+    """
+    root = checkout()
+    if root is None:
+        raise SpeedError("the benchmark's results are in the repository, not in the package.")
+    if Path(name).name != name:
+        raise SpeedError(f"results: expected a file's name in benchmarks, got {name!r}.")
+    return root / "benchmarks" / name
+
+
+def load_speed(path: Path) -> Speed:
+    """The benchmark's results in a file.
 
     Raises:
         SpeedError: There is none, or it is malformed: what, where, and what to do.
     """
-    if path is None:
-        root = checkout()
-        if root is None:
-            raise SpeedError("the benchmark's results are in the repository, not in the package.")
-        path = root / "benchmarks" / "results.json"
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError as error:
-        if missing_ok:
-            return None
         raise SpeedError(f"{path}: no such file. Write it with: make benchmark") from error
     except ValueError as error:
         raise SpeedError(f"{path}: expected JSON, got {error}. Run make benchmark anew.") from error
@@ -135,7 +141,7 @@ def bounds(speed: Speed) -> pd.DataFrame:
     """Every bound that was asked for: what was wanted, what was found, whether it is met."""
     rows = []
     for section in speed.sections:
-        for m in speed.table(section).to_dict("records"):
+        for part, m in speed.measurements(section):
             if not m["wanted"]:
                 continue
             ((kind, limit),) = m["wanted"].items()
@@ -144,7 +150,7 @@ def bounds(speed: Speed) -> pd.DataFrame:
             rows.append(
                 {
                     "section": section,
-                    "part": m["part"],
+                    "part": part,
                     "measured": m["name"],
                     "against": m["against"] or "–",
                     "wanted": f"{'≤' if kind == 'at_most' else '≥'} {limit:g}",
@@ -184,7 +190,7 @@ def ratios(speed: Speed, section: str, **labels: Any) -> pd.DataFrame:
 
 
 def provenance(speed: Speed) -> pd.DataFrame:
-    """Where each part was measured: machine, threads, versions, commit, date, and what is missing."""
+    """Where each part was measured: machine, threads, versions, commit, date, what is missing."""
     rows = []
     for section, body in speed.sections.items():
         for part, inner in body["parts"].items():

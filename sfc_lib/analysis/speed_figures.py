@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from sfc_lib.analysis.figures import COLOURS, STYLE
 from sfc_lib.analysis.speed import Speed
@@ -54,8 +55,7 @@ def layer_forms(speed: Speed, part: str = "tensorflow") -> Figure:
 def pairs(speed: Speed, parts: Sequence[str] = ("tensorflow", "tensorflow, all cores")) -> Figure:
     """Time of SFC + Dense(50) relative to the authors' form, against the batch size.
 
-    One panel a part; dotted lines are the bounds that were asked for, from the batch on
-    where they hold.
+    One panel a part; short lines are the bounds that were asked for.
     """
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(1, len(parts), figsize=(9.4, 3.6), sharey=True, squeeze=False)
@@ -86,7 +86,6 @@ def epochs(speed: Speed) -> Figure:
             steps["ratio"] = steps.ratio.fillna(1.0)
             _grouped(right, steps, "architecture", "ratio")
         left.set_ylabel("CPU seconds of a whole epoch")
-        left.tick_params(axis="x", labelrotation=15)
         right.set_ylabel("CPU time of training steps / that of std")
         right.axhline(1, **BOUND)
         left.legend(fontsize=8)
@@ -103,7 +102,7 @@ def memory_and_sequences(speed: Speed) -> Figure:
         _bars(right, sequences, "kind")
         left.set_xlabel("peak memory of a training step (MB)")
         right.set_xlabel("sequences a CPU second")
-        right.set_xscale("log")
+        _plain_log(right, "x")
         figure.tight_layout()
     return _closed(figure)
 
@@ -118,12 +117,26 @@ def scaling(speed: Speed) -> Figure:
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(1, len(axes_names), figsize=(10.4, 4.0), squeeze=False)
         for axes, name in zip(grid[0], axes_names, strict=True):
+            axes.set_xscale("log")
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter("{x:g}")
             if len(table):
                 _fits(axes, table[table.axis == name])
-            axes.set(xscale="log", yscale="log", xlabel=name)
+                axes.set_xticks(sorted(set(table[table.axis == name]["size"].dropna())))
+            _plain_log(axes, "y")
+            axes.set_xlabel(name)
         grid[0, 0].set_ylabel("CPU seconds")
         figure.tight_layout()
     return _closed(figure)
+
+
+def _plain_log(axes: Axes, name: str) -> None:
+    """Make an axis, x or y, logarithmic, with ticks at 1, 2 and 5 times powers of ten."""
+    axes.set(**{f"{name}scale": "log"})
+    axis = getattr(axes, f"{name}axis")
+    axis.set_major_locator(LogLocator(10, (1, 2, 5)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:g}")
 
 
 def _of(speed: Speed, section: str, part: str, **labels: Any) -> pd.DataFrame:
@@ -134,7 +147,7 @@ def _of(speed: Speed, section: str, part: str, **labels: Any) -> pd.DataFrame:
 def _ratio_rows(axes: Axes, table: pd.DataFrame) -> None:
     """A row a shape and batch, a marker a contender; the authors' form stands at 1."""
     axes.axvline(1, color="#7a7a7a", linewidth=1)
-    axes.set_xscale("log")
+    _plain_log(axes, "x")
     groups = list(table.groupby(["shape", "batch"], sort=False)) if len(table) else []
     for row, (_, group) in enumerate(groups):
         base = group.loc[group.contender == AUTHORS, "median"].iloc[0]
@@ -145,7 +158,7 @@ def _ratio_rows(axes: Axes, table: pd.DataFrame) -> None:
             axes.plot(x["median"] / base, row, marker, color=colour, label=label, ms=6)
     names = [f"{shape}, batch {batch}" for (shape, batch), _ in groups]
     axes.set_yticks(range(len(groups)), names)
-    axes.invert_yaxis() if groups and not axes.yaxis_inverted() else None
+    axes.set_ylim(max(len(groups), 1) - 0.5, -0.5)
 
 
 def _pair_lines(axes: Axes, table: pd.DataFrame) -> None:
@@ -160,7 +173,7 @@ def _pair_lines(axes: Axes, table: pd.DataFrame) -> None:
         axes.errorbar(rows.batch, rows.ratio, errors, color=colour, marker="o", label=variant)
         bound = rows[rows.wanted.notna()]
         limits = [wanted["at_most"] for wanted in bound.wanted]
-        axes.plot(bound.batch, limits, **{**BOUND, "color": colour})
+        axes.plot(bound.batch, limits, "_", color=colour, ms=26, mew=1.5)
     axes.set_xticks(sorted(set(table.batch)))
     axes.set_ylim(bottom=0)
 
@@ -175,7 +188,7 @@ def _grouped(
         axes.bar(places, rows[column], 0.25, color=COLOURS[str(variant)], label=variant)
         if span:
             axes.vlines(places, rows[span[0]], rows[span[1]], color="black", linewidth=1.2)
-    axes.set_xticks(range(len(groups)), groups)
+    axes.set_xticks(range(len(groups)), [group.replace(", mixed_", "\n") for group in groups])
 
 
 def _bars(axes: Axes, table: pd.DataFrame, group: str) -> None:
