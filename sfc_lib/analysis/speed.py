@@ -95,10 +95,10 @@ def checked(content: Any, path: Path) -> Any:
     try:
         for section, part, measured in _parts(content):
             names = {m["name"]: m for m in measured}
-            for m in measured:
-                _check(f"{path}: {section}, {part}, {m['name']!r}", m, names)
             if len(names) != len(measured):
                 raise SpeedError(f"{path}: {section}, {part}: expected every name once.")
+            for m in measured:
+                _check(f"{path}: {section}, {part}, {m['name']!r}", m, names)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise SpeedError(
             f"{path}: expected sections of parts of measurements with {sorted(FIELDS)}, "
@@ -121,12 +121,13 @@ def _check(place: str, m: Mapping[str, Any], names: Mapping[str, Any]) -> None:
     """A measurement's fields, and that its median, range and ratio are those of its values."""
     if set(m) != FIELDS:
         raise SpeedError(f"{place}: expected the fields {sorted(FIELDS)}, got {sorted(m)}.")
-    values = m["values"]
-    if not values or not all(type(v) in (int, float) and math.isfinite(v) for v in values):
+    values, limits = m["values"], m["wanted"] or {"at_most": 0}
+    if not values or not all(map(_is_number, values)):
         raise SpeedError(f"{place}: expected values that are finite numbers, got {values!r:.100}.")
     if m["against"] is not None and m["against"] not in names:
         raise SpeedError(f"{place}: expected `against` in the same part, got {m['against']!r}.")
-    if m["wanted"] is not None and list(m["wanted"]) not in (["at_most"], ["at_least"]):
+    kinds = list(limits)
+    if kinds not in (["at_most"], ["at_least"]) or not _is_number(limits[kinds[0]]):
         raise SpeedError(f"{place}: expected wanted at_most or at_least, got {m['wanted']!r}.")
     median = statistics.median(values)
     found = [m["median"], *m["range"]] + ([m["ratio"]] if m["against"] else [])
@@ -135,6 +136,10 @@ def _check(place: str, m: Mapping[str, Any], names: Mapping[str, Any]) -> None:
         right.append(median / statistics.median(names[m["against"]]["values"]))
     if len(found) != len(right) or not np.allclose(found, right, rtol=1e-9, atol=0):
         raise SpeedError(f"{place}: expected median, range and ratio {right}, got {found}.")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def bounds(speed: Speed) -> pd.DataFrame:
@@ -215,8 +220,11 @@ def provenance(speed: Speed) -> pd.DataFrame:
 def machine_line(speed: Speed) -> str:
     """One Markdown paragraph: the machine, the dates, and a warning if this was a smoke run."""
     table = provenance(speed)
+    if table.empty:
+        return "Nothing was measured yet."
+    table = table[table.finished != "–"]
     quick = [name for name, body in speed.sections.items() if body["size"] == "quick"]
-    days = sorted({str(time)[:10] for time in table.finished if time != "–"})
+    days = sorted({str(time)[:10] for time in table.finished})
     line = (
         f"Measured on {' and on '.join(sorted(set(table.processor)))}, "
         f"{' and '.join(days)}, with a load of {table['load at start'].min():g} to "

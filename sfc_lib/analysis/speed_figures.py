@@ -65,7 +65,7 @@ def pairs(speed: Speed, parts: Sequence[str] = ("tensorflow", "tensorflow, all c
             axes.set_xlabel("examples a batch")
             axes.set_title(part, fontsize=10)
         grid[0, 0].set_ylabel("time of a step / that of the authors' form")
-        grid[0, 0].legend(fontsize=8)
+        _legend(grid[0, 0])
         figure.tight_layout()
     return _closed(figure)
 
@@ -88,7 +88,7 @@ def epochs(speed: Speed) -> Figure:
         left.set_ylabel("CPU seconds of a whole epoch")
         right.set_ylabel("CPU time of training steps / that of std")
         right.axhline(1, **BOUND)
-        left.legend(fontsize=8)
+        _legend(left)
         figure.tight_layout()
     return _closed(figure)
 
@@ -102,7 +102,8 @@ def memory_and_sequences(speed: Speed) -> Figure:
         _bars(right, sequences, "kind")
         left.set_xlabel("peak memory of a training step (MB)")
         right.set_xlabel("sequences a CPU second")
-        _plain_log(right, "x")
+        _plain_log(right, "x", steps=(1,))
+        right.xaxis.set_major_formatter("{x:,.0f}")
         figure.tight_layout()
     return _closed(figure)
 
@@ -130,11 +131,11 @@ def scaling(speed: Speed) -> Figure:
     return _closed(figure)
 
 
-def _plain_log(axes: Axes, name: str) -> None:
-    """Make an axis, x or y, logarithmic, with ticks at 1, 2 and 5 times powers of ten."""
+def _plain_log(axes: Axes, name: str, steps: Sequence[int] = (1, 2, 5)) -> None:
+    """Make an axis, x or y, logarithmic, with ticks at `steps` times powers of ten."""
     axes.set(**{f"{name}scale": "log"})
     axis = getattr(axes, f"{name}axis")
-    axis.set_major_locator(LogLocator(10, (1, 2, 5)))
+    axis.set_major_locator(LogLocator(10, steps))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter("{x:g}")
 
@@ -215,7 +216,13 @@ def _fits(axes: Axes, table: pd.DataFrame) -> None:
         middle = np.log(times).mean() - exponent * np.log(sizes).mean()
         label = f"{line}: {exponent:.2f} ({fit.low:.2f} – {fit.high:.2f})"
         axes.plot(sizes, np.exp(middle) * sizes**exponent, color=colour, lw=1, label=label)
-    axes.legend(fontsize=8, title="exponent (range)", title_fontsize=8)
+    _legend(axes, title="exponent (range)", title_fontsize=8)
+
+
+def _legend(axes: Axes, **options: Any) -> None:
+    """A legend, if there is something to explain: not where a section was not run."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(fontsize=8, **options)
 
 
 def _closed(figure: Figure) -> Figure:
