@@ -28,6 +28,7 @@ from sections import SECTIONS
 
 from sfc_lib.analysis.speed import FORMAT, bounds, checked, load_speed
 from sfc_lib.experiments.provenance import environment
+from sfc_lib.experiments.sweep import ONE_THREAD
 from sfc_lib.files import UserError, silenced, write_json
 
 HERE = Path(__file__).resolve().parent
@@ -103,7 +104,8 @@ def _part(name: str, part: str, size: str, variables: dict[str, str]) -> dict[st
         options = [] if size == SIZES[1] else [f"--{size}"]
         command = [sys.executable, __file__, "--only", name, "--part", part, *options]
         paths = [str(HERE.parent), os.environ.get("PYTHONPATH", "")]
-        inherited = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        inherited = {k: v for k, v in os.environ.items() if k not in ONE_THREAD}
+        inherited["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         failure = ""
         try:
             done = subprocess.run(
