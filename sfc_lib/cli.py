@@ -146,11 +146,27 @@ def show(run: str) -> None:
 
     The id may be shortened to its first digits. The published store is looked at first.
 
-    Example: sfc runs show 057957dba8cb6268
+    Example: sfc runs show 664ee8bc958542bb
     """
     from sfc_lib.experiments import housekeeping
 
     click.echo(housekeeping.describe(housekeeping.find_id(run)))
+
+
+@runs.command()
+@click.argument("run")
+def retrain(run: str) -> None:
+    """Train one run again from nothing, and compare it with its record.
+
+    Example: sfc runs retrain 664ee8bc958542bb
+    """
+    import tempfile
+
+    from sfc_lib.experiments import housekeeping, sweep
+
+    record = housekeeping.find_id(run)
+    with tempfile.TemporaryDirectory() as folder:
+        click.echo(housekeeping.compare(record, sweep.retrain(record, Path(folder))))
 
 
 @runs.command()
