@@ -246,10 +246,10 @@ def machine_line(speed: Speed) -> str:
     table = table[table.finished != "–"]
     quick = [name for name, body in speed.sections.items() if body["size"] == "quick"]
     days = sorted({str(time)[:10] for time in table.finished})
+    load = table["load at start"]
     line = (
-        f"Measured on {' and on '.join(sorted(set(table.processor)))}, "
-        f"{' and '.join(days)}, with a load of {table['load at start'].min():g} to "
-        f"{table['load at start'].max():g} by others when a section began."
+        f"Measured on {' and on '.join(sorted(set(table.processor)))}, {' and '.join(days)}; "
+        f"load average {load.min():g} to {load.max():g} when a section began."
     )
     if quick:
         line += (
