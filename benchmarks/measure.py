@@ -43,7 +43,8 @@ def interleaved(
 ) -> Times:
     """Seconds of a call of each contender, measured in turn, so that all meet the same load.
 
-    Each is called once before, and calls that take less than `least` seconds are repeated.
+    Each is called once before, and calls that take less than `least` seconds are repeated;
+    with `least=0`, none.
     """
     calls = {name: _calls(call, clock, least) for name, call in contenders.items()}
     times: Times = {name: [] for name in contenders}
@@ -58,6 +59,8 @@ def interleaved(
 
 def _calls(call: Callable[[], object], clock: Callable[[], float], least: float) -> int:
     call()  # traces and compiles
+    if not least:
+        return 1
     began = clock()
     call()
     return min(MOST, math.ceil(least / max(clock() - began, least / MOST)))

@@ -26,7 +26,6 @@ from filelock import FileLock
 from measure import SIZES, MissingError, Size, summarised
 from sections import SECTIONS
 
-from sfc_lib.analysis.speed import FORMAT, bounds, checked, load_speed
 from sfc_lib.experiments.provenance import environment
 from sfc_lib.experiments.sweep import ONE_THREAD
 from sfc_lib.files import UserError, silenced, write_json
@@ -46,6 +45,8 @@ def main() -> int:
         section = _section(name, options.size)
         failed |= any(part["failed"] for part in section["parts"].values())
         _replace(options.output, name, section)
+    from sfc_lib.analysis.speed import bounds, load_speed  # not by workers, which import this file
+
     table = bounds(load_speed(options.output))
     print(table.to_string(index=False) if len(table) else "No bound was measured.")
     print(f"Written to {options.output}.")
@@ -89,10 +90,9 @@ def _section(name: str, size: str) -> dict[str, Any]:
 
 
 def _machine(load: float) -> dict[str, Any]:
+    on_linux = hasattr(os, "sched_getaffinity")  # where it says how many may be used
     return {
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)) if on_linux else os.cpu_count(),
         "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         "load_at_start": round(load, 2),
     }
@@ -152,6 +152,8 @@ def _require(backend: str) -> None:
 
 def _replace(output: Path, name: str, section: dict[str, Any]) -> None:
     """Put a section into the result file; the others stay as they are."""
+    from sfc_lib.analysis.speed import FORMAT, checked
+
     with FileLock(output.with_name(f".{output.name}.lock")):
         content = {"format": FORMAT, "sections": {**_sections(output), name: section}}
         write_json(output, checked(content, output))
@@ -159,6 +161,8 @@ def _replace(output: Path, name: str, section: dict[str, Any]) -> None:
 
 def _sections(output: Path) -> Mapping[str, Any]:
     """The sections that the result file has so far."""
+    from sfc_lib.analysis.speed import load_speed
+
     return load_speed(output).sections if output.exists() else {}
 
 

@@ -46,7 +46,7 @@ def _simulated(
     calls = {f"{kind}, {x}": call for kind, group in kinds.items() for x, call in group.items()}
     if main:
         calls["validation"] = partial(_validate, made["std"][1], data)
-    times = interleaved(calls, size.pick(2, 5 if main else 3))
+    times = interleaved(calls, size.pick(2, 5 if main else 3), least=0)
     for kind, group in kinds.items():
         yield from _records(
             f"{kind}, simulated_tf, {len(data.train):,} sequences",
@@ -84,7 +84,7 @@ def _other(
     calls = {x: steps(model, data.train, BATCH) for x, (_, model) in made.items()}
     yield from _records(
         f"steps, {architecture} at width {width:g}, {examples} random sequences of 1,000 bp",
-        interleaved(calls, size.pick(2, 5)),
+        interleaved(calls, size.pick(2, 5), least=0),
         "steps",
         architecture,
         1.05,

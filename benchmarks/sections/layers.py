@@ -34,15 +34,16 @@ def measure(part: str, size: Size) -> Iterator[Record]:
     clock = time.perf_counter if part == ALL else time.process_time
     run = partial(interleaved, repeats=size.pick(2, 9), clock=clock)
     few = keras.backend.backend() != "tensorflow" or size.name == "quick"
-    found = [_layers(run, size.pick([PAIR], list(SHAPES)), few), _pairs(run, few)]
-    if not few:
+    batches = BATCHES[1:2] if few or part == ALL else BATCHES
+    found = [_layers(run, size.pick([PAIR], list(SHAPES)), batches), _pairs(run, few)]
+    if not few and part != ALL:
         found += [_long(partial(run, repeats=5)), _folded(run)]
     unit = "s" if part == ALL else "CPU s"
     yield from ({**measured, "unit": unit} for measured in chain(*found))
 
 
-def _layers(run: Callable, shapes: list[str], few: bool) -> Iterator[Record]:
-    for shape, batch in product(shapes, (128,) if few else BATCHES):
+def _layers(run: Callable, shapes: list[str], batches: tuple[int, ...]) -> Iterator[Record]:
+    for shape, batch in product(shapes, batches):
         for variant in ("sep", "symm"):
             yield from _layer(run, shape, SHAPES[shape], variant, batch)
 
@@ -70,12 +71,15 @@ def _layer(run: Callable, shape: str, sizes: Shape, variant: str, batch: int) ->
 
 
 def _wanted(shape: str, variant: str) -> dict[str, dict[str, float]]:
+    if keras.backend.backend() != "tensorflow":  # nothing was asked for
+        return {}
     if variant == "symm":
         return {OURS: {"at_most": 0.65}}
     return {OURS: {"at_most": 1.0}} if shape == "Basset" else {}
 
 
 def _pairs(run: Callable, few: bool) -> Iterator[Record]:
+    backend = keras.backend.backend()
     for batch, variant in product((200,) if few else PAIR_BATCHES, ("sep", "symm")):
         sizes, symmetric = SHAPES[PAIR], variant == "symm"
         names = (AUTHORS, OURS, DENSE)
@@ -88,7 +92,7 @@ def _pairs(run: Callable, few: bool) -> Iterator[Record]:
             "s",
             times,
             AUTHORS,
-            {OURS: bound} if batch >= PAIR_BOUND_FROM else {},
+            {OURS: bound} if batch >= PAIR_BOUND_FROM and backend == "tensorflow" else {},
             kind="pair",
             shape=PAIR,
             variant=variant,

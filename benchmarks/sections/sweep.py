@@ -33,7 +33,7 @@ Calls = Mapping[str, Callable[[], object]]
 
 def measure(part: str, size: Size) -> Iterator[Measurement]:
     """Rounds of: pure steps, a worker's start, all runs on one process, all on two."""
-    examples, epochs = size.pick(400, 8000), size.pick(2, 5, 20)
+    examples, epochs = size.pick(400, 8000), size.pick(2, 4, 20)
     data = load_dataset("simulated_tf", examples=examples)
     made = models(data)
     calls = {x: steps(model, data.train, spec.batch_size) for x, (spec, model) in made.items()}
@@ -62,7 +62,7 @@ def _round(calls: Calls, specs: Sequence[RunSpec]) -> dict[str, float]:
 
 def _pure(calls: Calls) -> dict[str, float]:
     """CPU seconds of an epoch of each variant's training steps."""
-    return {variant: median(times) for variant, times in interleaved(calls, 2).items()}
+    return {variant: median(times) for variant, times in interleaved(calls, 2, least=0).items()}
 
 
 def _swept(specs: Sequence[RunSpec], jobs: int) -> tuple[float, float, list[Record]]:

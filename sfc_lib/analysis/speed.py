@@ -157,7 +157,7 @@ def bounds(speed: Speed) -> pd.DataFrame:
                     "section": section,
                     "part": part,
                     "measured": m["name"],
-                    "against": m["against"] or "–",
+                    "against": _contender(m["name"], m["against"]),
                     "wanted": f"{'≤' if kind == 'at_most' else '≥'} {limit:g}",
                     "found": _short(found),
                     "met": "yes" if met else "no",
@@ -189,9 +189,30 @@ def ratios(speed: Speed, section: str, **labels: Any) -> pd.DataFrame:
             "median (min – max)": spread,
             "unit": table.unit,
             "ratio": ["–" if pd.isna(ratio) else _short(ratio) for ratio in table.ratio],
-            "of": table.against.fillna("–"),
+            "of": [_contender(m, a) for m, a in zip(table.name, table.against, strict=True)],
         }
     )
+
+
+def steps(speed: Speed) -> pd.DataFrame:
+    """Training steps: the authors' form in milliseconds, the others relative to it.
+
+    One row a part, kind, shape, variant and batch.
+    """
+    table = speed.table("layers")
+    rows = []
+    for kind in ("layer", "pair") if len(table) else ():
+        keys = ["part", "shape", "variant", "batch"]
+        for key, group in table[table.kind == kind].groupby(keys, sort=False):
+            what = {"layer": "SFC", "pair": "SFC + Dense"}[kind]
+            row: dict[str, Any] = {"step of": what, **dict(zip(keys, key, strict=True))}
+            for m in group.itertuples():
+                alone = pd.isna(m.ratio)
+                row[f"{m.contender}, ms" if alone else str(m.contender)] = _short(
+                    m.median * 1000 if alone else m.ratio
+                )
+            rows.append(row)
+    return pd.DataFrame(rows).fillna("–")
 
 
 def provenance(speed: Speed) -> pd.DataFrame:
@@ -225,10 +246,10 @@ def machine_line(speed: Speed) -> str:
     table = table[table.finished != "–"]
     quick = [name for name, body in speed.sections.items() if body["size"] == "quick"]
     days = sorted({str(time)[:10] for time in table.finished})
+    load = table["load at start"]
     line = (
-        f"Measured on {' and on '.join(sorted(set(table.processor)))}, "
-        f"{' and '.join(days)}, with a load of {table['load at start'].min():g} to "
-        f"{table['load at start'].max():g} by others when a section began."
+        f"Measured on {' and on '.join(sorted(set(table.processor)))}, {' and '.join(days)}; "
+        f"load average {load.min():g} to {load.max():g} when a section began."
     )
     if quick:
         line += (
@@ -236,6 +257,14 @@ def machine_line(speed: Speed) -> str:
             "only show that everything works.**"
         )
     return line
+
+
+def _contender(name: str, against: object) -> str:
+    """What a measurement is compared with, without the title that the two share."""
+    if not isinstance(against, str):
+        return "–"
+    title = name.rpartition(": ")[0]
+    return against.removeprefix(f"{title}: ") if title else against
 
 
 def _short(number: float) -> str:
