@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfc_lib.nn.constraints import CurvatureConstraint
-from sfc_lib.nn.layers import FORMS, OneHotDNA, SeparableFC, cheapest_form
+from sfc_lib.nn.layers import FOLD_FROM, FORMS, OneHotDNA, SeparableFC, cheapest_form
 from sfc_lib.nn.regularizers import Curvature
 
 SYMMETRIC = pytest.mark.parametrize("symmetric", [False, True], ids=["plain", "symmetric"])
@@ -55,11 +55,12 @@ def test_output_is_the_outer_product(length, symmetric):
     assert relative_error(layer(x), expected) <= 1e-12
 
 
+@pytest.mark.parametrize("units", [FOLD_FROM - 1, FOLD_FROM])
 @pytest.mark.parametrize("form", FORMS)
 @SYMMETRIC
 @LENGTHS
-def test_every_form_is_the_outer_product(length, symmetric, form):
-    layer, rng = built(length, 3, 4, symmetric, form=form)
+def test_every_form_is_the_outer_product(length, symmetric, form, units):
+    layer, rng = built(length, 3, units, symmetric, form=form)
     x = rng.normal(size=(5, length, 3))
     assert relative_error(layer(x), outer_product(x, *layer.get_weights())) <= 1e-12
 
@@ -81,7 +82,7 @@ def test_a_form_is_chosen_by_the_shape_and_can_be_imposed(monkeypatch):
         ({"batch": 100, "length": 47, "channels": 32, "units": 18}, "kernel"),  # ChIP-seq
         ({"batch": 128, "length": 18, "channels": 200, "units": 1000}, "kernel"),  # Basset
         ({"batch": 32, "length": 18, "channels": 200, "units": 1000}, "channels"),
-        ({"batch": 64, "length": 1000, "channels": 128, "units": 256}, "positions"),
+        ({"batch": 128, "length": 1000, "channels": 128, "units": 256}, "positions"),
     ],
 )
 def test_cheapest_form(sizes, form):
