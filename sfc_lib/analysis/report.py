@@ -163,17 +163,19 @@ def _cards(outcome: Outcome) -> str:
 
 
 def _score_table(outcome: Outcome) -> str:
+    """Scores task by task, in the order of the tasks; what matters most stands first."""
     rows = [
         (
-            row["task"],
+            task,
             SPLITS[row["split"]],
-            f"{row['examples']:,}",
-            f"{row['positives']:,} ({row['positives'] / row['examples']:.1%})",
             *(f"{score(row[name])} ({span(row, name)})" for name in ("auroc", "auprc")),
+            f"{row['positives']:,} ({row['positives'] / row['examples']:.1%})",
+            f"{row['examples']:,}",
         )
-        for _, row in outcome.scores.sort_values("task", kind="stable").iterrows()
+        for task in outcome.dataset.task_names
+        for _, row in outcome.scores[outcome.scores.task == task].iterrows()
     ]
-    return table(["task", "split", "sequences", "positive", "auROC", "auPRC"], rows)
+    return table(["task", "split", "auROC", "auPRC", "positive", "sequences"], rows)
 
 
 def _remarks(outcome: Outcome) -> Iterable[str]:
