@@ -7,13 +7,14 @@ NAME ?= figure1_performance
 JOBS ?= 2
 BIN := .venv/bin
 
-.PHONY: help book test reproduce figure lab lint lock readme clean
+.PHONY: help book test reproduce figure benchmark lab lint lock readme clean
 
 help:
 	@echo "make book                     build the book from the published records"
 	@echo "make test                     run every test"
 	@echo "make reproduce PROFILE=quick  train every run anew, then build the book from them"
 	@echo "make figure NAME=...          run one notebook of notebooks/"
+	@echo "make benchmark                time everything on this machine, for the book's page Speed"
 	@echo "make lab                      open the notebooks in JupyterLab"
 	@echo "make lint                     ruff and mypy"
 
@@ -30,6 +31,10 @@ reproduce: .venv/installed
 
 figure: .venv/installed
 	$(BIN)/sfc notebook $(NAME) -o book/_executed/$(NAME).ipynb
+
+# On an idle machine: about a quarter of an hour.
+benchmark: .venv/installed
+	$(BIN)/python benchmarks/run.py
 
 lab: .venv/installed
 	$(BIN)/jupyter lab notebooks

@@ -107,10 +107,11 @@ def epoch(scale: float) -> dict[str, float]:
     """Read every row once, in random order, as one-hot batches; then shuffle some rows."""
     split = base.load_dataset("stress", scale=scale).train
     order = np.random.default_rng(0).permutation(len(split))
-    began, total = time.perf_counter(), 0.0
+    began = time.perf_counter()
     for start in range(0, len(order), BATCH):
         rows = order[start : start + BATCH]
-        total += float(one_hot(split.codes[rows])[0, 0].sum()) + split.labels[rows].sum() * 0
+        batch = one_hot(split.codes[rows]), split.labels[rows]
+        assert batch[0].shape == (len(rows), LENGTH, 4)
     rate = len(order) / (time.perf_counter() - began)
     codes = np.array(split.codes[:20_000])
     dinucleotide_shuffle(codes[:1], 0)  # compiles it
@@ -157,7 +158,7 @@ def main() -> None:
             print(f"{step}: done", file=sys.stderr, flush=True)
     missed = [n for n, (way, limit) in LIMITS.items() if (found[n] < limit) == (way == ">")]
     rounded = {name: round(value, 2) for name, value in found.items()}
-    print(json.dumps({**rounded, "limits": LIMITS, "missed": missed}, indent=1))
+    print(json.dumps({**rounded, "missed": missed}, indent=1))
     sys.exit(bool(missed))
 
 

@@ -28,7 +28,7 @@ class Group(click.Group):
 
 
 profile_option = click.option(
-    "--profile", default="standard", show_default=True, help="smoke, quick, standard or full."
+    "--profile", default="standard", show_default=True, help="smoke, quick, standard, genome, full."
 )
 seeds_option = click.option(
     "--seeds", default=0, show_default=True, help="Random seeds; 0 for the profile's number."
@@ -129,9 +129,9 @@ def publish(target: Path | None, profile: str) -> None:
 
     Example: sfc runs publish data/runs --profile standard
     """
+    from sfc_lib.experiments.publishing import publish as publish_records
     from sfc_lib.experiments.spec import load_profile
     from sfc_lib.experiments.store import find
-    from sfc_lib.experiments.store import publish as publish_records
     from sfc_lib.files import runs_dir
 
     found = [find(spec, runs_dir()) for spec in load_profile(profile).specs]
@@ -146,11 +146,27 @@ def show(run: str) -> None:
 
     The id may be shortened to its first digits. The published store is looked at first.
 
-    Example: sfc runs show 057957dba8cb6268
+    Example: sfc runs show 664ee8bc958542bb
     """
     from sfc_lib.experiments import housekeeping
 
     click.echo(housekeeping.describe(housekeeping.find_id(run)))
+
+
+@runs.command()
+@click.argument("run")
+def retrain(run: str) -> None:
+    """Train one run again from nothing, and compare it with its record.
+
+    Example: sfc runs retrain 664ee8bc958542bb
+    """
+    import tempfile
+
+    from sfc_lib.experiments import housekeeping, sweep
+
+    record = housekeeping.find_id(run)
+    with tempfile.TemporaryDirectory() as folder:
+        click.echo(housekeeping.compare(record, sweep.retrain(record, Path(folder))))
 
 
 @runs.command()

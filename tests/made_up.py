@@ -6,9 +6,8 @@ import io
 import numpy as np
 
 from sfc_lib.analysis.results import Results
-from sfc_lib.experiments.importance import IMPORTANCE
 from sfc_lib.experiments.spec import Experiment, Profile, RunSpec
-from sfc_lib.experiments.store import W_POS, Record
+from sfc_lib.experiments.store import IMPORTANCE, W_POS, Record
 
 
 def record(folder, spec, auroc, *, diverged=False, **arrays):

@@ -276,7 +276,11 @@ def encode_motifs(shared_data):
     with gzip.open(shared_data / "deeplift_simulation/encode_motifs.txt.gz", "rt") as file:
         blocks = file.read().split(">")[1:]
     return [
-        (head.split()[0], head.partition(head.split()[0])[2], [line.split()[1:] for line in lines])
+        (
+            head.split()[0],
+            head.partition(head.split()[0])[2].strip(),
+            [line.split()[1:] for line in lines],
+        )
         for head, *lines in (block.splitlines() for block in blocks)
     ]
 

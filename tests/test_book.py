@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up import with_curvature
 from matplotlib.figure import Figure
 
-from sfc_lib.analysis import book, illustrations, sequences
+from sfc_lib.analysis import book, illustrations, interactive, sequences, weights
 from sfc_lib.analysis.notebooks import NotebookError
 from sfc_lib.genomics.dna import decode
 from sfc_lib.genomics.motifs import Motif
@@ -233,13 +234,32 @@ def test_the_menu_opens_on_a_phone(html, browser):
     reader.context.close()
 
 
-def test_the_slider_over_curvature_is_drawn_without_a_server(html, browser):
+def test_the_interactive_figure_is_drawn_without_a_server(html, browser):
     reader = Reader(browser, DESKTOP)
     page = reader.open(html / "_executed" / "figure4_positional_weights.html")
     plot = page.locator(".sfc-interactive .js-plotly-plot")
     plot.locator(".heatmaplayer image").first.wait_for(state="attached")
-    assert plot.locator(".slider-group .slider-label").count() >= 1
-    assert "clusters of" in plot.inner_text()
+    assert "rows of the clusters" in plot.inner_text()
+    assert reader.problems == []
+    reader.context.close()
+
+
+def test_the_slider_shows_the_clusters_of_each_strength(tmp_path, browser):
+    result = with_curvature(tmp_path / "records")
+    book._copy_scripts(tmp_path)
+    html = interactive.weight_slider([result])._repr_mimebundle_()["text/html"]
+    path = tmp_path / "pages" / "page.html"
+    path.parent.mkdir()
+    path.write_text(f'<!doctype html><meta charset="utf-8">{html}')
+    reader = Reader(browser, DESKTOP)
+    plot = reader.open(path).locator(".js-plotly-plot")
+    for index, (strength, best) in enumerate(weights.by_strength(result).items()):
+        rail = plot.locator(".slider-rail-touch-rect")
+        width = rail.bounding_box()["width"]
+        rail.click(position={"x": 1 + index * (width - 2) / 3, "y": 3})
+        plot.get_by_text(f"strength of CR: {strength:g}", exact=True).wait_for()
+        sizes = ", ".join(map(str, weights.cluster(best.positional_weights()).sizes))
+        plot.get_by_text(f"rows of the clusters: {sizes}").wait_for(state="attached")
     assert reader.problems == []
     reader.context.close()
 
@@ -325,17 +345,19 @@ def test_a_script_that_is_not_installed_is_named_with_the_remedy(tmp_path, monke
 def test_progress_bars_and_folders_stay_out_of_a_page():
     text = {"output_type": "display_data", "data": {"text/plain": "kept"}}
     bar = {"output_type": "display_data", "data": {book.WIDGET: {}, "text/plain": "100%"}}
+    plot = {"output_type": "display_data", "data": {book.PLOTLY_MIME: {}, "text/html": "plot"}}
     stream = {"output_type": "stream", "text": "kept too"}
     notebook = {
         "metadata": {"papermill": {"input_path": "/home"}, "widgets": {}, "kernelspec": {}},
         "cells": [
-            {"metadata": {"tags": ["injected-parameters"]}, "outputs": [bar, text, stream]},
+            {"metadata": {"tags": ["injected-parameters"]}, "outputs": [bar, text, plot, stream]},
             {"metadata": {}, "source": "prose"},
         ],
     }
     book._tidy(notebook)
     assert notebook["metadata"] == {"kernelspec": {}}
-    assert notebook["cells"][0]["outputs"] == [text, stream]
+    only_html = {"output_type": "display_data", "data": {"text/html": "plot"}}
+    assert notebook["cells"][0]["outputs"] == [text, only_html, stream]
     assert notebook["cells"][0]["metadata"]["tags"] == ["injected-parameters", "hide-input"]
 
 

@@ -19,8 +19,9 @@ from sfc_lib.cli import main
 from sfc_lib.experiments import locks
 from sfc_lib.experiments.apart import call_apart
 from sfc_lib.experiments.cluster import cluster_executor
+from sfc_lib.experiments.publishing import publish
 from sfc_lib.experiments.spec import RunSpec, load_profile
-from sfc_lib.experiments.store import publish, verify
+from sfc_lib.experiments.store import verify
 from sfc_lib.experiments.sweep import ONE_THREAD, SweepError, ensure, run_one
 from sfc_lib.files import UserError, runs_dir
 
@@ -156,8 +157,8 @@ def test_address_of_a_scheduler(undisturbed, tmp_path):
     ]
     try:
         address = json.loads(wait_for(lambda: file.exists() and file.read_text()))["address"]
-        bad = tiny(architecture="nonsense")
-        with pytest.raises(SweepError, match=f"{bad.id} .*architecture must be one of"):
+        bad = tiny(class_weight=True)
+        with pytest.raises(SweepError, match=f"{bad.id} .*class_weight works for one task"):
             ensure([bad, FOUR[0]], cluster=address, progress=False)
         same(undisturbed, [verify(runs_dir() / FOUR[0].id)])
         assert all(process.poll() is None for process in started)
@@ -411,7 +412,7 @@ def test_only_refuses_unknown_names():
 
 def test_failed_run_is_reported_and_the_status_is_1(monkeypatch):
     assert sfc("sweep", "smoke", "--cluster", "slrum").exit_code == 1
-    bad = tiny(architecture="nonsense")
+    bad = tiny(class_weight=True)
 
     class Profile:
         specs = [bad, TINY]
@@ -422,7 +423,7 @@ def test_failed_run_is_reported_and_the_status_is_1(monkeypatch):
     monkeypatch.setattr("sfc_lib.experiments.spec.load_profile", lambda *_: Profile())
     done = sfc("sweep", "smoke", "--jobs", "1")
     assert done.exit_code == 1
-    assert f"failed: {bad.id} (sep, seed 0): build_model: architecture must be" in done.output
+    assert f"failed: {bad.id} (sep, seed 0): class_weight works for one task" in done.output
     assert "1 of 2 runs failed" in done.output
     assert verify(runs_dir() / TINY.id)
     assert hidden() == []

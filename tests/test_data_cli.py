@@ -103,7 +103,7 @@ def test_build_shows_the_card(shared_data):
     assert "               TAL1+GATA 1,577 (24.6%)" in lines
     assert "dropped      none" in lines
     assert "fingerprint  ef2ca16361aba0fdd79320d07384a068d62bec8e0400b959565df3b4b6745f08" in lines
-    assert any(line.startswith("source       deeplift_simulation/test.txt.gz (") for line in lines)
+    assert any(line.startswith("source       2 files of deeplift_simulation (") for line in lines)
 
 
 def test_build_needs_no_source_for_generated_data():

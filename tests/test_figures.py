@@ -65,6 +65,26 @@ def test_axes_name_the_quantity_and_titles_the_seeds():
     assert "3 seeds" in figure.axes[1].get_title()
 
 
+def test_experiments_wrap_and_share_a_scale_only_with_their_kind(monkeypatch):
+    many = [MadeUp() for _ in range(5)]
+    for result, name in zip(many, ("a", "a", "b", "b", "c"), strict=True):
+        object.__setattr__(result, "kind", name)
+    shift = {"a": 0.0, "b": -0.2, "c": -0.4}
+    scores = MadeUp.scores
+    moved = lambda self: scores(self).assign(auroc=lambda t: t.auroc + shift[self.kind])  # noqa: E731
+    monkeypatch.setattr(MadeUp, "scores", moved)
+    monkeypatch.setattr(figures, "_kind", lambda result: result.kind)
+    figure = figures.performance(many)
+    assert len(figure.axes) == 2 * 5
+    top = [axes for axes in figure.axes if axes.get_title()]
+    rows = {round(axes.get_position().y0, 2) for axes in top}
+    assert (len(top), len(rows)) == (5, 2)
+    limits = [axes.get_ylim() for axes in top]
+    assert limits[0] == limits[1]
+    assert limits[2] == limits[3]
+    assert len(set(limits)) == 3
+
+
 def test_diverged_runs_are_counted_on_the_figure_and_left_out_of_medians():
     figure = figures.performance([MadeUp(diverged=[("std", 2)])])
     assert "1 runs diverged" in figure.axes[0].get_title()

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from sfc_lib.experiments.models import ModelError, load_model, save_model
+from sfc_lib.experiments.publishing import publish
 from sfc_lib.experiments.spec import RunSpec
-from sfc_lib.experiments.store import RecordError, publish, verify
+from sfc_lib.experiments.store import RecordError, verify
 from sfc_lib.experiments.training import train
 from sfc_lib.files import sha256_file
 from sfc_lib.nn.architectures import build_model

@@ -120,3 +120,20 @@ def test_figure_notebook_trains_what_is_missing_where_the_user_says(tmp_path, mo
     trained = {folder.name for folder in (tmp_path / "mine").iterdir()}
     assert {spec.id for spec in load_profile("smoke", 1).specs} == trained
     assert not (FOLDER / "mine").exists()
+
+
+def test_figures_3_and_4_show_runs_that_were_just_trained(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SFC_RUNS_DIR", "mine")
+    values = {"profile": "smoke", "seeds": 1}
+    pages = {}
+    for name in ("figure3_importance", "figure4_positional_weights"):
+        out = run_notebook(FOLDER / f"{name}.ipynb", tmp_path / f"{name}.ipynb", values)
+        pages[name] = json.dumps(nbformat.read(out, 4), ensure_ascii=False)
+        assert "profile **smoke**" in pages[name]
+        assert "image/svg+xml" in pages[name]
+    assert "known for all 3 runs" in pages["figure3_importance"]
+    assert "seeds with a profile" in pages["figure3_importance"]
+    assert "too few seeds" in pages["figure3_importance"]
+    assert "sfc-interactive" in pages["figure4_positional_weights"]
+    assert "**not answered** yet" in pages["figure4_positional_weights"]

@@ -1,5 +1,6 @@
 """Importance of runs: its sequences, what records carry, its numbers, and Figure 3."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -16,7 +17,7 @@ from sfc_lib.datasets import simulated_tf
 from sfc_lib.datasets.base import Dataset, Split, load_dataset
 from sfc_lib.experiments import importance as of_runs
 from sfc_lib.experiments.spec import RunSpec
-from sfc_lib.experiments.store import RecordError
+from sfc_lib.experiments.store import IMPORTANCE, RecordError, best_seeds
 from sfc_lib.genomics.motifs import RESOURCES, read_meme
 from sfc_lib.nn.importance import importance_profiles
 
@@ -108,41 +109,50 @@ def test_a_split_without_positives_and_a_set_without_the_task_are_named(monkeypa
 
 def test_profile_of_a_record_is_read_back(tmp_path):
     carried = record(tmp_path, RunSpec(), 0.9, importance=bumpy(0.1))
-    assert (of_runs.stored(carried) == bumpy(0.1)).all()
-    assert of_runs.stored(record(tmp_path, RunSpec(seed=1), 0.9)) is None
+    assert (carried.importance() == bumpy(0.1)).all()
+    with pytest.raises(RecordError, match=r"this record has no importance\.npy"):
+        record(tmp_path, RunSpec(seed=1), 0.9).importance()
 
 
 @pytest.mark.parametrize("bad", [np.zeros((2, 200), np.float32), np.zeros(200), np.array("x")])
 def test_another_array_is_refused_with_its_file(bad, tmp_path):
-    with pytest.raises(RecordError, match=r"importance\.npy: expected a float32 profile"):
-        of_runs.stored(record(tmp_path, RunSpec(), 0.9, importance=bad))
+    with pytest.raises(RecordError, match=r"importance\.npy: expected a float32 array of 1 dim"):
+        record(tmp_path, RunSpec(), 0.9, importance=bad).importance()
 
 
 def test_a_changed_or_broken_file_is_refused(tmp_path):
     carried = record(tmp_path, RunSpec(), 0.9, importance=bumpy(0.1))
-    (carried.folder / of_runs.IMPORTANCE).write_bytes(b"no array")
+    (carried.folder / IMPORTANCE).write_bytes(b"no array")
     with pytest.raises(RecordError, match="changed since"):
-        of_runs.stored(carried)
+        carried.importance()
 
 
-def test_published_models_are_measured_where_no_record_carries_a_profile(monkeypatch):
+def test_models_are_measured_once_where_no_record_carries_a_profile(tmp_path, monkeypatch):
     monkeypatch.setattr(of_runs, "NEW_SEQUENCES", (400, 8000))
+    monkeypatch.setenv("SFC_DATA_DIR", str(tmp_path / "data"))
     result = only(load_results("standard", jobs=1), "simulated_tf")
-    (found,) = importance.collect([result])
-    assert {model: list(seeds) for model, seeds in found.profiles.items()} == {
-        model: [seed] for model, seed in found.best.items()
-    }
-    best = next(r for r in result.records["sep"] if r.spec.seed == found.best["sep"])
+    best = best_seeds(result.records["sep"])[0]
     codes = of_runs.sequences(best.spec)
     direct = importance_profiles(best.model(), codes, [2])[0]
-    np.testing.assert_allclose(found.profiles["sep"][found.best["sep"]], direct, rtol=1e-4)
-    assert found.numbers().best.all()
-    assert importance.collect([result], compute=False) == []
-    assert importance.numbers(result).empty
+    files = {name: h for name, h in best.result["files"].items() if name != IMPORTANCE}
+    bare = dataclasses.replace(best, result={**best.result, "files": files})
+    np.testing.assert_allclose(of_runs.profile_of(bare), direct, rtol=1e-4)
+    monkeypatch.setattr(of_runs, "measure", None)  # what is kept is not measured again
+    np.testing.assert_allclose(of_runs.profile_of(bare), direct, rtol=1e-4)
+    (kept,) = (tmp_path / "data" / "importance").iterdir()
+    kept.write_bytes(kept.read_bytes()[:-3])
+    with pytest.raises(TypeError):  # a damaged one is
+        of_runs.profile_of(bare)
+
+
+def test_every_published_run_carries_a_profile():
+    results = load_results("standard", jobs=1)
+    found = importance.collect(results)
+    assert "all 60 runs" in importance.coverage(results, found)
 
 
 def test_carried_profiles_are_not_computed_and_diverged_runs_have_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(importance, "measure", None)
+    monkeypatch.setattr(of_runs, "measure", None)
     result = experiment(tmp_path, {"std": [0.5, 0.6], "sep": [0.1, 0.2]})
     lost = record(tmp_path, RunSpec(variant="sep", seed=2), 0, diverged=True)
     result.records["sep"].append(lost)
@@ -196,12 +206,11 @@ def test_table_gives_best_seed_and_median_over_those_with_a_profile(tmp_path):
     result = experiment(tmp_path, {"std": [0.5, 0.6, 0.7], "sep": [0.1, 0.2, 0.3]}, {("sep", 0)})
     table = importance.number_table(importance.collect([result]))
     assert table["seeds with a profile"].tolist() == ["3 of 3", "2 of 3"]
-    assert table["best seed"].tolist() == ["2", "2"]
+    assert table["best seed"].tolist() == [2, 2]
     middle, last = (describe(bumpy(a), (15, 185))["departure"] for a in (0.6, 0.7))
     low = describe(bumpy(0.5), (15, 185))["departure"]
-    assert table.iloc[0]["departure from uniform: best seed"] == f"{last:.3f}"
-    text = table.iloc[0]["departure from uniform: median (min – max)"]
-    assert text == f"{middle:.3f} ({low:.3f} – {last:.3f})"
+    cell = table.iloc[0]["departure from uniform"]
+    assert cell == f"{last:.3f}; {middle:.3f} ({low:.3f} – {last:.3f})"
 
 
 # The claims
@@ -238,7 +247,10 @@ def test_without_profiles_there_are_too_few_seeds_and_dashes(tmp_path):
 def test_panels_show_the_best_seed_normalised_and_its_mirror_image(tmp_path):
     result = experiment(tmp_path, {"std": [0.5, 0.6], "sep": [0.1, 0.2]})
     figure = profiles.importance_panels(importance.collect([result]))
-    std, sep = figure.axes
+    std, sep, empty = figure.axes
+    assert not empty.axison
+    assert std.get_ylim() == sep.get_ylim()
+    assert [text.get_text() for text in figure.legends[0].texts] == ["original", "mirror image"]
     lines = {line.get_label(): line for line in sep.lines}
     expected = normalise(bumpy(0.2), (15, 185))
     np.testing.assert_allclose(lines["original"].get_ydata(), expected)
@@ -254,9 +266,25 @@ def test_panels_show_the_best_seed_normalised_and_its_mirror_image(tmp_path):
 
 def test_a_best_seed_without_profile_leaves_its_panel_empty(tmp_path):
     result = experiment(tmp_path, {"std": [0.5, 0.6], "sep": [0.1, 0.2]}, {("sep", 1)})
-    _, sep = profiles.importance_panels(importance.collect([result])).axes
+    _, sep, _ = profiles.importance_panels(importance.collect([result])).axes
     assert not sep.lines
     assert not sep.axison
+
+
+def test_many_models_take_several_rows_on_one_scale(tmp_path):
+    spec = {
+        m: RunSpec(variant="symm", curvature=c) for m, c in zip("abcd", (0, 1, 2, 3), strict=True)
+    }
+    groups = {
+        m: [record(tmp_path, s, 0.9, importance=bumpy(0.1 * (i + 1)))]
+        for i, (m, s) in enumerate(spec.items())
+    }
+    figure = profiles.importance_panels(importance.collect([results(groups, "Many")]))
+    drawn = [axes for axes in figure.axes if axes.lines]
+    assert [axes.get_title().split(",")[0] for axes in drawn] == list("abcd")
+    assert len(figure.axes) == 6
+    assert len({axes.get_ylim() for axes in drawn}) == 1
+    assert [bool(axes.get_ylabel()) for axes in drawn] == [True, False, False, True]
 
 
 def test_every_seed_is_a_dot_and_the_best_is_ringed(tmp_path):
@@ -269,6 +297,14 @@ def test_every_seed_is_a_dot_and_the_best_is_ringed(tmp_path):
     np.testing.assert_allclose(ring.get_offsets(), [[0, expected[2]]])
     assert departure.patches[0].get_height() == pytest.approx(expected[1])
     assert [axes.get_title() for axes in figure.axes] == list(importance.NUMBERS.values())
+
+
+def test_coverage_says_how_many_runs_have_a_profile(tmp_path):
+    result = experiment(tmp_path, {"std": [0.5, 0.6], "sep": [0.1, 0.2]}, {("sep", 0)})
+    line = importance.coverage([result], importance.collect([result]))
+    assert "**3 of 4 runs**" in line
+    whole = experiment(tmp_path / "whole", {"std": [0.5, 0.6]})
+    assert importance.coverage([whole], importance.collect([whole])).endswith("all 2 runs.")
 
 
 def test_figures_of_nothing_are_empty_not_errors():

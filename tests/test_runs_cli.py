@@ -6,17 +6,21 @@ import pytest
 from click.testing import CliRunner
 
 from sfc_lib.cli import main
+from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.experiments.store import verify
+from sfc_lib.experiments.sweep import ensure
 from sfc_lib.files import checkout, runs_dir
 
 RECORD = verify(sorted((checkout() / "data" / "runs").glob("*/result.json"))[0].parent)
+
+TINY = RunSpec(dataset_options={"examples": 80}, width=0.05, batch_size=16, epochs=2)
 
 
 def sfc(*arguments, **options):
     return CliRunner().invoke(main, [str(argument) for argument in arguments], **options)
 
 
-@pytest.mark.parametrize("verb", ["show", "prune"])
+@pytest.mark.parametrize("verb", ["show", "prune", "retrain"])
 def test_help_shows_an_example(verb):
     shown = sfc("runs", verb, "--help")
     assert f"Example: sfc runs {verb}" in shown.output
@@ -35,6 +39,17 @@ def test_show_says_all_that_a_record_holds(digits):
     assert list(map(int, rows)) == [line["epoch"] for line in RECORD.history()]
     assert f"  commit: {RECORD.result['environment']['commit']}\n" in shown.output
     assert f"  dataset: {RECORD.result['dataset_fingerprint']}\n" in shown.output
+
+
+def test_retrain_trains_anew_and_compares(monkeypatch):
+    (record,) = ensure([TINY], jobs=1, published=False, progress=False)
+    before = (record.folder / "result.json").read_bytes()
+    shown = sfc("runs", "retrain", TINY.id)
+    assert shown.exit_code == 0, shown.output
+    assert f"again {record.result['valid']['auroc']:.6f} (+0.000000)" in shown.output
+    for name in ("history.jsonl", "W_pos.npy", "model.keras"):
+        assert f"  {name}: the same bytes" in shown.output
+    assert (record.folder / "result.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(

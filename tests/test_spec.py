@@ -8,7 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfc_lib.datasets.base import make_recipe
-from sfc_lib.experiments.spec import PROTOCOL, RunSpec, load_profile, profile_names
+from sfc_lib.experiments.spec import (
+    CHOICES,
+    PROTOCOL,
+    RunSpec,
+    _experiment,
+    load_profile,
+    profile_names,
+)
 
 # Another valid value for every field; a new field makes `test_every_field_is_covered` fail.
 OTHER = {
@@ -23,6 +30,7 @@ OTHER = {
     "batch_size": 50,
     "epochs": 3,
     "samples_per_epoch": 64,
+    "valid_samples": 40,
     "patience": 3,
     "class_weight": True,
     "backend": "jax",
@@ -39,6 +47,7 @@ specs = st.builds(
     curvature=st.floats(0, 1e300),
     learning_rate=st.floats(0, 1e300, exclude_min=True),
     samples_per_epoch=st.none() | st.integers(1),
+    valid_samples=st.none() | st.integers(1),
     seed=st.integers(0),
 )
 
@@ -65,6 +74,9 @@ def test_every_field_is_covered():
         ("curvature", float("inf"), "curvature must be a finite number >= 0, got inf"),
         ("curvature", False, "curvature must be a finite number >= 0, got False"),
         ("initializer", 1, "initializer must be a str, got 1"),
+        ("initializer", "glorot", "initializer must be 'paper' or 'variance', got 'glorot'"),
+        ("architecture", "vgg", "architecture must be 'simulated_tf', 'chip_seq' or 'basset', got"),
+        ("precision", "float31", "precision must be 'float32', .* got 'float31'"),
         ("learning_rate", 0.0, "learning_rate must be a finite number > 0, got 0.0"),
         ("learning_rate", "0.1", "learning_rate must be a finite number > 0, got '0.1'"),
         pytest.param("learning_rate", 10**400, "must be a finite number > 0, got 1000", id="huge"),
@@ -95,7 +107,7 @@ def test_bad_value_is_named_with_what_was_expected_and_received(name, value, mes
         {"width": 1},
         {"dataset_options": {"examples": 8000}},
         {"dataset_options": {"seed": 0, "source": "generated"}},
-        {"units": None, "samples_per_epoch": None},
+        {"units": None, "samples_per_epoch": None, "valid_samples": None},
     ],
 )
 def test_equal_meaning_is_equal_id_and_hash(same):
@@ -135,9 +147,17 @@ def test_round_trip_through_json_keeps_spec_and_id(spec):
     assert again.id == spec.id
 
 
+def test_choices_are_those_of_the_networks():
+    from sfc_lib.nn.architectures import ARCHITECTURES, VARIANTS
+    from sfc_lib.nn.layers import INITIALIZERS
+
+    assert CHOICES["architecture"] == tuple(ARCHITECTURES)
+    assert (CHOICES["variant"], CHOICES["initializer"]) == (VARIANTS, INITIALIZERS)
+
+
 def test_id_of_the_default_spec_is_what_it_always_was():
     """A new id orphans every published record: raise PROTOCOL only on purpose."""
-    assert RunSpec().id == "09c163860cb04fd7"
+    assert RunSpec().id == "b307051c57da2228"
 
 
 def test_id_survives_changes_of_what_was_passed_in_and_given_out():
@@ -172,15 +192,17 @@ def test_every_profile_loads_with_its_seeds_for_every_model(name):
     profile = load_profile(name)
     assert profile.name == name
     for experiment in profile.experiments.values():
-        assert set(experiment.models) == {"std", "sep", "symm"}
+        assert {"std", "sep", "symm"} <= set(experiment.models)
+        seeds = min(profile.seeds, 5) if "basset" in experiment.specs[0].architecture else None
         for model, runs in experiment.models.items():
-            assert {spec.variant for spec in runs} == {model}
-            assert [spec.seed for spec in runs] == list(range(profile.seeds))
+            assert runs[0].variant == model or model not in ("std", "sep", "symm")
+            assert [spec.seed for spec in runs] == list(range(seeds or profile.seeds))
+            assert len({dataclasses.replace(spec, seed=0) for spec in runs}) == 1
     assert len({spec.id for spec in profile.specs}) == len(profile.specs)
 
 
 def test_profiles_are_ordered_by_size_and_standard_has_sixty_runs():
-    assert profile_names() == ["smoke", "quick", "standard", "full"]
+    assert profile_names() == ["smoke", "quick", "standard", "genome", "full"]
     assert len(load_profile("standard").specs) == 60
 
 
@@ -192,6 +214,25 @@ def test_quick_and_smoke_download_nothing():
 def test_smoke_overrides_epochs_and_examples():
     specs = load_profile("smoke").specs
     assert {(spec.epochs, spec.dataset_options["examples"]) for spec in specs} == {(2, 800)}
+
+
+def test_full_has_the_whole_networks_on_the_whole_genome():
+    for spec in load_profile("full", seeds=1).specs:
+        assert spec.width == 1
+        assert spec.dataset_options.get("profile", "full") == "full"
+
+
+def test_a_models_own_dataset_options_win_over_the_experiments():
+    spec = {"dataset": "simulated_tf", "dataset_options": {"seed": 1, "examples": 80}}
+    models = {"std": {"variant": "std"}, "other": {"dataset_options": {"seed": 2}}}
+    override = {"simulated_tf": {"dataset_options": {"examples": 40}, "epochs": 3}}
+    made = _experiment("made", {"title": "", "spec": spec, "models": models}, override, 1)
+    found = {model: runs[0].dataset_options for model, runs in made.models.items()}
+    assert {m: (o["seed"], o["examples"]) for m, o in found.items()} == {
+        "std": (1, 40),
+        "other": (2, 40),
+    }
+    assert {run.epochs for run in made.specs} == {3}
 
 
 def test_more_seeds_contain_the_runs_of_fewer():

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sfc_lib.datasets.simulated_tf import SimulatedTF
 from sfc_lib.experiments import store
+from sfc_lib.experiments.publishing import publish
 from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.experiments.store import (
     Record,
@@ -20,7 +21,6 @@ from sfc_lib.experiments.store import (
     best_seeds,
     find,
     look_up,
-    publish,
     seal,
     verify,
 )
@@ -347,7 +347,7 @@ def test_publish_killed_halfway_leaves_no_half_record(folder, published, victim)
     publish([verify(folder)], published)
     script = f"""
 import os, pathlib, signal, sys
-from sfc_lib.experiments import store
+from sfc_lib.experiments import publishing, store
 
 def killed(path, *_, **__):
     path = pathlib.Path(path)
@@ -355,8 +355,8 @@ def killed(path, *_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 
 record = store.verify(pathlib.Path(sys.argv[1]))
-store.shutil.{victim} = killed
-store.publish([record], pathlib.Path(sys.argv[2]))
+publishing.shutil.{victim} = killed
+publishing.publish([record], pathlib.Path(sys.argv[2]))
 """
     done = subprocess.run([sys.executable, "-c", script, str(folder), str(published)])
     assert done.returncode == -signal.SIGKILL

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 
 from sfc_lib.experiments import sweep as module
+from sfc_lib.experiments.publishing import publish
 from sfc_lib.experiments.spec import RunSpec
-from sfc_lib.experiments.store import publish, verify
+from sfc_lib.experiments.store import verify
 from sfc_lib.experiments.sweep import ONE_THREAD, SweepError, ensure, run_one, sweep
 from sfc_lib.files import runs_dir
 
@@ -137,12 +138,12 @@ def test_jobs_must_be_at_least_one(jobs):
 
 
 def test_failing_run_is_named_and_the_others_finish():
-    bad = tiny(architecture="nonsense", variant="symm", seed=7)
+    bad = tiny(class_weight=True, variant="symm", seed=7)
     with pytest.raises(SweepError) as caught:
         ensure([bad, C], executor=Inline(), progress=False)
     message = str(caught.value)
     assert message.startswith("1 of 2 runs failed:\n")
-    assert f"{bad.id} (symm, seed 7): build_model: architecture must be one of" in message
+    assert f"{bad.id} (symm, seed 7): class_weight works for one task" in message
     assert C.id not in message
     assert verify(runs_dir() / C.id).spec == C
 

@@ -143,6 +143,27 @@ def test_same_spec_gives_the_same_bytes_and_another_seed_others(reference, tmp_p
     assert all(other[name] != hashes(reference)[name] for name in other)
 
 
+def test_what_a_process_trained_before_changes_nothing(reference, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "_compiled", {})
+    for number, spec in enumerate((tiny(seed=1), TINY, tiny(variant="symm"), TINY)):
+        train(spec, tmp_path / str(number) / spec.id)
+        assert len(training._compiled) == 1
+        if spec == TINY:
+            assert hashes(tmp_path / str(number) / TINY.id) == hashes(reference)
+
+
+def test_a_model_is_compiled_once_for_all_seeds(fresh, monkeypatch):
+    first = fresh.net
+    first.set_weights([np.zeros_like(weight) for weight in first.get_weights()])
+    again = training.compiled_model(tiny(seed=3), fresh.dataset)
+    assert again is first
+    monkeypatch.setattr(training, "_compiled", {})
+    anew = training.compiled_model(tiny(seed=3), fresh.dataset)
+    assert anew is not first
+    for one, other in zip(again.get_weights(), anew.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_std_has_no_positional_weights(tmp_path):
     spec = tiny(variant="std", epochs=1)
     train(spec, tmp_path / spec.id)
@@ -553,6 +574,26 @@ def test_killed_run_ends_in_the_bytes_of_an_uninterrupted_one(backend, tmp_path,
 
 
 # Metrics
+
+
+@pytest.mark.parametrize(
+    ("wanted", "rows"), [(4, [0, 2, 5, 7]), (1, [0]), (10, None), (None, None)]
+)
+def test_validation_examples_are_evenly_spaced(wanted, rows):
+    split = Split(np.arange(10, dtype=np.uint8)[:, None], np.ones((10, 1), dtype=np.uint8))
+    assert split.evenly(wanted).codes[:, 0].tolist() == (rows or list(range(10)))
+
+
+def test_epochs_are_judged_by_the_sample_and_the_run_by_all(tmp_path):
+    spec = tiny(dataset_options={"examples": 400}, valid_samples=20, epochs=1, patience=1)
+    train(spec, tmp_path / spec.id)
+    record, data = verify(tmp_path / spec.id), load_dataset("simulated_tf", examples=400)
+    sample, found = data.valid.evenly(20), {}
+    for name, split in (("sample", sample), ("all", data.valid)):
+        found[name] = metrics(split.labels, predict(record.model(), split.codes), "abc")["auroc"]
+    assert found["sample"] != found["all"]
+    assert record.history()[0]["valid_auroc"] == pytest.approx(found["sample"], abs=1e-6)
+    assert record.result["valid"]["auroc"] == pytest.approx(found["all"], abs=1e-6)
 
 
 def test_metrics_of_a_case_done_by_hand():

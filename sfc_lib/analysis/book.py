@@ -24,15 +24,17 @@ from sfc_lib.analysis.notebooks import NotebookError, parameters, run_notebook
 from sfc_lib.files import UserError, checkout, write_json
 
 EXECUTED = "_executed"
+PLOTLY = "plotly/plotly.min.js"
 # Scripts that pages load from beside them: in the book's assets, and file of a distribution.
 SCRIPTS = {
     "mathjax/tex-svg.js": (
         "sphinx-mathjax-offline",
         "sphinx-mathjax-offline/static/mathjax/tex-svg.js",
     ),
-    "plotly/plotly.min.js": ("plotly", "plotly/package_data/plotly.min.js"),
+    PLOTLY: ("plotly", "plotly/package_data/plotly.min.js"),
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
+PLOTLY_MIME = "application/vnd.plotly.v1+json"  # JupyterLab draws it; pages take the HTML
 BUILT = ".buildinfo"  # Sphinx leaves it in every folder it has built
 TAIL = 40  # lines of a failed build's log that are shown
 TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -126,7 +128,8 @@ def _tidy(notebook: dict[str, Any]) -> None:
     """Leave out of an executed notebook what no reader of the book should meet.
 
     These are folders of this machine, the parameters cell that papermill adds, unless asked
-    for, and finished progress bars, whose scripts a page would fetch from the network.
+    for, finished progress bars, whose scripts a page would fetch from the network, and what
+    only JupyterLab draws.
     """
     notebook["metadata"].pop("papermill", None)
     notebook["metadata"].pop("widgets", None)
@@ -135,6 +138,8 @@ def _tidy(notebook: dict[str, Any]) -> None:
             cell["metadata"]["tags"].append("hide-input")
         if "outputs" in cell:
             cell["outputs"] = [o for o in cell["outputs"] if WIDGET not in o.get("data", {})]
+            for output in cell["outputs"]:
+                output.get("data", {}).pop(PLOTLY_MIME, None)
 
 
 def _copy_scripts(assets: Path) -> None:

@@ -18,6 +18,7 @@ COLOURS = {"std": "#7a7a7a", "sep": "#0072b2", "symm": "#d55e00"}
 NAMES = {"std": "std (no SFC)", "sep": "sep (SFC)", "symm": "symm (symmetric SFC)"}
 METRICS = {"auroc": "auROC", "auprc": "auPRC"}
 THRESHOLDS = (0.8, 0.9, 0.95)
+COLUMNS = 3  # experiments side by side
 STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -30,20 +31,30 @@ STYLE: Any = {
 def performance(results: Sequence[Results]) -> Figure:
     """Figure 1: median auROC and auPRC over seeds, with range and single seeds.
 
-    One row a metric, one column an experiment. Bars are medians, black lines reach from
-    the worst to the best seed, dots are the seeds. The axes do not start at 0.
+    One column an experiment, auROC above auPRC; after `COLUMNS` experiments new rows begin.
+    Bars are medians, black lines reach from the worst to the best seed, dots are the
+    seeds. The axes do not start at 0; experiments on the same kind of data share theirs.
     """
+    columns = min(COLUMNS, len(results))
+    blocks = -(-len(results) // columns)
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
-            len(METRICS), len(results), figsize=(1 + 3.4 * len(results), 6.2), squeeze=False
+            blocks * len(METRICS),
+            columns,
+            figsize=(1 + 3.4 * columns, 6.2 * blocks),
+            squeeze=False,
         )
-        for column, result in enumerate(results):
-            for row, metric in enumerate(METRICS):
-                _bars(grid[row, column], result, metric)
-            grid[0, column].set_title(f"{result.experiment.title}\n{_seeds(result)}", fontsize=10)
         for row, (metric, name) in enumerate(METRICS.items()):
-            _share_limits(grid[row], [result.scores()[metric] for result in results])
-            grid[row, 0].set_ylabel(f"validation {name}, mean of tasks")
+            axes = grid[row :: len(METRICS)].ravel()
+            for place, result in zip(axes, results, strict=False):
+                _bars(place, result, metric)
+                if row == 0:
+                    place.set_title(f"{result.experiment.title}\n{_seeds(result)}", fontsize=10)
+            for place in axes[len(results) :]:
+                place.remove()
+            for place in axes[: len(results) : columns]:
+                place.set_ylabel(f"validation {name}, mean of tasks")
+            _share_limits(list(axes), results, metric)
         figure.tight_layout()
     return _closed(figure)
 
@@ -110,16 +121,25 @@ def _bars(axes: Axes, result: Results, metric: str) -> None:
         spots = place + np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else [place]
         axes.scatter(spots, values, s=14, color="white", edgecolor="black", linewidth=0.7, zorder=3)
     axes.set_xticks(range(len(result.models)), result.models)
+    if len(result.models) > 3:
+        axes.tick_params(axis="x", labelrotation=30)
 
 
-def _share_limits(row: Sequence[Axes], values: Sequence[pd.Series]) -> None:
-    """One scale for a row of axes, from just below the worst run to just above the best."""
-    runs = pd.concat(list(values)).dropna()
-    if runs.empty:
-        return
-    margin = 0.1 * (runs.max() - runs.min()) or 0.01
-    for axes in row:
-        axes.set_ylim(max(0.0, runs.min() - 2 * margin), min(1.0, runs.max() + margin))
+def _share_limits(axes: Sequence[Axes], results: Sequence[Results], metric: str) -> None:
+    """One scale for data of one kind, from just below the worst run to just above the best."""
+    scores = [result.scores()[metric].dropna() for result in results]
+    kinds = [_kind(result) for result in results]
+    for place, kind in zip(axes, kinds, strict=False):
+        runs = pd.concat([s for s, other in zip(scores, kinds, strict=True) if other == kind])
+        if not runs.empty:
+            margin = 0.1 * (runs.max() - runs.min()) or 0.01
+            place.set_ylim(max(0.0, runs.min() - 2 * margin), min(1.0, runs.max() + margin))
+
+
+def _kind(result: Results) -> tuple[object, ...]:
+    """What experiments must have in common for their scores to be compared by eye."""
+    spec = result.experiment.specs[0]
+    return spec.dataset, spec.dataset_options.get("tf")
 
 
 def _curves(axes: Axes, result: Results) -> None:
@@ -169,7 +189,7 @@ def _epochs_needed(axes: Axes, result: Results) -> None:
 def _seeds(result: Results) -> str:
     scores = result.scores()
     diverged = int(scores.diverged.sum())
-    return f"{result.profile.seeds} seeds" + (f", {diverged} runs diverged" if diverged else "")
+    return f"{result.experiment.seeds} seeds" + (f", {diverged} runs diverged" if diverged else "")
 
 
 def _spread(values: pd.Series) -> str:

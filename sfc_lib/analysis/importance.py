@@ -1,21 +1,21 @@
 """Importance profiles of an experiment's runs, and the three numbers that describe one.
 
-A profile is the mean gradient × input at each position (`sfc_lib.nn.importance`). Runs whose
-record carries theirs are read; of the others the best seed is computed from its model.
+A profile is the mean gradient × input at each position (`sfc_lib.nn.importance`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
 from sfc_lib.analysis.results import Results
-from sfc_lib.experiments.importance import Target, measure, stored, target
-from sfc_lib.experiments.store import MODEL, Record, best_seeds
+from sfc_lib.experiments.importance import Target, profile_of, target
+from sfc_lib.experiments.store import best_seeds
 
 NUMBERS = {
     "departure": "departure from uniform",
@@ -46,20 +46,27 @@ class Importance:
         return pd.DataFrame(rows, columns=["model", "seed", *NUMBERS, "best"])
 
 
-def collect(results: Sequence[Results], *, compute: bool = True) -> list[Importance]:
-    """Profiles of all experiments that have any, with a progress bar where one is computed.
-
-    Args:
-        results: The experiments.
-        compute: Whether to compute the best seed's profile where its record carries none.
-    """
-    found = [_collect(result, compute) for result in results]
+def collect(results: Sequence[Results]) -> list[Importance]:
+    """Profiles of all experiments that have any, with a progress bar where one is measured."""
+    found = [_collect(result) for result in results]
     return [importance for importance in found if importance]
 
 
+def coverage(results: Sequence[Results], found: Sequence[Importance]) -> str:
+    """One Markdown sentence: of how many runs a profile is known, and why not of all."""
+    runs = sum(len(group) for result in results for group in result.records.values())
+    known = sum(len(profiles) for item in found for profiles in item.profiles.values())
+    if known == runs:
+        return f"An importance profile is known for all {runs} runs."
+    return (
+        f"An importance profile is known for **{known} of {runs} runs**; the others diverged, or "
+        "their records carry neither a profile nor a model."
+    )
+
+
 def numbers(results: Results) -> pd.DataFrame:
-    """The numbers of all runs whose record carries a profile; nothing is computed."""
-    found = _collect(results, compute=False)
+    """The numbers of all runs of an experiment whose profile is known or can be measured."""
+    found = _collect(results)
     return found.numbers() if found else pd.DataFrame(columns=["model", "seed", *NUMBERS, "best"])
 
 
@@ -80,9 +87,9 @@ def normalise(profile: np.ndarray, region: tuple[int, int]) -> np.ndarray:
 def describe(profile: np.ndarray, region: tuple[int, int]) -> dict[str, float]:
     """Three numbers of a profile inside a region; each is 0 for a uniform profile.
 
-    - `departure` from uniform: coefficient of variation, standard deviation / |mean|.
-    - `asymmetry`: mean |profile − mirror image| / mean |profile|, from 0 to 2.
-    - `roughness`: mean |second difference| of the normalised profile.
+    - `departure` from uniform: coefficient of variation, standard deviation / size of mean.
+    - `asymmetry`: mean size of profile − mirror image / mean size of profile, from 0 to 2.
+    - `roughness`: mean size of the second differences of the normalised profile.
 
     Args:
         profile: Importance at each position, at least three of them in the region.
@@ -103,55 +110,40 @@ def describe(profile: np.ndarray, region: tuple[int, int]) -> dict[str, float]:
 
 
 def number_table(found: Sequence[Importance]) -> pd.DataFrame:
-    """For reading: the best seed's numbers, and median and range over the seeds with a profile."""
+    """For reading: the best seed's numbers; median (min – max) where several have a profile."""
     rows = []
     for importance in found:
         for model, runs in importance.numbers().groupby("model", sort=False):
-            best = runs[runs.best]
             row: dict[str, object] = {
                 "data": importance.results.experiment.title,
                 "model": model,
-                "best seed": f"{importance.best[str(model)]}",
-                "seeds with a profile": f"{len(runs)} of {importance.results.profile.seeds}",
+                "best seed": importance.best[str(model)],
+                "seeds with a profile": f"{len(runs)} of {importance.results.experiment.seeds}",
             }
-            for number, name in NUMBERS.items():
-                row[f"{name}: best seed"] = f"{best[number].iloc[0]:.3f}" if len(best) else "–"
-                row[f"{name}: median (min – max)"] = _spread(runs[number])
-            rows.append(row)
+            rows.append(row | {name: _cell(runs, n) for n, name in NUMBERS.items()})
     return pd.DataFrame(rows)
 
 
-def _spread(values: pd.Series) -> str:
-    if len(values) < 2 or values.isna().any():
-        return "–"
-    return f"{values.median():.3f} ({values.min():.3f} – {values.max():.3f})"
+def _cell(runs: pd.DataFrame, number: str) -> str:
+    values = runs[number]
+    parts = [f"{value:.3f}" for value in values[runs.best]]
+    if len(values) > 1:
+        parts.append(f"{values.median():.3f} ({values.min():.3f} – {values.max():.3f})")
+    return "; ".join(parts)
 
 
-def _collect(results: Results, compute: bool) -> Importance | None:
-    profiles, best = {}, {}
+def _collect(results: Results) -> Importance | None:
+    profiles: dict[str, dict[int, np.ndarray]] = {}
     for model, records in results.records.items():
-        for top in best_seeds(records):
-            best[model] = top.spec.seed
-            profiles[model] = {
-                r.spec.seed: profile
-                for r in records
-                if (profile := _profile(r, model, compute and r is top)) is not None
-            }
-    known = [(m, p) for m, by_seed in profiles.items() for p in by_seed.values()]
-    if not known:
+        for record in records:
+            name = f"importance of {model}, seed {record.spec.seed}"
+            profile = profile_of(record, partial(tqdm, desc=name, leave=False))
+            if profile is not None:
+                profiles.setdefault(model, {})[record.spec.seed] = profile
+    if not profiles:
         return None
-    goal = target(results.records[known[0][0]][0].spec, len(known[0][1]))
-    return Importance(results, goal, {m: p for m, p in profiles.items() if p}, best)
-
-
-def _profile(record: Record, model: str, compute: bool) -> np.ndarray | None:
-    """A run's profile, from its record or, if asked for and possible, from its model."""
-    if record.diverged:
-        return None
-    profile = stored(record)
-    if profile is None and compute and MODEL in record.result["files"]:
-        name = f"importance of {model}, seed {record.spec.seed}"
-        profile = measure(
-            record.model(), record.spec, lambda batches: tqdm(batches, desc=name, leave=False)
-        )
-    return profile
+    records = [record for group in results.records.values() for record in group]
+    length = len(next(iter(next(iter(profiles.values())).values())))
+    labels = {record.spec.model: model for model, g in results.records.items() for record in g}
+    best = {labels[record.spec.model]: record.spec.seed for record in best_seeds(records)}
+    return Importance(results, target(records[0].spec, length), profiles, best)

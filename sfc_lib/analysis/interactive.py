@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from sfc_lib.analysis.book import PLOTLY, PLOTLY_MIME
 from sfc_lib.analysis.profiles import colour_limit
 from sfc_lib.analysis.results import Results
 from sfc_lib.analysis.weights import Clusters, by_strength, cluster, shown
 
-PLOTLY = "plotly/plotly.min.js"  # of the built book; `book.build_book` copies it there
-PLOTLY_MIME = "application/vnd.plotly.v1+json"
 HEIGHT = 560  # pixels
 
 
@@ -35,7 +35,7 @@ class Interactive:
         script = f'<script src="../{PLOTLY}"></script>'
         return {
             "text/html": f'<div class="sfc-interactive">{script}{html}</div>',
-            PLOTLY_MIME: self.figure.to_plotly_json(),
+            PLOTLY_MIME: json.loads(self.figure.to_json()),
         }
 
 
@@ -53,8 +53,10 @@ def weight_slider(results: Sequence[Results]) -> Interactive | None:
     panels = {s: cluster(r.positional_weights()) for s, r in by_strength(kept[0]).items()}
     top = colour_limit(list(panels.values()))
     traces = [_trace(go, panel, top, visible=not i) for i, panel in enumerate(panels.values())]
+    titles = [_title(kept[0], panel) for panel in panels.values()]
     steps = [
-        _step(i, len(panels), strength, panel) for i, (strength, panel) in enumerate(panels.items())
+        _step(i, len(panels), strength, panel, titles[i])
+        for i, (strength, panel) in enumerate(panels.items())
     ]
     figure = go.Figure(traces)
     figure.update_layout(
@@ -87,11 +89,17 @@ def _trace(go: Any, clusters: Clusters, top: float, visible: bool) -> Any:
     )
 
 
-def _step(index: int, count: int, strength: float, clusters: Clusters) -> dict[str, Any]:
-    """Slider step: which trace is seen, with the lines between its clusters and a title."""
-    edge = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "line": {"width": 1}}
-    lines = [{**edge, "y0": y - 0.5, "y1": y - 0.5} for y in clusters.boundaries.tolist()]
+def _title(result: Results, clusters: Clusters) -> str:
     sizes = ", ".join(map(str, clusters.sizes))
-    layout = {"shapes": lines, "title": {"text": f"clusters of {sizes} rows", "font": {"size": 13}}}
+    return f"{result.experiment.title}<br>rows of the clusters: {sizes}"
+
+
+def _step(
+    index: int, count: int, strength: float, clusters: Clusters, title: str
+) -> dict[str, Any]:
+    """Slider step: which trace is seen, with the lines between its clusters and a title."""
+    edge = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "line": {"width": 1.5}}
+    lines = [{**edge, "y0": y - 0.5, "y1": y - 0.5} for y in clusters.boundaries.tolist()]
+    layout = {"shapes": lines, "title": {"text": title, "font": {"size": 11}}}
     visible = {"visible": [other == index for other in range(count)]}
     return {"method": "update", "label": f"{strength:g}", "args": [visible, layout]}

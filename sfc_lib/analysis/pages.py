@@ -9,7 +9,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from sfc_lib.analysis.claims import VERDICTS, Grade
-from sfc_lib.analysis.results import Results
+from sfc_lib.analysis.results import Results, seeds_of
 from sfc_lib.files import sha256_json
 
 FOLDED = 200  # characters
@@ -17,7 +17,12 @@ VERDICT_COLOURS = dict(zip(VERDICTS, ("#1a7f37", "#57606a", "#b42318", "#57606a"
 
 
 def show(table: pd.DataFrame) -> HTML:
-    """A table as HTML that scrolls inside its own box; verdicts are coloured."""
+    """A table as HTML that scrolls inside its own box; verdicts are coloured.
+
+    One without rows is not shown at all.
+    """
+    if table.empty:
+        return HTML("")
     name = sha256_json(table.astype(str).to_dict("list"))[:8]  # same table, same HTML
     styled = table.style.set_uuid(name).hide(axis="index").format(_folded)
     if "verdict" in table:
@@ -26,12 +31,12 @@ def show(table: pd.DataFrame) -> HTML:
 
 
 def profile_line(results: Sequence[Results]) -> str:
-    """One Markdown sentence: the profile shown, its seeds, and how it differs from the paper."""
+    """One Markdown sentence: the profile shown, its runs and seeds."""
     plan = results[0].profile
     runs = sum(len(result.experiment.specs) for result in results)
     return (
         f"This page shows profile **{plan.name}** ({plan.about}): {runs} runs, "
-        f"{plan.seeds} seeds of each model."
+        f"{seeds_of(results)} seeds of each model."
     )
 
 

@@ -13,39 +13,48 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sfc_lib.analysis.figures import COLOURS, STYLE
-from sfc_lib.analysis.importance import NUMBERS, Importance, normalise
+from sfc_lib.analysis.importance import NUMBERS, Importance, describe, normalise
 from sfc_lib.analysis.results import Results
 from sfc_lib.analysis.weights import Clusters, by_strength, cluster, roughness_by_run, shown
 
 ORIGINAL, MIRROR = "#1f4fd8", "#2ca02c"  # blue and green, as in the paper
 SCALE = "RdBu_r"
+COLUMNS = 3  # panels side by side that stay legible on a page
+LABELLED = 0.03  # share of all rows from which on there is room for a cluster's size
 CLIPPED = 99.5  # percentile of the absolute weights at which the colours end
 
 
 def importance_panels(found: Sequence[Importance]) -> Figure:
     """Figure 3: the best seed's profile of each model and, in green, its mirror image.
 
-    One row an experiment, one column a model. A profile is divided by its mean absolute
-    value in the region between the grey ends, which not every base of a motif can reach; so
-    1 is a uniform one. Axes are shared by a row.
+    An experiment begins on a new row. A profile is divided by its mean absolute value in the
+    region between the grey ends, which not every base of a motif can reach; so 1 is a
+    uniform one. All panels of an experiment have one scale.
     """
-    columns = max((len(item.best) for item in found), default=1)
+    rows = [
+        (item, list(item.best)[start : start + COLUMNS])
+        for item in found
+        for start in range(0, len(item.best), COLUMNS)
+    ]
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
-            max(1, len(found)),
-            columns,
-            figsize=(1 + 2.9 * columns, 0.4 + 2.7 * max(1, len(found))),
+            max(1, len(rows)),
+            COLUMNS,
+            figsize=(1 + 2.9 * COLUMNS, 0.6 + 2.7 * max(1, len(rows))),
             squeeze=False,
-            sharey="row",
             layout="constrained",
         )
-        for axes in grid.flat[len(found) * columns :]:
+        for axes in grid.flat:
             axes.set_axis_off()
-        for row, item in zip(grid, found, strict=False):
-            for axes, model in zip(row, [*item.best, *[None] * columns], strict=False):
-                _panel(axes, item, model)
-            row[0].legend(loc="lower center", fontsize=8)
+        for row, (item, models) in zip(grid, rows, strict=False):
+            for axes, model in zip(row, models, strict=False):
+                if item.best[model] in item.profiles.get(model, {}):
+                    _panel(axes, item, model)
             row[0].set_ylabel(f"{item.results.experiment.title}\nimportance, {item.target.task}")
+        drawn = next((axes for axes in grid.flat if axes.lines), None)
+        if drawn:
+            handles, labels = drawn.get_legend_handles_labels()
+            figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return _closed(figure)
 
 
@@ -83,8 +92,8 @@ def weight_panels(results: Sequence[Results]) -> Figure:
     """Figure 4: `W_pos` of the best seed at each strength of CR, rows sorted by cluster.
 
     One row an experiment, one column a strength (experiments side by side if all have just
-    one); all on one colour scale. Lines part the clusters, the numbers beside them are
-    their rows.
+    one); all on one colour scale. Lines part the clusters, the numbers beside the larger
+    ones are their rows.
     """
     panels = [
         (f"{result.experiment.title}\nCR {strength:g}", cluster(record.positional_weights()))
@@ -149,28 +158,27 @@ def colour_limit(clusters: Sequence[Clusters]) -> float:
     return float(np.percentile(np.concatenate(values), CLIPPED)) if values else 1.0
 
 
-def _panel(axes: Axes, item: Importance, model: str | None) -> None:
-    """One profile with its mirror image and its three numbers, or an empty place."""
-    profile = item.profiles.get(model, {}).get(item.best[model]) if model else None
-    if model is None or profile is None:
-        axes.set_axis_off()
-        return
-    (start, stop), length = item.target.region, len(profile)
-    values = normalise(profile, item.target.region)
-    for left, right in ((0, start), (stop, length)):
+def _panel(axes: Axes, item: Importance, model: str) -> None:
+    """One profile with its mirror image and its three numbers."""
+    region, seed = item.target.region, item.best[model]
+    best = {m: p[item.best[m]] for m, p in item.profiles.items() if item.best[m] in p}
+    shapes = {m: normalise(profile, region) for m, profile in best.items()}
+    values, length = shapes[model], len(shapes[model])
+    axes.set_axis_on()
+    for left, right in ((0, region[0]), (region[1], length)):
         axes.axvspan(left - 0.5, right - 0.5, color="#eeeeee", lw=0)
     axes.axhline(0, color="black", lw=0.5)
+    axes.plot(values, color=ORIGINAL, lw=1, label="original", zorder=3)
     axes.plot(values[::-1], color=MIRROR, lw=1, label="mirror image")
-    axes.plot(values, color=ORIGINAL, lw=1, label="original")
-    table = item.numbers()
-    (best,) = table[(table.model == model) & table.best].to_dict("records")
+    numbers = describe(best[model], region)
     axes.set_title(
-        f"{model}, seed {item.best[model]}\ndeparture {best['departure']:.2f}, "
-        f"asymmetry {best['asymmetry']:.2f}\nroughness {best['roughness']:.3f}",
+        f"{model}, seed {seed}\ndeparture {numbers['departure']:.2f}, "
+        f"asymmetry {numbers['asymmetry']:.2f}\nroughness {numbers['roughness']:.3f}",
         fontsize=9,
     )
-    axes.set_xlim(0, length - 1)
-    axes.set_xlabel("position, bp")
+    low, high = (limit([np.nan_to_num(v) for v in shapes.values()]) for limit in (np.min, np.max))
+    margin = 0.05 * (high - low) or 1
+    axes.set(xlim=(0, length - 1), ylim=(low - margin, high + margin), xlabel="position, bp")
 
 
 def _heat_map(axes: Axes, clusters: Clusters, top: float) -> None:
@@ -181,6 +189,8 @@ def _heat_map(axes: Axes, clusters: Clusters, top: float) -> None:
     axes.hlines(clusters.boundaries - 0.5, -0.5, length - 0.5, color="black", lw=1.2)
     middles = np.cumsum(clusters.sizes) - clusters.sizes / 2 - 0.5
     for middle, size in zip(middles, clusters.sizes, strict=True):
+        if size < LABELLED * len(clusters.rows):
+            continue
         axes.text(length - 0.2, middle, str(size), fontsize=7, va="center")
     axes.set_yticks([])
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))

@@ -104,7 +104,7 @@ def provenance(results: Sequence[Results]) -> pd.DataFrame:
     rows = [
         ("profile", f"{plan.name}: {plan.about}"),
         ("runs", f"{len(records)}, of which diverged: {diverged}"),
-        ("seeds of each model", plan.seeds),
+        ("seeds of each model", seeds_of(results)),
         ("training, CPU minutes", f"{sum(r.result['cpu_seconds'] for r in records) / 60:.0f}"),
         ("trained between", _span(e["finished"] for e in environments)),
         ("processor, threads", _each(f"{e['cpu']}, {e['threads']}" for e in environments)),
@@ -114,6 +114,12 @@ def provenance(results: Sequence[Results]) -> pd.DataFrame:
         ("run ids", _each(record.spec.id for record in records)),
     ]
     return pd.DataFrame(rows, columns=["item", "value"])
+
+
+def seeds_of(results: Sequence[Results]) -> str:
+    """Seeds of each model, e.g. "10", or "5 to 10" where experiments differ."""
+    seeds = sorted({result.experiment.seeds for result in results})
+    return f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
 
 
 def _each(values) -> str:

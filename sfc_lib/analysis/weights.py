@@ -77,7 +77,7 @@ def cluster(weights: np.ndarray, count: int = CLUSTERS) -> Clusters:
 
 
 def roughness(weights: np.ndarray, symmetric: bool) -> float:
-    """Mean |second difference| along positions of the normalised rows, 0 for straight ones.
+    """Mean size of second differences along the normalised rows, 0 for straight ones.
 
     Of a symmetric layer only the stored half counts, as in curvature regularisation: it may
     bend at the centre. Rows that are constant count as straight.

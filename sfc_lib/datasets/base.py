@@ -38,6 +38,13 @@ class Split:
     def __len__(self) -> int:
         return len(self.codes)
 
+    def evenly(self, examples: int | None) -> Split:
+        """So many examples at even distances, or the whole split if that is no fewer or None."""
+        if examples is None or examples >= len(self):
+            return self
+        rows = np.arange(examples) * len(self) // examples
+        return Split(self.codes[rows], self.labels[rows])
+
     @property
     def positives(self) -> list[int]:
         """Number of positive examples of each task."""

@@ -54,8 +54,9 @@ def card(dataset: Dataset) -> str:
         for task, count in zip(dataset.task_names, split.positives, strict=True):
             share = f"{count / len(split):.1%}" if len(split) else "none"
             lines.append(f"{'':<11}    {task} {count:,} ({share})")
-    drops = [f"{count:,} {reason}" for reason, count in dataset.dropped.items()]
-    lines.append(f"dropped      {'; '.join(drops) or 'none'}")
+    dropped = [f"dropped      {count:,} {why}" for why, count in dataset.dropped.items() if count]
+    lines += dropped or ["dropped      none"]
+    lines += [f"counted      {count:,} {what}" for what, count in dataset.counts.items()]
     return "\n".join([*lines, *_sources(dataset)])
 
 
@@ -67,9 +68,13 @@ def _short(value: Any) -> str:
 
 
 def _sources(dataset: Dataset) -> list[str]:
-    """A line for each source file: its name, licence, and what to cite."""
-    known, lines = registry(), []
+    """A line for each source file, or folder of several: licence, and what to cite."""
+    known = registry()
+    groups: dict[tuple[str, str], list[str]] = {}
     for name in make_recipe(dataset.name, dataset.options).inputs():
         about = f" ({known[name].licence}; {known[name].citation})" if name in known else ""
-        lines.append(f"source       {name}{about}")
-    return lines
+        groups.setdefault((name.partition("/")[0], about), []).append(name)
+    return [
+        f"source       {names[0] if len(names) == 1 else f'{len(names)} files of {folder}'}{about}"
+        for (folder, about), names in groups.items()
+    ]

@@ -55,6 +55,22 @@ def describe(record: Record) -> str:
     return "\n".join(lines)
 
 
+def compare(record: Record, again: Record) -> str:
+    """What two records of one run have in common, as text: scores, epochs, equal files."""
+    lines = [f"{record.spec.id}  {record.spec.dataset} {record.spec.variant}"]
+    for split in ("valid", "test"):
+        for metric in ("auroc", "auprc"):
+            old, new = ((r.result[split] or {}).get(metric) for r in (record, again))
+            if old is not None and new is not None:
+                lines.append(f"  {split} {metric}: {old:.6f}, again {new:.6f} ({new - old:+.6f})")
+    old, new = record.result["epochs"], again.result["epochs"]
+    lines.append(f"  epochs: {old}, again {new}; status: {again.result['status']}")
+    first = record.result.get("files_of_run", record.result["files"])
+    for name, sha256 in sorted(again.result["files"].items()):
+        lines.append(f"  {name}: {'the same bytes' if first.get(name) == sha256 else 'differs'}")
+    return "\n".join(lines)
+
+
 def unfinished(root: Path) -> list[Path]:
     """Folders of runs that were begun and have no result yet, so that they can go on."""
     return [folder for folder in _run_folders(root) if not (folder / RESULT).exists()]

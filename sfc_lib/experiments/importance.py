@@ -1,14 +1,13 @@
-"""Which sequences a run's importance is measured on, and the profile that a record carries.
+"""Which sequences a run's importance is measured on, and its profile, computed once.
 
 Figure 3 shows, position by position, what the bases there add to a task's logit, averaged
 over sequences. Which sequences: those that are positive for the task. For the simulated TF
-set they are newly generated, and their number goes with the data's, 100,000 at the paper's
-size; for other data they are regions of the test split.
+set they are newly generated, 100,000 at the paper's size of the data and fewer with less; for
+other data they are regions of the test split.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +16,14 @@ import numpy as np
 
 from sfc_lib.datasets import load_dataset, make_recipe, simulated_tf
 from sfc_lib.experiments.spec import RunSpec
-from sfc_lib.experiments.store import UNREADABLE, Record, RecordError
+from sfc_lib.experiments.store import IMPORTANCE, MODEL, UNREADABLE, Record
+from sfc_lib.files import atomic_write, data_dir, sha256_json
 
-IMPORTANCE = "importance.npy"  # of a record: float32 (length,)
 TASKS = {"simulated_tf": "TAL1", "hematopoiesis": "MPP"}  # Figure 3; else the first task
 MARGINS = {"simulated_tf": 15}  # bp at each end that only a part of TAL1's 16 bp can reach
 MAX_REGIONS = 10_000  # of a test split (Figure 3c)
 NEW_SEQUENCES = 100_000, 8_000  # new ones to the examples of the data (Figure 3a)
+VERSION = 1  # raised whenever the same model would get another profile
 STREAM = 3  # of SeedSequence((seed, stream)); 0 to 2 are the splits of the simulated TF set
 
 
@@ -72,7 +72,7 @@ def sequences(spec: RunSpec) -> np.ndarray:
     if spec.dataset == "simulated_tf":
         new, of = NEW_SEQUENCES
         with_tal1 = [simulated_tf.CLASSES.index(name) for name in ("TAL1", "both")]
-        classes = np.resize(with_tal1, spec.dataset_options["examples"] * new // of)
+        classes = np.resize(with_tal1, min(new, spec.dataset_options["examples"] * new // of))
         return simulated_tf.simulate(classes, rng).codes
     test = load_dataset(spec.dataset, **spec.dataset_options).test
     goal = target(spec, test.codes.shape[1])
@@ -87,8 +87,35 @@ def sequences(spec: RunSpec) -> np.ndarray:
     return test.codes[rows]
 
 
+def profile_of(
+    record: Record, progress: Callable[[Sequence[int]], Iterable[int]] = iter
+) -> np.ndarray | None:
+    """Importance profile of a run, float32 (length,); None if neither it nor a model is there.
+
+    A published record carries its profile, in place of the model. Of other records it is
+    measured from the model and kept among the data, under the hash of all it depends on.
+
+    Args:
+        record: A verified record.
+        progress: As for `measure`.
+    """
+    if IMPORTANCE in record.result["files"]:
+        return record.importance()
+    if MODEL not in record.result["files"] or record.diverged:
+        return None
+    basis = [VERSION, record.result["files"][MODEL], record.result["dataset_fingerprint"]]
+    path = data_dir() / "importance" / f"{sha256_json(basis)}.npy"
+    try:
+        return np.load(path, allow_pickle=False)
+    except UNREADABLE:
+        profile = measure(record.model(), record.spec, progress)
+        with atomic_write(path) as file:
+            np.save(file, profile, allow_pickle=False)
+        return profile
+
+
 def measure(
-    model: Any, spec: RunSpec, progress: Callable[[Sequence[int]], Iterable[int]] = iter
+    model: Any, spec: RunSpec, progress: Callable[[Sequence[int]], Iterable[int]] | None = None
 ) -> np.ndarray:
     """Importance profile of a run's model: mean gradient × input, float32 (length,).
 
@@ -102,23 +129,3 @@ def measure(
     codes = sequences(spec)
     column = target(spec, codes.shape[1]).column
     return importance_profiles(model, codes, [column], progress=progress)[0].astype(np.float32)
-
-
-def stored(record: Record) -> np.ndarray | None:
-    """The profile that a record carries, float32 (length,), or None if it has none.
-
-    Raises:
-        RecordError: The file is not such an array.
-    """
-    if IMPORTANCE not in record.result["files"]:
-        return None
-    path = record.folder / IMPORTANCE
-    try:
-        profile = np.load(io.BytesIO(record._content(IMPORTANCE)), allow_pickle=False)
-    except UNREADABLE as error:
-        raise RecordError(f"{path}: expected an array, got {error}") from error
-    if profile.ndim != 1 or profile.dtype != np.float32:
-        raise RecordError(
-            f"{path}: expected a float32 profile of one row, got {profile.dtype} {profile.shape}."
-        )
-    return profile

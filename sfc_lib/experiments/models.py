@@ -7,6 +7,8 @@ and weights are looked at; while Keras reads it, it may make no more weights tha
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import math
 import tempfile
@@ -24,7 +26,7 @@ import sfc_lib.nn.constraints
 import sfc_lib.nn.folding
 import sfc_lib.nn.layers  # they register the classes, so that models with them can be read
 import sfc_lib.nn.regularizers  # noqa: F401
-from sfc_lib.files import SCRATCH, UserError, atomic_write, naming, sha256_file
+from sfc_lib.files import SCRATCH, UserError, atomic_write, naming
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 CLASSES = {  # by module, all that a model of this library may be made of
@@ -95,16 +97,19 @@ def load_model(path: Path, sha256: str | None = None) -> keras.Model:
     >>> load_model(folder / "model.keras").count_params() == model.count_params()
     True
     """
-    if sha256 is not None and (found := sha256_file(path)) != sha256:
+    content = path.read_bytes()  # read once: what is checked is what is loaded
+    if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256:
         raise ModelError(f"{path}: expected sha256 {sha256}, got {found}.")
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
             _check_members(path, archive.infolist())
             _check_config(path, json.loads(archive.read("config.json")))
             with archive.open("model.weights.h5") as weights, h5py.File(weights) as file:
                 numbers = _count_numbers(path, file, set())
-        with _at_most_weights(path, numbers):
-            return keras.models.load_model(path, safe_mode=True, compile=False)
+        with tempfile.TemporaryDirectory() as scratch, _at_most_weights(path, numbers):
+            copy = Path(scratch) / "model.keras"
+            copy.write_bytes(content)
+            return keras.models.load_model(copy, safe_mode=True, compile=False)
     except ModelError:
         raise
     except Exception as error:  # what a made-up file can raise inside Keras has no end

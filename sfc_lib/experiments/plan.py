@@ -7,9 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
-from sfc_lib.experiments.spec import Profile
+from sfc_lib.experiments.spec import Profile, RunSpec
 from sfc_lib.experiments.store import RESULT, SPEC, look_up
 from sfc_lib.files import published_dir, runs_dir
 
@@ -39,7 +38,7 @@ def plan(profile: Profile, published: bool = True) -> list[Row]:
     for experiment in profile.experiments.values():
         for model, specs in experiment.models.items():
             missing = sum(look_up(spec, published) is None for spec in specs)
-            known = seconds.get(_model(specs[0].to_dict()), [])
+            known = seconds.get(specs[0].model, [])
             hours = missing * mean(known) / 3600 if known else None
             hours = hours if missing else 0.0
             rows.append(Row(experiment.name, model, len(specs) - missing, missing, hours))
@@ -70,14 +69,9 @@ def _cpu_seconds(roots: Iterable[Path]) -> dict[str, list[float]]:
     found: dict[str, dict[str, float]] = {}  # a run may be in both stores, and counts once
     for path in (path for root in roots for path in root.glob(f"*/{RESULT}")):
         try:
-            values = json.loads((path.parent / SPEC).read_text())
+            spec = RunSpec.from_dict(json.loads((path.parent / SPEC).read_text()))
             seconds = float(json.loads(path.read_text())["cpu_seconds"])
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        found.setdefault(_model(values), {})[path.parent.name] = seconds
+        found.setdefault(spec.model, {})[path.parent.name] = seconds
     return {model: list(runs.values()) for model, runs in found.items()}
-
-
-def _model(values: dict[str, Any]) -> str:
-    """What is the same for all runs that differ only in their seed."""
-    return json.dumps({**values, "seed": None}, sort_keys=True)

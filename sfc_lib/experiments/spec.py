@@ -14,6 +14,13 @@ from sfc_lib.datasets.base import make_recipe
 from sfc_lib.files import sha256_json
 
 PROTOCOL = 2  # raised whenever the same spec would give another result
+CHOICES = {  # as in `sfc_lib.nn`, which is not imported here because it imports Keras
+    "architecture": ("simulated_tf", "chip_seq", "basset"),
+    "variant": ("std", "sep", "symm"),
+    "initializer": ("paper", "variance"),
+    "backend": ("tensorflow", "jax", "torch"),
+    "precision": ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16", "float64"),
+}
 PROFILES_FILE = Path(__file__).parent / "profiles.toml"
 
 
@@ -32,10 +39,12 @@ class RunSpec:
         batch_size: Examples a step.
         epochs: Most epochs trained.
         samples_per_epoch: Examples an epoch, drawn anew each time; None for all.
+        valid_samples: Validation examples, evenly spaced, that each epoch is judged by; None
+            for all. The metrics of the finished run are those of all in any case.
         patience: Epochs without a better validation auROC after which it stops.
         class_weight: Weight positives by negatives / positives (one task only).
         backend: Keras backend: `"tensorflow"`, `"jax"` or `"torch"`.
-        precision: Keras dtype policy.
+        precision: Keras dtype policy, one of `CHOICES["precision"]`.
         seed: Of weights, order and dropout, an integer ≥ 0.
         protocol: Version of the training code; leave it alone.
 
@@ -60,6 +69,7 @@ class RunSpec:
     batch_size: int = 100
     epochs: int = 100
     samples_per_epoch: int | None = None
+    valid_samples: int | None = None
     patience: int = 10
     class_weight: bool = False
     backend: str = "tensorflow"
@@ -71,18 +81,16 @@ class RunSpec:
         for item in dataclasses.fields(self):
             value = _checked(item.name, str(item.type), getattr(self, item.name))
             object.__setattr__(self, item.name, value)
-        if self.variant not in ("std", "sep", "symm"):
-            raise ValueError(
-                f"RunSpec: variant must be 'std', 'sep' or 'symm', got {self.variant!r}."
-            )
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                expected = ", ".join(map(repr, choices[:-1])) + f" or {choices[-1]!r}"
+                raise ValueError(
+                    f"RunSpec: {name} must be {expected}, got {getattr(self, name)!r}."
+                )
         if self.variant == "std" and (self.units or self.curvature or self.initializer != "paper"):
             raise ValueError(
                 "RunSpec: std has no SFC layer; leave units, curvature and initializer out, "
                 f"got {self.units}, {self.curvature} and {self.initializer!r}."
-            )
-        if self.backend not in ("tensorflow", "jax", "torch"):
-            raise ValueError(
-                f"RunSpec: backend must be 'tensorflow', 'jax' or 'torch', got {self.backend!r}."
             )
         options = make_recipe(self.dataset, self.dataset_options).options
         object.__setattr__(self, "dataset_options", options)
@@ -99,6 +107,11 @@ class RunSpec:
         """All fields as plain values, ready for JSON."""
         return dataclasses.asdict(self)
 
+    @property
+    def model(self) -> str:
+        """What is the same for all runs that differ only in their seed."""
+        return sha256_json({**self.to_dict(), "seed": None})
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunSpec:
         """The spec that `to_dict` gave; unknown or missing fields are a `ValueError`."""
@@ -108,7 +121,10 @@ class RunSpec:
         return cls(**values)
 
 
-_POSITIVE = {"units", "batch_size", "epochs", "samples_per_epoch", "patience", "protocol"}
+_POSITIVE = {
+    *("units", "batch_size", "epochs", "samples_per_epoch", "valid_samples", "patience"),
+    "protocol",
+}
 
 
 def _checked(name: str, kind: str, value: Any) -> Any:
@@ -144,6 +160,11 @@ class Experiment:
     name: str
     title: str
     models: Mapping[str, tuple[RunSpec, ...]]
+
+    @property
+    def seeds(self) -> int:
+        """Runs of each model."""
+        return max(len(specs) for specs in self.models.values())
 
     @property
     def specs(self) -> list[RunSpec]:
@@ -222,27 +243,25 @@ def load_profile(name: str, seeds: int | None = None) -> Profile:
     seeds = table["seeds"] if seeds is None else seeds
     if type(seeds) is not int or seeds < 1:
         raise ValueError(f"seeds must be an integer >= 1, got {seeds!r}.")
-    experiments = {}
-    for key in table["experiments"]:
-        shared = content["experiments"][key]
-        experiments[key] = _experiment(key, shared, table.get("override", {}), seeds)
+    override = table.get("override", {})
+    experiments = {
+        key: _experiment(key, content["experiments"][key], override, seeds)
+        for key in table["experiments"]
+    }
     return Profile(name, table["about"], seeds, experiments)
 
 
 def _experiment(key: str, table: dict, override: dict, seeds: int) -> Experiment:
     """Build the specs of one experiment; the profile's overrides win over its own values."""
-    values = {**table["spec"], **override}
-    options = {
-        **table["spec"].get("dataset_options", {}),
-        **override.get("dataset_options", {}),
-    }
-    models = {
-        label: tuple(
-            RunSpec(**{**values, **changes, "dataset_options": options, "seed": seed})
-            for seed in range(seeds)
-        )
-        for label, changes in table["models"].items()
-    }
+    layers = [table["spec"], override.get(table["spec"]["dataset"], {})]
+    seeds = min(seeds, table.get("seeds", seeds))
+    models = {}
+    for label, changes in table["models"].items():
+        values: dict[str, Any] = {"dataset_options": {}}
+        for layer in (*layers, changes):
+            options = {**values["dataset_options"], **layer.get("dataset_options", {})}
+            values = {**values, **layer, "dataset_options": options}
+        models[label] = tuple(RunSpec(**{**values, "seed": seed}) for seed in range(seeds))
     return Experiment(key, table["title"], models)
 
 

@@ -3,7 +3,8 @@
 A finished record holds `spec.json`, `history.jsonl` (a line per epoch), `W_pos.npy` (SFC
 variants), `model.keras` (the best epoch) and `result.json`, which is written last and
 carries the SHA-256 of every other file and of its own content. While a run trains,
-`checkpoint` is there too, and its lock beside the folder (see `locks`).
+`checkpoint` is there too, and its lock beside the folder (see `locks`). A published record
+holds `importance.npy`, and a model only if it is the best of its seeds.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ import hashlib
 import io
 import itertools
 import json
-import shutil
-import tempfile
 import time
 import warnings
 import zipfile
@@ -27,7 +26,6 @@ import numpy as np
 from sfc_lib.datasets.base import make_recipe
 from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.files import (
-    SCRATCH,
     SETTLED,
     UserError,
     published_dir,
@@ -35,19 +33,18 @@ from sfc_lib.files import (
     sha256_file,
     sha256_json,
     stamp,
-    sync_folder,
-    write_json,
 )
 
-RESULT, SPEC, HISTORY, MODEL, W_POS, CHECKPOINT = (
+RESULT, SPEC, HISTORY, MODEL, W_POS, IMPORTANCE, CHECKPOINT = (
     "result.json",
     "spec.json",
     "history.jsonl",
     "model.keras",
     "W_pos.npy",
+    "importance.npy",
     "checkpoint",
 )
-FILES = {SPEC, HISTORY, MODEL, W_POS}  # those whose hash a result may hold
+FILES = {SPEC, HISTORY, MODEL, W_POS, IMPORTANCE}  # those whose hash a result may hold
 KEYS = {"id", "status", "epochs", "best_epoch", "valid", "test", "files"}
 STATUSES = ("done", "diverged")
 UNREADABLE = (  # what reading a file that somebody made up may raise
@@ -93,17 +90,15 @@ class Record:
         Raises:
             RecordError: The record has none (std), or not such an array.
         """
-        file = io.BytesIO(self._content(W_POS))
-        try:
-            weights = np.lib.format.read_array(file, allow_pickle=False)
-        except UNREADABLE as error:
-            raise RecordError(f"{self.folder / W_POS}: expected an array, got {error}") from error
-        if weights.ndim != 2 or weights.dtype != np.float32 or file.read(1):
-            raise RecordError(
-                f"{self.folder / W_POS}: expected a float32 matrix, "
-                f"got {weights.dtype} {weights.shape}."
-            )
-        return weights
+        return self._array(W_POS, dimensions=2)
+
+    def importance(self) -> np.ndarray:
+        """Importance profile of the best epoch, float32 (length,), of a published record.
+
+        Raises:
+            RecordError: The record has none, or not such an array.
+        """
+        return self._array(IMPORTANCE, dimensions=1)
 
     def model(self) -> Any:
         """The Keras model of the best epoch, not compiled.
@@ -117,6 +112,19 @@ class Record:
         if MODEL not in self.result["files"]:
             raise RecordError(f"{self.folder}: this record was published without its model.")
         return load_model(self.folder / MODEL, self.result["files"][MODEL])
+
+    def _array(self, name: str, dimensions: int) -> np.ndarray:
+        file, path = io.BytesIO(self._content(name)), self.folder / name
+        try:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+        except UNREADABLE as error:
+            raise RecordError(f"{path}: expected an array, got {error}") from error
+        if array.ndim != dimensions or array.dtype != np.float32 or file.read(1):
+            raise RecordError(
+                f"{path}: expected a float32 array of {dimensions} dimensions, "
+                f"got {array.dtype} {array.shape}."
+            )
+        return array
 
     def _content(self, name: str) -> bytes:
         """Bytes of one of the files, which are still those that were sealed."""
@@ -228,60 +236,13 @@ def set_aside(folder: Path) -> Path | None:
     return aside
 
 
-def publish(records: Iterable[Record], target: Path) -> list[Path]:
-    """Copy finished records into the published store, slimmed to what figures need.
-
-    All keep spec, history, metrics and `W_pos`; only the best seed of each model keeps
-    `model.keras`. Every copy has a manifest and hashes of its own.
-
-    Args:
-        records: Verified records; those that differ only in their seed are one model.
-        target: The published store.
-
-    Returns:
-        Folders written.
-    """
-    records = list(records)
-    best = {record.spec.id for record in best_seeds(records)}
-    return [_publish_one(record, target, record.spec.id in best) for record in records]
-
-
 def best_seeds(records: Iterable[Record]) -> list[Record]:
     """Of records that differ only in their seed, the one with the best validation auROC."""
     best: dict[str, Record] = {}
     for record in records:
         if record.diverged:
             continue
-        key = json.dumps({**record.spec.to_dict(), "seed": None}, sort_keys=True)
-        score = record.result["valid"]["auroc"]
+        key, score = record.spec.model, record.result["valid"]["auroc"]
         if key not in best or score > best[key].result["valid"]["auroc"]:
             best[key] = record
     return list(best.values())
-
-
-def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
-    """Copy, verify the copy, and only then let it take the place of an older one."""
-    target.mkdir(parents=True, exist_ok=True)
-    folder = target / record.spec.id
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=SCRATCH, dir=target))
-    new, old = scratch / folder.name, scratch / "old"
-    try:
-        new.mkdir()
-        files = {}
-        for name, sha256 in record.result["files"].items():
-            if name != MODEL or with_model:
-                shutil.copyfile(record.folder / name, new / name)
-                files[name] = sha256
-        of_run = record.result.get("files_of_run", record.result["files"])
-        write_json(new / RESULT, seal({**record.result, "files": files, "files_of_run": of_run}))
-        new.chmod(0o755)
-        verify(new)
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-        sync_folder(target)
-    finally:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        shutil.rmtree(scratch, ignore_errors=True)
-    return folder

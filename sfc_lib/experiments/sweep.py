@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from sfc_lib.datasets.base import load_dataset, make_recipe
 from sfc_lib.experiments.locks import forget_dead, held, is_held
 from sfc_lib.experiments.spec import RunSpec
-from sfc_lib.experiments.store import HISTORY, Record, find, look_up, set_aside
+from sfc_lib.experiments.store import HISTORY, Record, find, look_up, set_aside, verify
 from sfc_lib.experiments.workers import Workers
 from sfc_lib.files import UserError, runs_dir, silenced
 
@@ -142,6 +142,22 @@ def run_one(values: dict, root: str) -> str:
                 from sfc_lib.experiments.training import train
             train(spec, folder)
     return spec.id
+
+
+def retrain(record: Record, root: Path) -> Record:
+    """Train the run of a record again, from nothing, into another store.
+
+    Args:
+        record: Of any store; it is only read.
+        root: An empty folder.
+
+    Returns:
+        The new record. Versions, processor and threads as recorded give the same bytes.
+    """
+    load_dataset(record.spec.dataset, **record.spec.dataset_options)
+    with _executor(None, None, 1) as pool:
+        pool.submit(run_one, record.spec.to_dict(), str(root)).result()
+    return verify(root / record.spec.id)
 
 
 @contextmanager

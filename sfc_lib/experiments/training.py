@@ -135,6 +135,7 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, spec: RunSpec, model: keras.Model, dataset: Dataset, folder: Path) -> None:
         super().__init__()
         self.spec, self.net, self.dataset, self.folder = spec, model, dataset, folder
+        self.valid = dataset.valid.evenly(spec.valid_samples)
         self.history: list[dict[str, Any]] = []
         self.best: list[np.ndarray] = []  # weights of the best epoch
         self.seconds: dict[str, list[float]] = {"wall": [], "cpu": []}  # of each epoch
@@ -179,11 +180,11 @@ class Progress(keras.callbacks.Callback):
 
     def _line(self, epoch: int, loss: float) -> dict[str, Any]:
         """What the history says of an epoch; no auROC once anything is not finite."""
-        probabilities = predict(self.net, self.dataset.valid.codes)
+        probabilities = predict(self.net, self.valid.codes)
         values = [np.asarray(loss), probabilities, *self.net.get_weights()]
         if not all(np.isfinite(value).all() for value in values):
             return {"epoch": epoch + 1, "loss": None, "valid_auroc": None, "valid_auprc": None}
-        scores = metrics(self.dataset.valid.labels, probabilities, self.dataset.task_names)
+        scores = metrics(self.valid.labels, probabilities, self.dataset.task_names)
         return {
             "epoch": epoch + 1,
             "loss": loss,
@@ -229,11 +230,12 @@ class Progress(keras.callbacks.Callback):
         if self.best:
             self.net.set_weights(self.best)
         save_model(self.net, self.folder / MODEL)
+        names = [SPEC, HISTORY, MODEL]
         if self.spec.variant != "std":
             weights = _to_numpy(self.net.get_layer("sfc").positional_weights())
             with atomic_write(self.folder / W_POS) as file:
                 np.save(file, weights.astype(np.float32), allow_pickle=False)
-        names = [SPEC, HISTORY, MODEL] + ([W_POS] if self.spec.variant != "std" else [])
+            names.append(W_POS)
         result = {
             "id": self.spec.id,
             "status": "diverged" if self.diverged else "done",

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from sfc_lib.nn.folding import fold_separable
 from sfc_lib.nn.layers import positive_integer
 
 INPUT, OUTPUT = "one_hot", "logits"  # layers between which is differentiated
@@ -26,13 +27,13 @@ def importance_profiles(
     tasks: Sequence[int] | None = None,
     *,
     batch_size: int = 500,
-    progress: Callable[[Sequence[int]], Iterable[int]] = iter,
+    progress: Callable[[Sequence[int]], Iterable[int]] | None = None,
 ) -> np.ndarray:
     """Mean gradient × input at each position, over sequences: what Figure 3 shows.
 
-    Read it as the share of a position in the logit, averaged over sequences; positive
-    where the bases there speak for the task. Summed in float64, so that neither the order
-    nor the size of the batches matters (to about 1e-7 of the largest value).
+    Read it as what a position adds to the logit, to first order, averaged over sequences;
+    positive where the bases there speak for the task. Summed in float64, so that neither
+    the order nor the size of the batches matters.
 
     Args:
         model: As `build_model` makes it: with layers named `one_hot` and `logits`.
@@ -58,7 +59,7 @@ def importance_profiles(
     columns = _checked(model, codes, tasks)
     batch_size = positive_integer(batch_size, "importance_profiles", "batch_size")
     score, total = _scorer(model, columns), np.zeros((len(columns), codes.shape[1]))
-    for start in progress(range(0, len(codes), batch_size)):
+    for start in (progress or iter)(range(0, len(codes), batch_size)):
         total += _scored(score, codes[start : start + batch_size]).sum(axis=1, dtype=np.float64)
     return total / len(codes)
 
@@ -91,6 +92,7 @@ def gradient_times_input(
 
 def _scorer(model: keras.Model, columns: Sequence[int]) -> Scorer:
     """Function from one-hot (examples, length, 4) to gradient × input (tasks, examples, length)."""
+    model = fold_separable(model)
     tail = keras.Model(model.get_layer(INPUT).output, model.get_layer(OUTPUT).output)
     encode = model.get_layer(INPUT)
     gradients = _BACKENDS[keras.backend.backend()](tail, columns)
