@@ -183,6 +183,16 @@ def test_running_again_reads_the_run_and_writes_the_same_report(trained, monkeyp
     assert "symm: expected a new folder or the one of run" in other.output
 
 
+@pytest.mark.parametrize("content", ["", "{}", "[]", "1"])
+def test_a_folder_with_something_else_is_left_alone(trained, tmp_path, monkeypatch, content):
+    monkeypatch.chdir(trained)
+    (tmp_path / "result.json").write_text(content)
+    done = sfc("train", "--positives", "pos.fa", "--negatives", "neg.fa", "--output", tmp_path)
+    assert done.exit_code == 1
+    assert "result.json: expected a run's result" in done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
 # Predictions
 
 

@@ -39,14 +39,16 @@ def require_free(folder: Path, spec: RunSpec) -> None:
     """Refuse a folder that holds another run's report; its files must not be mixed with ours."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        found = RunSpec.from_dict(json.loads((folder / SPEC).read_bytes())).id
+        found = json.loads((folder / RESULT).read_bytes())["id"]
     except FileNotFoundError:
         return
     except OSError as error:
         message = f"{folder}: expected a folder for the report, got: {error.strerror}."
         raise ReportError(message) from error
-    except (ValueError, TypeError) as error:
-        raise ReportError(f"{folder / SPEC}: expected a run's settings, got {error}.") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise ReportError(
+            f"{folder / RESULT}: expected a run's result, got {error!r}. Choose another --output."
+        ) from error
     if found != spec.id:
         raise ReportError(
             f"{folder}: expected a new folder or the one of run {spec.id}, got that of {found}. "

@@ -12,7 +12,6 @@ from typing import Any, BinaryIO
 from sfc_lib.datasets.base import make_recipe
 from sfc_lib.datasets.userfiles import batches
 from sfc_lib.experiments.models import ModelError, load_model
-from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.experiments.store import MODEL, RESULT, SPEC, UNREADABLE, seal
 from sfc_lib.files import sha256_file
 
@@ -70,10 +69,10 @@ def _task_names(path: Path) -> tuple[str, ...] | None:
             return None
         if any(result["files"][name] != sha256_file(folder / name) for name in (SPEC, path.name)):
             return None
-        spec = RunSpec.from_dict(json.loads((folder / SPEC).read_bytes()))
+        spec = json.loads((folder / SPEC).read_bytes())  # may be of an older version of RunSpec
+        return tuple(make_recipe(spec["dataset"], spec["dataset_options"]).task_names)
     except UNREADABLE:
         return None
-    return tuple(make_recipe(spec.dataset, spec.dataset_options).task_names)
 
 
 def predict_fasta(
