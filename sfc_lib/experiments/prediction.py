@@ -41,6 +41,8 @@ def load_predictor(path: Path) -> Predictor:
     from sfc_lib.nn.folding import fold_separable
 
     path = path / MODEL if path.is_dir() else path
+    if not path.is_file():
+        raise ModelError(f"{path}: expected a .keras model, or a folder that holds one; got none.")
     model = load_model(path)
     shapes = [tuple(tensor.shape) for tensor in (*model.inputs, *model.outputs)]
     if len(shapes) != 2 or any(len(shape) != 2 or not shape[1] for shape in shapes):
