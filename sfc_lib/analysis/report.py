@@ -191,7 +191,7 @@ def _remarks(outcome: Outcome) -> Iterable[str]:
         yield (
             "The negatives are the positives with their dinucleotides shuffled. A network may tell "
             "them apart by what is common to all real DNA, not by what is bound. Scores against "
-            "other genomic regions (--negatives) are lower, and say more."
+            "other genomic regions (--negatives) are usually lower, and say more."
         )
     test = outcome.dataset.test
     fewest = min(min(count, len(test) - count) for count in test.positives)
