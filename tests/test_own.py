@@ -183,6 +183,16 @@ def test_running_again_reads_the_run_and_writes_the_same_report(trained, monkeyp
     assert "symm: expected a new folder or the one of run" in other.output
 
 
+@pytest.mark.parametrize("content", ["", "{}", "[]", "1"])
+def test_a_folder_with_something_else_is_left_alone(trained, tmp_path, monkeypatch, content):
+    monkeypatch.chdir(trained)
+    (tmp_path / "result.json").write_text(content)
+    done = sfc("train", "--positives", "pos.fa", "--negatives", "neg.fa", "--output", tmp_path)
+    assert done.exit_code == 1
+    assert "result.json: expected a run's result" in done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
 # Predictions
 
 
@@ -244,13 +254,18 @@ def test_unknown_bases_count_for_nothing(trained, tmp_path):
     assert found["s0"] == found["s1"]
 
 
-@pytest.mark.parametrize("content", [None, b"", b"PK\3\4", b"{}"])
+@pytest.mark.parametrize("content", [b"", b"PK\3\4", b"{}"])
 def test_what_is_no_model_is_refused(trained, tmp_path, content):
-    if content is not None:
-        (tmp_path / "model.keras").write_bytes(content)
+    (tmp_path / "model.keras").write_bytes(content)
     done = sfc("predict", tmp_path / "model.keras", trained / "pos.fa")
     assert done.exit_code == 1
     assert "model.keras: expected a whole .keras model" in done.output
+
+
+def test_a_missing_model_is_named(trained, tmp_path):
+    done = sfc("predict", tmp_path, trained / "pos.fa")
+    assert done.exit_code == 1
+    assert f"{tmp_path / 'model.keras'}: expected a .keras model, or a folder" in done.output
 
 
 # Interruptions and bad input
@@ -290,7 +305,7 @@ def test_killed_in_training_the_same_command_goes_on(tmp_path):
         (["--positives", "no.fa", "--negatives", "neg.fa"], "no.fa: expected a readable file"),
         (["--positives", "pos.fa", "--negatives", "pos.fa"], "expected other sequences than"),
         (["--variant", "SFC"], "variant must be 'std', 'sep' or 'symm', got 'SFC'"),
-        (["--architecture", "resnet"], "architecture must be one of"),
+        (["--architecture", "resnet"], "architecture must be 'simulated_tf'"),
         (["--architecture", "chip_seq"], "chip_seq needs sequences of at least 80 bp, got 60"),
         (["--variant", "std", "--curvature", "1"], "std has no SFC layer"),
         (["--epochs", "0"], "epochs must be an integer >= 1"),

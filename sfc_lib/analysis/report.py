@@ -39,14 +39,16 @@ def require_free(folder: Path, spec: RunSpec) -> None:
     """Refuse a folder that holds another run's report; its files must not be mixed with ours."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        found = RunSpec.from_dict(json.loads((folder / SPEC).read_bytes())).id
+        found = json.loads((folder / RESULT).read_bytes())["id"]
     except FileNotFoundError:
         return
     except OSError as error:
         message = f"{folder}: expected a folder for the report, got: {error.strerror}."
         raise ReportError(message) from error
-    except (ValueError, TypeError) as error:
-        raise ReportError(f"{folder / SPEC}: expected a run's settings, got {error}.") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise ReportError(
+            f"{folder / RESULT}: expected a run's result, got {error!r}. Choose another --output."
+        ) from error
     if found != spec.id:
         raise ReportError(
             f"{folder}: expected a new folder or the one of run {spec.id}, got that of {found}. "
@@ -163,17 +165,19 @@ def _cards(outcome: Outcome) -> str:
 
 
 def _score_table(outcome: Outcome) -> str:
+    """Scores task by task, in the order of the tasks; what matters most stands first."""
     rows = [
         (
-            row["task"],
+            task,
             SPLITS[row["split"]],
-            f"{row['examples']:,}",
-            f"{row['positives']:,} ({row['positives'] / row['examples']:.1%})",
             *(f"{score(row[name])} ({span(row, name)})" for name in ("auroc", "auprc")),
+            f"{row['positives']:,} ({row['positives'] / row['examples']:.1%})",
+            f"{row['examples']:,}",
         )
-        for _, row in outcome.scores.sort_values("task", kind="stable").iterrows()
+        for task in outcome.dataset.task_names
+        for _, row in outcome.scores[outcome.scores.task == task].iterrows()
     ]
-    return table(["task", "split", "sequences", "positive", "auROC", "auPRC"], rows)
+    return table(["task", "split", "auROC", "auPRC", "positive", "sequences"], rows)
 
 
 def _remarks(outcome: Outcome) -> Iterable[str]:
@@ -187,7 +191,7 @@ def _remarks(outcome: Outcome) -> Iterable[str]:
         yield (
             "The negatives are the positives with their dinucleotides shuffled. A network may tell "
             "them apart by what is common to all real DNA, not by what is bound. Scores against "
-            "other genomic regions (--negatives) are lower, and say more."
+            "other genomic regions (--negatives) are usually lower, and say more."
         )
     test = outcome.dataset.test
     fewest = min(min(count, len(test) - count) for count in test.positives)

@@ -12,7 +12,6 @@ from typing import Any, BinaryIO
 from sfc_lib.datasets.base import make_recipe
 from sfc_lib.datasets.userfiles import batches
 from sfc_lib.experiments.models import ModelError, load_model
-from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.experiments.store import MODEL, RESULT, SPEC, UNREADABLE, seal
 from sfc_lib.files import sha256_file
 
@@ -42,6 +41,8 @@ def load_predictor(path: Path) -> Predictor:
     from sfc_lib.nn.folding import fold_separable
 
     path = path / MODEL if path.is_dir() else path
+    if not path.is_file():
+        raise ModelError(f"{path}: expected a .keras model, or a folder that holds one; got none.")
     model = load_model(path)
     shapes = [tuple(tensor.shape) for tensor in (*model.inputs, *model.outputs)]
     if len(shapes) != 2 or any(len(shape) != 2 or not shape[1] for shape in shapes):
@@ -70,10 +71,10 @@ def _task_names(path: Path) -> tuple[str, ...] | None:
             return None
         if any(result["files"][name] != sha256_file(folder / name) for name in (SPEC, path.name)):
             return None
-        spec = RunSpec.from_dict(json.loads((folder / SPEC).read_bytes()))
+        spec = json.loads((folder / SPEC).read_bytes())  # may be of an older version of RunSpec
+        return tuple(make_recipe(spec["dataset"], spec["dataset_options"]).task_names)
     except UNREADABLE:
         return None
-    return tuple(make_recipe(spec.dataset, spec.dataset_options).task_names)
 
 
 def predict_fasta(
