@@ -33,12 +33,12 @@ Calls = Mapping[str, Callable[[], object]]
 
 def measure(part: str, size: Size) -> Iterator[Measurement]:
     """Rounds of: pure steps, a worker's start, all runs on one process, all on two."""
-    examples, epochs = size.pick(400, 8000), size.pick(2, 4, 20)
+    examples, epochs = size.pick(400, 8000), size.pick(2, 12, 20)
     data = load_dataset("simulated_tf", examples=examples)
     made = models(data)
     calls = {x: steps(model, data.train, spec.batch_size) for x, (spec, model) in made.items()}
     specs = _specs(RUNS, examples, epochs)
-    rounds = [_round(calls, specs) for _ in range(size.pick(1, 2, 3))]
+    rounds = [_round(calls, specs) for _ in range(size.pick(1, 1, 3))]
     yield from _records(specs, rounds)
     if size.name == "full":
         yield from _thirty(calls)
