@@ -29,7 +29,10 @@ def test_help_shows_an_example(command):
         (["notebook", "figure9"], "notebook must be one of"),
         (["notebook", "figure1_performance", "-p", "sedes", "3"], "got 'sedes'"),
         (["notebook", "figure1_performance", "-p", "seeds", "many"], "parameter seeds: expected"),
-        (["sweep", "enormous"], "profile must be one of ['smoke', 'quick', 'standard', 'full']"),
+        (
+            ["sweep", "enormous"],
+            "profile must be one of ['smoke', 'quick', 'standard', 'genome', 'full']",
+        ),
         (["sweep", "smoke", "--seeds", "-1"], "seeds must be an integer >= 1"),
         (["claims", "--profile", "x"], "profile must be one of"),
         (["data", "fetch", "nothing.gz"], "no source file 'nothing.gz'"),
@@ -73,4 +76,4 @@ def test_sweep_trains_a_profile_then_publishes_it(tmp_path, monkeypatch):
 
 def test_claims_prints_verdicts():
     shown = sfc("claims", "--seeds", "3")
-    assert "Of 26 comparisons: 26 too few seeds." in shown.output
+    assert "Of 36 comparisons: 36 too few seeds." in shown.output
