@@ -17,6 +17,7 @@ import pytest
 # A shell's background job ignores Ctrl-C, and so would the processes that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+CHROMIUM = Path("/usr/bin/chromium")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # The same examples every time, so that a failure in CI is the failure at home.
@@ -76,3 +77,17 @@ def require_backend():
             _missing("SFC_REQUIRE_BACKENDS", f"the optional backend {name} is not installed")
 
     return require
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium; `SFC_REQUIRE_CHROMIUM=1` turns its absence into a failure."""
+    if not CHROMIUM.is_file():
+        _missing("SFC_REQUIRE_CHROMIUM", f"there is no {CHROMIUM} to open pages with")
+    from playwright.sync_api import sync_playwright
+
+    options = ["--no-sandbox", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=options)
+        yield chromium
+        chromium.close()

@@ -196,7 +196,7 @@ class Faulty:
         return iter(self.file)
 
 
-def quick_fit(self, batches, initial_epoch, epochs, callbacks, verbose):
+def quick_fit(self, batches, initial_epoch, epochs, callbacks, shuffle, verbose):
     """Stands for training, because writing is what is under test here: new weights each epoch."""
     (progress,) = callbacks
     for epoch in range(initial_epoch, epochs):

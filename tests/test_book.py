@@ -19,7 +19,6 @@ from sfc_lib.genomics.dna import decode
 from sfc_lib.genomics.motifs import Motif
 
 ROOT = Path(__file__).resolve().parent.parent
-CHROMIUM = Path("/usr/bin/chromium")
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 LOCAL = ("file:", "data:", "blob:")
 
@@ -43,23 +42,6 @@ def html(tmp_path_factory):
         left.write_text("{}")
         output = tmp_path_factory.mktemp("book") / "html"
         return book.build_book(output).parent
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Headless Chromium; `SFC_REQUIRE_CHROMIUM=1` turns its absence into a failure."""
-    if not CHROMIUM.is_file():
-        reason = f"there is no {CHROMIUM} to open the book with"
-        if os.environ.get("SFC_REQUIRE_CHROMIUM") == "1":
-            pytest.fail(f"SFC_REQUIRE_CHROMIUM=1, but {reason}", pytrace=False)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    options = ["--no-sandbox", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=options)
-        yield chromium
-        chromium.close()
 
 
 class Reader:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ from sfc_lib.experiments.own import interval, plan
 from sfc_lib.experiments.store import verify
 from sfc_lib.genomics.dna import encode
 
-CHROMIUM = Path("/usr/bin/chromium")
 MOTIF, LENGTH = "TGATAAGG", 60
 EPOCHS = 12  # of the run that is killed
 EPOCH_OPTIONS = ["--epochs", str(EPOCHS), "--patience", str(EPOCHS)]
@@ -146,23 +144,15 @@ def test_names_in_the_report_are_text_not_html(trained):
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("name", ["symm", "std"])
-def test_the_report_in_a_browser_makes_no_request_and_fits(trained, name, width):
-    if not CHROMIUM.is_file():
-        if os.environ.get("SFC_REQUIRE_CHROMIUM") == "1":
-            pytest.fail(f"SFC_REQUIRE_CHROMIUM=1, but there is no {CHROMIUM}", pytrace=False)
-        pytest.skip(f"there is no {CHROMIUM} to open the report with")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": width, "height": 844})
+def test_the_report_in_a_browser_makes_no_request_and_fits(trained, name, width, browser):
+    with browser.new_context(viewport={"width": width, "height": 844}) as context:
+        page = context.new_page()
         requests, errors = [], []
         page.on("request", lambda request: requests.append(request.url))
         page.on("console", lambda message: errors.append(message.text))
         page.goto((trained / name / "report.html").as_uri())
         wide = page.evaluate("document.documentElement.scrollWidth")
         drawn = page.evaluate("[...document.images].map(i => i.complete && i.naturalWidth > 0)")
-        browser.close()
     assert [url for url in requests if not url.startswith("data:")] == requests[:1]
     assert errors == []
     assert wide <= width

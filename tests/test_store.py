@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sfc_lib.datasets.simulated_tf import SimulatedTF
-from sfc_lib.experiments import store
+from sfc_lib.experiments import publishing, store
+from sfc_lib.experiments.importance import profile_of
 from sfc_lib.experiments.publishing import publish
 from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.experiments.store import (
@@ -267,14 +268,15 @@ def test_published_copy_verifies_and_lacks_nothing_but_the_model(folder, publish
     best, slim = verify(folder), other_seed(folder, 1, auroc=0.0)
     folders = publish([best, slim], published)
     assert folders == [published / best.spec.id, published / slim.spec.id]
-    assert sorted(contents(folders[0])) == FILES
-    assert sorted(contents(folders[1])) == [name for name in FILES if name != "model.keras"]
+    assert sorted(contents(folders[0])) == sorted([*FILES, "importance.npy"])
+    assert set(contents(folders[0])) - set(contents(folders[1])) == {"model.keras"}
     for record, copy in zip([best, slim], map(verify, folders), strict=True):
         assert copy.spec == record.spec
         assert copy.result["valid"] == record.result["valid"]
         assert copy.result["files_of_run"] == record.result["files"]
         assert copy.history() == record.history()
         assert (copy.positional_weights() == record.positional_weights()).all()
+        assert (copy.importance() == profile_of(record)).all()
         assert copy.folder.stat().st_mode & 0o777 == 0o755
 
 
@@ -325,7 +327,7 @@ def test_interrupted_publish_leaves_nothing_new_and_the_old_whole(folder, publis
     publish([other], published)
     before = contents(published)
     with monkeypatch.context() as patch:
-        patch.setattr(store.shutil, "copyfile", full)
+        patch.setattr(publishing.shutil, "copyfile", full)
         for record in (verify(folder), other):
             with pytest.raises(OSError, match="No space left"):
                 publish([record], published)

@@ -349,7 +349,8 @@ def stops_after(scores, patience, epochs):
     st.integers(1, 8),
 )
 def test_run_ends_with_its_patience_or_its_epochs(scores, patience, epochs):
-    progress = Progress(tiny(patience=patience, epochs=epochs), None, None, None)
+    data = SimpleNamespace(valid=Split(np.zeros((1, 1)), np.zeros((1, 1))))
+    progress = Progress(tiny(patience=patience, epochs=epochs), None, data, None)
     for score in scores:
         progress.history.append({"valid_auroc": score})
         if progress.finished:

@@ -97,10 +97,10 @@ def load_model(path: Path, sha256: str | None = None) -> keras.Model:
     >>> load_model(folder / "model.keras").count_params() == model.count_params()
     True
     """
-    content = path.read_bytes()  # read once: what is checked is what is loaded
-    if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256:
-        raise ModelError(f"{path}: expected sha256 {sha256}, got {found}.")
     try:
+        content = path.read_bytes()  # read once: what is checked is what is loaded
+        if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256:
+            raise ModelError(f"{path}: expected sha256 {sha256}, got {found}.")
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             _check_members(path, archive.infolist())
             _check_config(path, json.loads(archive.read("config.json")))
