@@ -40,6 +40,7 @@ def embedder(loaded, motif, mean):
 def main():
     """Answer until the input ends."""
     classes = generators()
+    answers, sys.stdout = sys.stdout, sys.stderr  # simdna prints warnings, which are no answers
     for line in sys.stdin:
         what, *numbers = line.split()
         count = int(numbers[0])
@@ -54,7 +55,7 @@ def main():
         else:
             for sequence in given:
                 simdna.dinuc_shuffle.dinuc_shuffle(sequence)
-        print(time.process_time() - began, flush=True)
+        print(time.process_time() - began, file=answers, flush=True)
 
 
 if __name__ == "__main__":
