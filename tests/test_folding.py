@@ -183,6 +183,35 @@ def test_collapsed_path_is_taken_only_where_it_pays(monkeypatch):
     assert taken == [1]
 
 
+@pytest.mark.parametrize("which", ["sfc", "dense"])
+def test_a_penalty_on_a_layers_output_is_not_lost(which):
+    penalty = {"activity_regularizer": keras.regularizers.L2(0.1)}
+    inputs = keras.Input((6, 3))
+    hidden = SeparableFC(8, **(penalty if which == "sfc" else {}))(inputs)
+    model = SeparableModel(inputs, layers.Dense(2, **(penalty if which == "dense" else {}))(hidden))
+    x = np.random.default_rng(0).normal(size=(12, 6, 3)).astype("float32")
+    model(x)
+    found = float(sum(model.losses))
+    one_by_one = plain(model)
+    one_by_one(x)
+    assert found == pytest.approx(float(sum(one_by_one.losses)), rel=1e-5)
+    assert found > 0
+
+
+def test_a_dense_layer_of_a_users_own_kind_is_left_alone():
+    class Doubled(layers.Dense):
+        def call(self, x):
+            return 2 * super().call(x)
+
+    inputs = keras.Input((6, 3))
+    outputs = Doubled(2)(SeparableFC(8, name="sfc")(inputs))
+    model = SeparableModel(inputs, outputs)
+    x = np.random.default_rng(0).normal(size=(12, 6, 3)).astype("float32")
+    np.testing.assert_allclose(model(x), plain(model)(x), atol=1e-6)
+    with pytest.raises(ValueError, match=r"'sfc' is followed by the layer '\w+' \(Doubled\)"):
+        fold_separable(model)
+
+
 def test_saved_model_is_that_of_its_layers(tmp_path):
     model, codes = network("simulated_tf", "symm", 200, 3)
     model.save(tmp_path / "model.keras")

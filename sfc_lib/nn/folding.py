@@ -97,7 +97,7 @@ def _joined(plain: keras.Model, layer_of: Callable, join: Join, alone: Callable)
 
     def call(layer, *args, **kwargs):
         before = [waiting[id(x)] for x in keras.tree.flatten(args) if id(x) in waiting]
-        if before and isinstance(layer, layers.Dense):
+        if before and type(layer) is layers.Dense:  # a subclass may compute something else
             return join(before[0][0], layer, before[0][1])
         for sfc, *_ in before:
             alone(sfc, f"the layer {layer.name!r} ({type(layer).__name__})")
@@ -141,8 +141,9 @@ class CollapsedPair(layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        if not collapse_pays(inputs.shape[0] or USUAL_BATCH, self.sfc.units, self.dense.units):
-            return self.dense(self.sfc(inputs))
+        pays = collapse_pays(inputs.shape[0] or USUAL_BATCH, self.sfc.units, self.dense.units)
+        if not pays or self.sfc.activity_regularizer or self.dense.activity_regularizer:
+            return self.dense(self.sfc(inputs))  # such a penalty needs the layer's own output
         x = self.sfc.fold(inputs)  # (batch, stored, channels)
         weights = self.sfc.W_pos, self.sfc.W_chan, self.dense.kernel
         w_pos, w_chan, kernel = (ops.cast(w, self.compute_dtype) for w in weights)
