@@ -88,7 +88,7 @@ def sequences(spec: RunSpec) -> np.ndarray:
 
 
 def profile_of(
-    record: Record, progress: Callable[[Sequence[int]], Iterable[int]] = iter
+    record: Record, progress: Callable[[Sequence[int]], Iterable[int]] | None = None
 ) -> np.ndarray | None:
     """Importance profile of a run, float32 (length,); None if neither it nor a model is there.
 

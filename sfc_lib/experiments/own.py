@@ -17,7 +17,7 @@ from sfc_lib.datasets.base import Dataset, load_dataset
 from sfc_lib.datasets.custom import Custom
 from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.experiments.store import HISTORY, Record, look_up
-from sfc_lib.experiments.sweep import _epochs, ensure
+from sfc_lib.experiments.sweep import ensure, epochs_done
 from sfc_lib.files import UserError, runs_dir, silenced
 
 LONG = 400  # bp from which the network for long sequences is the default
@@ -70,27 +70,18 @@ def _is_imbalanced(dataset: Dataset) -> bool:
 
 def _require_buildable(spec: RunSpec, dataset: Dataset) -> None:
     """Build the network once, so that what does not fit is said before anything is trained."""
-    build_model = use_keras(spec.backend)
-    sfc = {"initializer": spec.initializer} if spec.variant != "std" else {}
-    build_model(
-        spec.architecture,
-        spec.variant,
-        length=dataset.length,
-        tasks=len(dataset.task_names),
-        units=spec.units,
-        width=spec.width,
-        curvature=spec.curvature,
-        **sfc,
-    )
+    use_keras(spec.backend)
+    from sfc_lib.experiments.training import network
+
+    network(spec, dataset)
 
 
-def use_keras(backend: str = "tensorflow") -> Callable:
-    """Import Keras without what its backend prints; returns `build_model`."""
+def use_keras(backend: str = "tensorflow") -> None:
+    """Import Keras without what its backend prints."""
     os.environ.setdefault("KERAS_BACKEND", backend)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with silenced():
-        from sfc_lib.nn.architectures import build_model
-    return build_model
+        import keras  # noqa: F401
 
 
 def train(spec: RunSpec, *, progress: bool = True) -> Record:
@@ -105,7 +96,7 @@ def train(spec: RunSpec, *, progress: bool = True) -> Record:
         history, over = runs_dir() / spec.id / HISTORY, threading.Event()
         with tqdm(
             total=spec.epochs,
-            initial=_epochs(history),
+            initial=epochs_done(history),
             unit="epoch",
             desc="training",
             disable=not progress,
@@ -130,7 +121,7 @@ def _watch(history: Path, bar: tqdm, over: threading.Event) -> None:
     last = False
     while not last:
         last = over.wait(0.5)
-        bar.update(_epochs(history) - bar.n)
+        bar.update(epochs_done(history) - bar.n)
 
 
 @dataclass(frozen=True, eq=False)

@@ -189,7 +189,7 @@ def _as_they_finish(futures: dict[Future, RunSpec], bar: tqdm, root: Path):
         failed += sum(_error(future) is not None for future in finished)
         # Not every executor's futures know that they run, but every run holds its lock.
         running = [root / futures[f].id for f in pending if is_held(root / futures[f].id)]
-        epochs = [_epochs(folder / HISTORY) for folder in running[:SHOWN]]
+        epochs = [epochs_done(folder / HISTORY) for folder in running[:SHOWN]]
         status = f"{len(running)} running, {failed} failed"
         status += f", in epoch {epochs}" if any(epochs) else ""
         bar.set_postfix_str(status, refresh=not finished)
@@ -202,7 +202,8 @@ def _error(future: Future) -> BaseException | str | None:
     return "cancelled, the scheduler is gone" if future.cancelled() else future.exception()
 
 
-def _epochs(history: Path) -> int:
+def epochs_done(history: Path) -> int:
+    """Finished epochs that a run's `history.jsonl` tells of; 0 where there is none."""
     try:
         return history.read_bytes().count(b"\n")
     except OSError:

@@ -92,7 +92,7 @@ def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
     keras.config.set_floatx("float32")  # a user's own Keras settings must change no result
     keras.config.set_epsilon(1e-7)
     keras.utils.set_random_seed(seed(spec, "weights", 0))
-    model = _model(spec, dataset)
+    model = network(spec, dataset)
     key = (dataclasses.replace(spec, seed=0), dataset.length, len(dataset.task_names))
     if key not in _compiled:
         _compiled.clear()
@@ -114,7 +114,8 @@ def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
 _compiled: dict[tuple, tuple[keras.Model, list[np.ndarray]]] = {}  # and its optimizer's start
 
 
-def _model(spec: RunSpec, dataset: Dataset) -> keras.Model:
+def network(spec: RunSpec, dataset: Dataset) -> keras.Model:
+    """The network of a spec for a dataset, not compiled; a `ValueError` if it does not fit."""
     sfc = {} if spec.variant == "std" else {"units": spec.units}
     return build_model(
         spec.architecture,
