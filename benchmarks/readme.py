@@ -14,24 +14,24 @@ from pathlib import Path
 
 from sfc_lib.analysis import figures
 from sfc_lib.analysis.notebooks import notebook_path, run_notebook
-from sfc_lib.analysis.results import Results, load_results
+from sfc_lib.analysis.results import Results, cpu_minutes, load_results
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PICTURE = ROOT / "book" / "result.png"
 MARKS = ("<!-- minutes: written by make readme -->", "<!-- end of minutes -->")
 PAGES = {
-    "figure1_performance": "Figure 1, simulated TF panel",
+    "figure1_performance": "Figure 1",
     "figure2_learning_curves": "Figure 2",
-    "figure3_importance": "Figure 3, simulated TF panel",
-    "figure4_positional_weights": "Figure 4, without CR",
+    "figure3_importance": "Figure 3",
+    "figure4_positional_weights": "Figure 4",
 }
 
 
 def training_minutes(results: list[Results], jobs: int = 2) -> int:
     """Minutes of one core that the runs behind the figures took, divided over `jobs`."""
-    seconds = [r.result["cpu_seconds"] for x in results for g in x.records.values() for r in g]
-    return round(sum(seconds) / 60 / jobs)
+    records = [r for result in results for group in result.records.values() for r in group]
+    return round(cpu_minutes(records) / jobs)
 
 
 def reading_minutes(name: str) -> float:

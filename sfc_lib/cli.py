@@ -155,10 +155,11 @@ def show(run: str) -> None:
 
 @runs.command()
 @click.argument("run")
-def retrain(run: str) -> None:
+@click.option("--epochs", type=click.IntRange(min=1), help="Train only so many, and compare these.")
+def retrain(run: str, epochs: int | None) -> None:
     """Train one run again from nothing, and compare it with its record.
 
-    Example: sfc runs retrain 664ee8bc958542bb
+    Example: sfc runs retrain 664ee8bc958542bb --epochs 1
     """
     import tempfile
 
@@ -166,7 +167,7 @@ def retrain(run: str) -> None:
 
     record = housekeeping.find_id(run)
     with tempfile.TemporaryDirectory() as folder:
-        click.echo(housekeeping.compare(record, sweep.retrain(record, Path(folder))))
+        click.echo(housekeeping.compare(record, sweep.retrain(record, Path(folder), epochs)))
 
 
 @runs.command()

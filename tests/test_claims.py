@@ -113,7 +113,8 @@ def test_p_values_are_adjusted_over_all_comparisons(monkeypatch):
 
 
 def test_every_claim_names_known_models_metric_kind_and_datasets():
-    models = {*EXPERIMENT.models, "low_reg", "high_reg"}  # the last two as in the paper
+    plan = load_profile("full")
+    models = {model for e in plan.experiments.values() for model in e.models}
     metrics = {"auroc", "auprc", "departure", "asymmetry", "roughness", "weight_roughness"}
     data = {"simulated_tf", "chip_seq", "simulated_accessibility", "hematopoiesis"}
     for claim in load_claims():
@@ -121,8 +122,26 @@ def test_every_claim_names_known_models_metric_kind_and_datasets():
         assert claim.metric in metrics
         assert set(claim.datasets) <= data
         assert claim.kind in {"higher", "lower", "not_lower", "steadier", "fewer_epochs"}
-        assert (claim.kind == "fewer_epochs") == (claim.threshold > 0)
+        assert (claim.kind == "fewer_epochs") == (claim.threshold > 0) ^ (claim.share > 0)
         assert (claim.kind == "lower") == (claim.figure in (3, 4))
+
+
+def test_epochs_to_a_share_are_counted_to_the_level_of_the_results(monkeypatch):
+    asked = []
+    made = MadeUp({"sep": GOOD, "std": BAD}, {"sep": [2.0] * 6, "std": [5.0] * 6})
+    count = made.epochs_to
+    object.__setattr__(made, "epochs_to", lambda level: asked.append(level) or count(level))
+    share = dataclasses.replace(FEWER, threshold=0.0, share=0.95)
+    assert only_grade(share, made, monkeypatch).verdict == "supported"
+    assert asked == [pytest.approx(0.5 + 0.95 * (np.median(BAD) - 0.5))]
+
+
+def test_every_experiment_has_comparisons_for_figures_1_and_2():
+    for experiment in load_profile("full").experiments.values():
+        results = Results(PLAN, experiment, {model: [] for model in experiment.models})
+        figures = {claim.figure for claim in load_claims() if claim.concerns(results)}
+        assert figures >= {1, 2}
+        assert ("low_reg" in experiment.models) == (4 in figures)
 
 
 def test_a_claim_about_other_data_is_not_graded():

@@ -1,12 +1,14 @@
 """Figures show what the results hold, read back from the drawn figure."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from sfc_lib.analysis import figures
 from sfc_lib.analysis.results import Results
-from sfc_lib.experiments.spec import load_profile
+from sfc_lib.experiments.spec import Experiment, RunSpec, load_profile, profile_names
 
 PLAN = load_profile("quick", seeds=3)
 EXPERIMENT = PLAN.experiments["simulated_tf"]
@@ -107,5 +109,41 @@ def test_runs_that_never_arrive_are_marked():
 def test_tables_give_median_range_and_the_runs_that_never_arrive():
     scores = figures.score_table([MadeUp()])
     assert scores.loc[0, "auROC: median (min – max)"] == ".9100 (.7900 – .9600)"
-    epochs = figures.epochs_table([MadeUp()], thresholds=(0.9,))
-    assert epochs["epochs to 0.9"].tolist() == ["3 (1 never)", "2", "1 (1 never)"]
+    epochs = figures.epochs_table([MadeUp()])
+    expected = ["3 (1 never) to .9", "2 to .9", "1 (1 never) to .9"]
+    assert epochs["epochs to the second auROC"].tolist() == expected
+
+
+def on_other_data(**values):
+    """The made-up results as if they were of another dataset."""
+    spec = RunSpec(dataset="hematopoiesis", architecture="basset", **values)
+    made = MadeUp()
+    models = {m: tuple(dataclasses.replace(spec, seed=s) for s in range(3)) for m in HISTORY}
+    object.__setattr__(made, "experiment", Experiment("made_up", "Made up", models))
+    return made
+
+
+def test_levels_are_the_papers_or_shares_of_what_std_gains():
+    assert MadeUp().levels() == (0.8, 0.9, 0.95)
+    gain = 0.91 - 0.5  # of the median seed of std
+    assert on_other_data().levels() == pytest.approx([0.5 + s * gain for s in (0.5, 0.8, 0.95)])
+    assert on_other_data().level(0) == 0.5
+    tables = figures.epochs_table([MadeUp(), on_other_data()])
+    assert len(tables) == 6
+    assert not tables.isna().any().any()
+
+
+def test_narrowed_networks_say_so_in_the_titles():
+    for draw in (figures.performance, figures.learning_curves):
+        assert (
+            draw([on_other_data(width=0.125)]).axes[0].get_title().endswith("0.125 of the filters")
+        )
+        assert "filters" not in draw([on_other_data()]).axes[0].get_title()
+
+
+def test_every_model_of_the_profiles_has_a_colour_and_a_name_of_its_own():
+    plans = [load_profile(name) for name in profile_names()]
+    models = {m for plan in plans for e in plan.experiments.values() for m in e.models}
+    assert models <= set(figures.COLOURS)
+    assert models <= set(figures.NAMES)
+    assert len(set(figures.COLOURS.values())) == len(figures.COLOURS)

@@ -1,6 +1,7 @@
 """Importance of runs: its sequences, what records carry, its numbers, and Figure 3."""
 
 import dataclasses
+import re
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -148,7 +149,7 @@ def test_models_are_measured_once_where_no_record_carries_a_profile(tmp_path, mo
 def test_every_published_run_carries_a_profile():
     results = load_results("standard", jobs=1)
     found = importance.collect(results)
-    assert "all 60 runs" in importance.coverage(results, found)
+    assert re.search(r"known for all \d+ runs\.$", importance.coverage(results, found))
 
 
 def test_carried_profiles_are_not_computed_and_diverged_runs_have_none(tmp_path, monkeypatch):
@@ -297,6 +298,26 @@ def test_every_seed_is_a_dot_and_the_best_is_ringed(tmp_path):
     np.testing.assert_allclose(ring.get_offsets(), [[0, expected[2]]])
     assert departure.patches[0].get_height() == pytest.approx(expected[1])
     assert [axes.get_title() for axes in figure.axes] == list(importance.NUMBERS.values())
+
+
+def test_the_papers_panels_come_first_and_data_that_it_does_not_show_are_left_out(tmp_path):
+    def named(name, dataset="simulated_tf"):
+        spec = RunSpec(dataset=dataset)
+        one = results({"symm": [record(tmp_path / name, spec, 0.9, importance=bumpy(0.1))]})
+        return dataclasses.replace(one, experiment=dataclasses.replace(one.experiment, name=name))
+
+    made = [named("other"), named("simulated_tf"), named("acc", "simulated_accessibility")]
+    found = importance.collect(made)
+    assert importance.coverage(made, found).endswith("all 2 runs.")
+    panels, others = importance.split_panels(found)
+    assert [[i.results.experiment.name for i in part] for part in (panels, others)] == [
+        ["simulated_tf"],
+        ["other"],
+    ]
+    (label,) = (axes.get_ylabel() for axes in profiles.importance_panels(panels).axes if axes.lines)
+    assert "(3a)" in label
+    (label,) = (axes.get_ylabel() for axes in profiles.importance_panels(others).axes if axes.lines)
+    assert "(3" not in label
 
 
 def test_coverage_says_how_many_runs_have_a_profile(tmp_path):

@@ -52,6 +52,16 @@ def test_retrain_trains_anew_and_compares(monkeypatch):
     assert (record.folder / "result.json").read_bytes() == before
 
 
+def test_retrain_of_fewer_epochs_compares_the_last_of_them():
+    (record,) = ensure([TINY], jobs=1, published=False, progress=False)
+    shown = sfc("runs", "retrain", TINY.id, "--epochs", 1)
+    assert shown.exit_code == 0, shown.output
+    first = record.history()[0]["valid_auroc"]
+    assert f"valid auroc, epoch 1: {first:.6f}, again {first:.6f} (+0.000000)" in shown.output
+    assert "epochs: 2, again 1" in shown.output
+    assert "test auroc" not in shown.output, "the test set is judged after the best epoch only"
+
+
 @pytest.mark.parametrize(
     ("run", "status", "message"),
     [

@@ -33,7 +33,11 @@ VERDICTS = ("supported", "undecided", "contradicted", "too few seeds")
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim; `models` are the one the paper favours and the one it is compared with."""
+    """One claim; `models` are the one the paper favours and the one it is compared with.
+
+    Epochs are counted to a `threshold`, or to the auROC at a `share` of what std gains over
+    chance (`Results.level`).
+    """
 
     figure: int
     says: str
@@ -43,6 +47,7 @@ class Claim:
     metric: str = "auroc"
     margin: float = 0.0
     threshold: float = 0.0
+    share: float = 0.0
     datasets: tuple[str, ...] = ()
 
     def concerns(self, results: Results) -> bool:
@@ -59,7 +64,8 @@ class Claim:
 
     def _table(self, results: Results) -> pd.DataFrame:
         if self.kind == "fewer_epochs":
-            return results.epochs_to(self.threshold).rename(columns={"epochs": self.metric})
+            level = self.threshold or results.level(self.share)
+            return results.epochs_to(level).rename(columns={"epochs": self.metric})
         if self.metric in importance.NUMBERS:
             return importance.numbers(results)
         if self.metric == "weight_roughness":

@@ -14,10 +14,30 @@ from matplotlib.ticker import MaxNLocator
 
 from sfc_lib.analysis.results import Results
 
-COLOURS = {"std": "#7a7a7a", "sep": "#0072b2", "symm": "#d55e00"}
-NAMES = {"std": "std (no SFC)", "sep": "sep (SFC)", "symm": "symm (symmetric SFC)"}
+COLOURS = {
+    "std": "#7a7a7a",
+    "sep": "#0072b2",
+    "symm": "#d55e00",
+    "std_fast": "#b8b8b8",
+    "sep_slow": "#74b5dd",
+    "symm_slow": "#f0a778",
+    "low_reg": "#e6b800",
+    "high_reg": "#a0348c",
+    "cr_100": "#1b7f5c",
+}
+NAMES = {
+    "std": "std (no SFC)",
+    "sep": "sep (SFC)",
+    "symm": "symm (symmetric SFC)",
+    "std_fast": "std, learning rate .001",
+    "sep_slow": "sep, learning rate .0001",
+    "symm_slow": "symm, learning rate .0001",
+    "low_reg": "symm, CR 1",
+    "high_reg": "symm, CR 10",
+    "cr_100": "symm, CR 100",
+}
 METRICS = {"auroc": "auROC", "auprc": "auPRC"}
-THRESHOLDS = (0.8, 0.9, 0.95)
+LEVELS = ("the first", "the second", "the third")  # of the auROCs that epochs are counted to
 COLUMNS = 3  # experiments side by side
 STYLE: Any = {
     "axes.spines.top": False,
@@ -56,7 +76,7 @@ def performance(results: Sequence[Results]) -> Figure:
                 place.set_ylabel(f"validation {name}, mean of tasks")
             _share_limits(list(axes), results, metric)
         figure.tight_layout()
-    return _closed(figure)
+    return closed(figure)
 
 
 def learning_curves(results: Sequence[Results]) -> Figure:
@@ -68,13 +88,13 @@ def learning_curves(results: Sequence[Results]) -> Figure:
     """
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
-            len(results), 2, figsize=(8.4, 0.4 + 3.5 * len(results)), squeeze=False
+            len(results), 2, figsize=(8.4, 0.4 + 3.1 * len(results)), squeeze=False
         )
         for row, result in zip(grid, results, strict=True):
             _curves(row[0], result)
             _epochs_needed(row[1], result)
         figure.tight_layout()
-    return _closed(figure)
+    return closed(figure)
 
 
 def score_table(results: Sequence[Results]) -> pd.DataFrame:
@@ -92,20 +112,19 @@ def score_table(results: Sequence[Results]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def epochs_table(
-    results: Sequence[Results], thresholds: Sequence[float] = THRESHOLDS
-) -> pd.DataFrame:
+def epochs_table(results: Sequence[Results]) -> pd.DataFrame:
     """Median epochs of each model to each auROC, and how many seeds never got there."""
     rows = []
     for result in results:
-        tables = {threshold: result.epochs_to(threshold) for threshold in thresholds}
+        tables = {level: result.epochs_to(level) for level in result.levels()}
         for model in result.models:
             row: dict[str, object] = {"data": result.experiment.title, "model": model}
-            for threshold, table in tables.items():
+            for name, (level, table) in zip(LEVELS, tables.items(), strict=True):
                 epochs = table.loc[table.model == model, "epochs"]
                 median, never = epochs.median(), int(np.isinf(epochs).sum())
                 text = "never" if np.isinf(median) else f"{median:g}"
-                row[f"epochs to {threshold:g}"] = text + (f" ({never} never)" if never else "")
+                text += f" ({never} never)" if never else ""
+                row[f"epochs to {name} auROC"] = f"{text} to {_short(level)}"
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -116,7 +135,7 @@ def _bars(axes: Axes, result: Results, metric: str) -> None:
         values = scores.loc[scores.model == model, metric].dropna().to_numpy()
         if not len(values):
             continue
-        axes.bar(place, np.median(values), width=0.7, color=_colour(model), alpha=0.75)
+        axes.bar(place, np.median(values), width=0.7, color=colour_of(model), alpha=0.75)
         axes.plot([place] * 2, [values.min(), values.max()], color="black", linewidth=1.6)
         spots = place + np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else [place]
         axes.scatter(spots, values, s=14, color="white", edgecolor="black", linewidth=0.7, zorder=3)
@@ -149,7 +168,7 @@ def _curves(axes: Axes, result: Results) -> None:
         wide = runs.pivot(index="epoch", columns="seed", values="auroc")
         common = wide.dropna()  # epochs in which every seed still trains
         last = max(last, common.index.max())
-        colour = _colour(str(model))
+        colour = colour_of(str(model))
         axes.plot(wide.index, wide, color=colour, linewidth=0.6, alpha=0.35)
         axes.fill_between(
             common.index, common.min(axis=1), common.max(axis=1), color=colour, alpha=0.15, lw=0
@@ -167,7 +186,8 @@ def _curves(axes: Axes, result: Results) -> None:
 
 def _epochs_needed(axes: Axes, result: Results) -> None:
     """Dots of every seed and bars of medians; seeds that never got there stand on top."""
-    tables = [result.epochs_to(threshold) for threshold in THRESHOLDS]
+    levels = result.levels()
+    tables = [result.epochs_to(level) for level in levels]
     reached = np.concatenate([t.epochs[np.isfinite(t.epochs)] for t in tables])
     top = float(reached.max() if len(reached) else 1) * 1.15
     width = 0.8 / len(result.models)
@@ -175,21 +195,25 @@ def _epochs_needed(axes: Axes, result: Results) -> None:
         for index, model in enumerate(result.models):
             epochs = np.minimum(table.loc[table.model == model, "epochs"].to_numpy(), top)
             place = group + (index - (len(result.models) - 1) / 2) * width
-            axes.bar(place, np.median(epochs), width * 0.9, color=_colour(model), alpha=0.75)
+            axes.bar(place, np.median(epochs), width * 0.9, color=colour_of(model), alpha=0.75)
             spots = place + np.linspace(-0.3, 0.3, len(epochs)) * width
             axes.scatter(spots, epochs, s=10, color="white", edgecolor="black", lw=0.6, zorder=3)
     if any(np.isinf(table.epochs).any() for table in tables):
         axes.axhline(top, color="black", linewidth=0.6, linestyle=":")
         axes.annotate("never", (0, top), xytext=(2, 3), textcoords="offset points", fontsize=8)
-    axes.set_xticks(range(len(THRESHOLDS)), [f"{threshold:g}" for threshold in THRESHOLDS])
+    axes.set_xticks(range(len(levels)), [_short(level) for level in levels])
     axes.set_xlabel("validation auROC to reach")
     axes.set_ylabel("epochs needed")
 
 
 def _seeds(result: Results) -> str:
-    scores = result.scores()
-    diverged = int(scores.diverged.sum())
-    return f"{result.experiment.seeds} seeds" + (f", {diverged} runs diverged" if diverged else "")
+    """Seeds, diverged runs, and how far the networks are narrowed, for a panel's title."""
+    diverged = int(result.scores().diverged.sum())
+    width = result.experiment.specs[0].width
+    parts = [f"{result.experiment.seeds} seeds"]
+    parts += [f"{diverged} runs diverged"] * bool(diverged)
+    parts += [f"{width:g} of the filters"] * (width != 1)
+    return ", ".join(parts)
 
 
 def _spread(values: pd.Series) -> str:
@@ -200,7 +224,12 @@ def _spread(values: pd.Series) -> str:
     return f"{median} ({low} – {high})"
 
 
-def _colour(model: str) -> str:
+def _short(number: float) -> str:
+    return f"{number:.3f}".removeprefix("0").rstrip("0")
+
+
+def colour_of(model: str) -> str:
+    """Colour of a model, the same in every figure."""
     return COLOURS.get(model, "#009e73")
 
 
@@ -208,7 +237,7 @@ def _name(model: object) -> str:
     return NAMES.get(str(model), str(model))
 
 
-def _closed(figure: Figure) -> Figure:
+def closed(figure: Figure) -> Figure:
     """The figure, forgotten by pyplot, so that a notebook shows it once."""
     plt.close(figure)
     return figure

@@ -22,6 +22,8 @@ NUMBERS = {
     "asymmetry": "asymmetry",
     "roughness": "roughness",
 }
+PANELS = {"simulated_tf": "3a", "ctcf": "3b", "hematopoiesis": "3c"}  # of the paper
+NOT_IN_FIGURE = ("simulated_accessibility",)  # the paper shows no importance on these data
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,14 +49,20 @@ class Importance:
 
 
 def collect(results: Sequence[Results]) -> list[Importance]:
-    """Profiles of all experiments that have any, with a progress bar where one is measured."""
-    found = [_collect(result) for result in results]
+    """Profiles of all experiments of Figure 3 that have any, measured with a progress bar."""
+    found = [_collect(result) for result in _of_figure(results)]
     return [importance for importance in found if importance]
+
+
+def split_panels(found: Sequence[Importance]) -> tuple[list[Importance], list[Importance]]:
+    """Those of the paper's panels 3a to 3c, and those on more data of the same kinds."""
+    ours = [item for item in found if item.results.experiment.name in PANELS]
+    return ours, [item for item in found if item not in ours]
 
 
 def coverage(results: Sequence[Results], found: Sequence[Importance]) -> str:
     """One Markdown sentence: of how many runs a profile is known, and why not of all."""
-    runs = sum(len(group) for result in results for group in result.records.values())
+    runs = sum(len(g) for result in _of_figure(results) for g in result.records.values())
     known = sum(len(profiles) for item in found for profiles in item.profiles.values())
     if known == runs:
         return f"An importance profile is known for all {runs} runs."
@@ -122,6 +130,10 @@ def number_table(found: Sequence[Importance]) -> pd.DataFrame:
             }
             rows.append(row | {name: _cell(runs, n) for n, name in NUMBERS.items()})
     return pd.DataFrame(rows)
+
+
+def _of_figure(results: Sequence[Results]) -> list[Results]:
+    return [r for r in results if r.experiment.specs[0].dataset not in NOT_IN_FIGURE]
 
 
 def _cell(runs: pd.DataFrame, number: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
+import time
 from collections.abc import Sequence
 
 import pandas as pd
 from IPython.display import HTML
 
 from sfc_lib.analysis.claims import VERDICTS, Grade
-from sfc_lib.analysis.results import Results, seeds_of
+from sfc_lib.analysis.results import Results, cpu_minutes, seeds_of
 from sfc_lib.files import sha256_json
 
 FOLDED = 200  # characters
@@ -37,6 +38,21 @@ def profile_line(results: Sequence[Results]) -> str:
     return (
         f"This page shows profile **{plan.name}** ({plan.about}): {runs} runs, "
         f"{seeds_of(results)} seeds of each model."
+    )
+
+
+def time_line(results: Sequence[Results], began: float) -> str:
+    """One Markdown sentence: what it takes to regenerate a page, as measured.
+
+    Args:
+        results: The results of the page.
+        began: `time.perf_counter()` when the page began.
+    """
+    seconds = time.perf_counter() - began
+    records = [r for result in results for group in result.records.values() for r in group]
+    return (
+        f"Its {len(records)} runs took **{cpu_minutes(records):.0f} CPU minutes** to train; with "
+        f"their records at hand this page was computed in **{seconds:.0f} seconds**."
     )
 
 

@@ -12,8 +12,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sfc_lib.analysis.figures import COLOURS, STYLE
-from sfc_lib.analysis.importance import NUMBERS, Importance, describe, normalise
+from sfc_lib.analysis.figures import STYLE, closed, colour_of
+from sfc_lib.analysis.importance import NUMBERS, PANELS, Importance, describe, normalise
 from sfc_lib.analysis.results import Results
 from sfc_lib.analysis.weights import Clusters, by_strength, cluster, roughness_by_run, shown
 
@@ -50,12 +50,14 @@ def importance_panels(found: Sequence[Importance]) -> Figure:
             for axes, model in zip(row, models, strict=False):
                 if item.best[model] in item.profiles.get(model, {}):
                     _panel(axes, item, model)
-            row[0].set_ylabel(f"{item.results.experiment.title}\nimportance, {item.target.task}")
+            experiment = item.results.experiment
+            letter = f" ({PANELS[experiment.name]})" if experiment.name in PANELS else ""
+            row[0].set_ylabel(f"{experiment.title}{letter}\nimportance, {item.target.task}")
         drawn = next((axes for axes in grid.flat if axes.lines), None)
         if drawn:
             handles, labels = drawn.get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=2)
-    return _closed(figure)
+    return closed(figure)
 
 
 def importance_numbers(found: Sequence[Importance]) -> Figure:
@@ -77,7 +79,7 @@ def importance_numbers(found: Sequence[Importance]) -> Figure:
             for axes, (number, name) in zip(row, NUMBERS.items(), strict=True):
                 for place, model in enumerate(item.best):
                     runs = table[table.model == model]
-                    _dots(axes, place, runs[number].to_numpy(), _colour(model))
+                    _dots(axes, place, runs[number].to_numpy(), colour_of(model))
                     best = runs.loc[runs.best, number]
                     ring = {"s": 90, "facecolor": "none", "edgecolor": "black", "zorder": 4}
                     axes.scatter([place] * len(best), best, **ring)
@@ -85,7 +87,7 @@ def importance_numbers(found: Sequence[Importance]) -> Figure:
                 axes.set_ylim(bottom=0)
                 axes.set_title(name, fontsize=10)
             row[0].set_ylabel(item.results.experiment.title, fontsize=9)
-    return _closed(figure)
+    return closed(figure)
 
 
 def weight_panels(results: Sequence[Results]) -> Figure:
@@ -121,7 +123,7 @@ def weight_panels(results: Sequence[Results]) -> Figure:
             axes.set_ylabel("neurons of the SFC layer")
         bar = ScalarMappable(Normalize(-top, top), SCALE)
         figure.colorbar(bar, ax=grid, label="weight, rows of unit magnitude", shrink=0.7)
-    return _closed(figure)
+    return closed(figure)
 
 
 def roughness_by_strength(results: Sequence[Results]) -> Figure:
@@ -142,14 +144,14 @@ def roughness_by_strength(results: Sequence[Results]) -> Figure:
             runs = roughness_by_run(result)
             for place, record in enumerate(strengths.values()):
                 values = runs.loc[runs.model == labels[record.spec.id], "roughness"]
-                _dots(axes, place, values.to_numpy(), COLOURS["symm"])
+                _dots(axes, place, values.to_numpy(), colour_of("symm"))
             axes.set_xticks(range(len(strengths)), [f"{strength:g}" for strength in strengths])
             axes.set_xlim(-0.7, len(strengths) - 0.3)
             axes.set_ylim(bottom=0)
             axes.set(xlabel="strength of CR", title=result.experiment.title)
             axes.title.set_fontsize(10)
         row[0, 0].set_ylabel("roughness of $W_{pos}$")
-    return _closed(figure)
+    return closed(figure)
 
 
 def colour_limit(clusters: Sequence[Clusters]) -> float:
@@ -204,13 +206,3 @@ def _dots(axes: Axes, place: int, values: np.ndarray, colour: str) -> None:
     axes.bar(place, np.median(values), width=0.6, color=colour, alpha=0.75)
     spots = place + np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else [place]
     axes.scatter(spots, values, s=14, color="white", edgecolor="black", linewidth=0.7, zorder=3)
-
-
-def _colour(model: str) -> str:
-    return COLOURS.get(model, "#009e73")
-
-
-def _closed(figure: Figure) -> Figure:
-    """The figure, forgotten by pyplot, so that a notebook shows it once."""
-    plt.close(figure)
-    return figure

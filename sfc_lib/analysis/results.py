@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,10 @@ import pandas as pd
 from sfc_lib.experiments.spec import Experiment, Profile, load_profile
 from sfc_lib.experiments.store import Record
 from sfc_lib.experiments.sweep import ensure
+
+PAPERS_LEVELS = {"simulated_tf": (0.8, 0.9, 0.95)}  # auROCs that Figure 2's curves pass through
+SHARES = (0.5, 0.8, 0.95)  # elsewhere: of what std gains over chance
+CHANCE = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,21 @@ class Results:
         table = pd.DataFrame(rows, columns=["model", "seed", "epoch", "auroc"])
         return table.astype({"auroc": float})
 
+    def level(self, share: float) -> float:
+        """The auROC that lies this share of the way from chance to std's median best auROC.
+
+        Of the first model where there is no std.
+        """
+        scores = self.scores()
+        reference = "std" if "std" in self.models else self.models[0]
+        best = scores.loc[scores.model == reference, "auroc"].median()
+        return CHANCE + share * (best - CHANCE)
+
+    def levels(self) -> tuple[float, ...]:
+        """The auROCs to which epochs are counted: fixed for simulated TF binding, else by std."""
+        dataset = self.experiment.specs[0].dataset
+        return PAPERS_LEVELS.get(dataset) or tuple(self.level(share) for share in SHARES)
+
     def epochs_to(self, auroc: float) -> pd.DataFrame:
         """First epoch of each run with at least this validation auROC: model, seed, epochs.
 
@@ -95,6 +114,35 @@ def only(results: Sequence[Results], experiment: str) -> Results | None:
     return next((r for r in results if r.experiment.name == experiment), None)
 
 
+def settings(results: Sequence[Results]) -> pd.DataFrame:
+    """How the networks of each experiment were trained: one row an experiment."""
+    rows = []
+    for result in results:
+        specs = result.experiment.specs
+        records = [record for group in result.records.values() for record in group]
+        epoch = {f"{s.samples_per_epoch:,}" if s.samples_per_epoch else "all" for s in specs}
+        rows.append(
+            {
+                "data": result.experiment.title,
+                "network": _each(s.architecture for s in specs),
+                "share of its filters": _each(f"{s.width:g}" for s in specs),
+                "learning rate": _each(f"{s.learning_rate:g}" for s in specs),
+                "batch": _each(str(s.batch_size) for s in specs),
+                "epochs at most": _each(str(s.epochs) for s in specs),
+                "sequences an epoch": ", ".join(sorted(epoch)),
+                "seeds": result.experiment.seeds,
+                "diverged": sum(record.diverged for record in records),
+                "CPU minutes of training": round(cpu_minutes(records), 1),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def cpu_minutes(records: Iterable[Record]) -> float:
+    """Minutes of one core that training took, all records together."""
+    return sum(record.result["cpu_seconds"] for record in records) / 60
+
+
 def provenance(results: Sequence[Results]) -> pd.DataFrame:
     """What the numbers of a page rest on: one row an item, columns item and value."""
     records = [r for result in results for group in result.records.values() for r in group]
@@ -105,7 +153,7 @@ def provenance(results: Sequence[Results]) -> pd.DataFrame:
         ("profile", f"{plan.name}: {plan.about}"),
         ("runs", f"{len(records)}, of which diverged: {diverged}"),
         ("seeds of each model", seeds_of(results)),
-        ("training, CPU minutes", f"{sum(r.result['cpu_seconds'] for r in records) / 60:.0f}"),
+        ("training, CPU minutes", f"{cpu_minutes(records):.0f}"),
         ("trained between", _span(e["finished"] for e in environments)),
         ("processor, threads", _each(f"{e['cpu']}, {e['threads']}" for e in environments)),
         ("versions", _each(_versions(e) for e in environments)),

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from sfc_lib.analysis.figures import COLOURS, STYLE
+from sfc_lib.analysis.figures import COLOURS, STYLE, closed
 from sfc_lib.analysis.speed import Speed
 
 AUTHORS, OURS = "authors' form", "ours"
@@ -49,7 +49,7 @@ def layer_forms(speed: Speed, part: str = "tensorflow") -> Figure:
         handles, names = grid[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="lower center", ncol=4, fontsize=8)
         figure.tight_layout(rect=(0, 0.09, 1, 1))
-    return _closed(figure)
+    return closed(figure)
 
 
 def pairs(speed: Speed, parts: Sequence[str] = ("tensorflow", "tensorflow, all cores")) -> Figure:
@@ -67,7 +67,7 @@ def pairs(speed: Speed, parts: Sequence[str] = ("tensorflow", "tensorflow, all c
         grid[0, 0].set_ylabel("time of a step / that of the authors' form")
         _legend(grid[0, 0])
         figure.tight_layout()
-    return _closed(figure)
+    return closed(figure)
 
 
 def epochs(speed: Speed) -> Figure:
@@ -90,7 +90,7 @@ def epochs(speed: Speed) -> Figure:
         right.axhline(1, **BOUND)
         _legend(left)
         figure.tight_layout()
-    return _closed(figure)
+    return closed(figure)
 
 
 def memory_and_sequences(speed: Speed) -> Figure:
@@ -105,7 +105,7 @@ def memory_and_sequences(speed: Speed) -> Figure:
         _plain_log(right, "x", steps=(1,))
         right.xaxis.set_major_formatter("{x:,.0f}")
         figure.tight_layout()
-    return _closed(figure)
+    return closed(figure)
 
 
 def scaling(speed: Speed) -> Figure:
@@ -128,7 +128,7 @@ def scaling(speed: Speed) -> Figure:
             axes.set_xlabel(name)
         grid[0, 0].set_ylabel("CPU seconds")
         figure.tight_layout()
-    return _closed(figure)
+    return closed(figure)
 
 
 def _plain_log(axes: Axes, name: str, steps: Sequence[int] = (1, 2, 5)) -> None:
@@ -223,9 +223,3 @@ def _legend(axes: Axes, **options: Any) -> None:
     """A legend, if there is something to explain: not where a section was not run."""
     if axes.get_legend_handles_labels()[0]:
         axes.legend(fontsize=8, **options)
-
-
-def _closed(figure: Figure) -> Figure:
-    """The figure, forgotten by pyplot, so that a notebook shows it once."""
-    plt.close(figure)
-    return figure

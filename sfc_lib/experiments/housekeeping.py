@@ -56,19 +56,36 @@ def describe(record: Record) -> str:
 
 
 def compare(record: Record, again: Record) -> str:
-    """What two records of one run have in common, as text: scores, epochs, equal files."""
+    """What two records of one run have in common, as text: scores, epochs, equal files.
+
+    If `again` was trained for fewer epochs, its last one is compared with the same of `record`.
+    """
     lines = [f"{record.spec.id}  {record.spec.dataset} {record.spec.variant}"]
-    for split in ("valid", "test"):
-        for metric in ("auroc", "auprc"):
-            old, new = ((r.result[split] or {}).get(metric) for r in (record, again))
-            if old is not None and new is not None:
-                lines.append(f"  {split} {metric}: {old:.6f}, again {new:.6f} ({new - old:+.6f})")
     old, new = record.result["epochs"], again.result["epochs"]
+    shorter = again.spec.epochs < record.spec.epochs
+    if shorter:
+        pair = [r.history()[min(old, new) - 1] for r in (record, again)]
+        for metric in ("auroc", "auprc"):
+            lines += _both(f"valid {metric}, epoch {new}", *(x[f"valid_{metric}"] for x in pair))
+    else:
+        for split in ("valid", "test"):
+            for metric in ("auroc", "auprc"):
+                values = ((r.result[split] or {}).get(metric) for r in (record, again))
+                lines += _both(f"{split} {metric}", *values)
     lines.append(f"  epochs: {old}, again {new}; status: {again.result['status']}")
+    if shorter:
+        return "\n".join(lines)
     first = record.result.get("files_of_run", record.result["files"])
     for name, sha256 in sorted(again.result["files"].items()):
         lines.append(f"  {name}: {'the same bytes' if first.get(name) == sha256 else 'differs'}")
     return "\n".join(lines)
+
+
+def _both(name: str, old: float | None, new: float | None) -> list[str]:
+    """A line with two scores and their difference; none where one is missing."""
+    if old is None or new is None:
+        return []
+    return [f"  {name}: {old:.6f}, again {new:.6f} ({new - old:+.6f})"]
 
 
 def unfinished(root: Path) -> list[Path]:

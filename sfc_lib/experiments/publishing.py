@@ -21,13 +21,15 @@ from sfc_lib.experiments.store import (
 )
 from sfc_lib.files import SCRATCH, atomic_write, sha256_file, sync_folder, write_json
 
+LARGEST_MODEL = 4_000_000  # bytes; `sfc runs retrain` gives larger ones
+
 
 def publish(records: Iterable[Record], target: Path) -> list[Path]:
     """Copy finished records into the published store, slimmed to what figures need.
 
     All keep spec, history, metrics and `W_pos` and are given their importance profile, which
-    is measured if need be; only the best seed of each model keeps `model.keras`. Every copy
-    has a manifest and hashes of its own.
+    is measured if need be; only the best seed of each model keeps `model.keras`, and only if
+    it has at most `LARGEST_MODEL` bytes. Every copy has a manifest and hashes of its own.
 
     Args:
         records: Verified records; those that differ only in their seed are one model.
@@ -51,7 +53,8 @@ def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
         new.mkdir()
         files = {}
         for name, sha256 in record.result["files"].items():
-            if name != MODEL or with_model:
+            small = (record.folder / name).stat().st_size <= LARGEST_MODEL
+            if name != MODEL or (with_model and small):
                 shutil.copyfile(record.folder / name, new / name)
                 files[name] = sha256
         if IMPORTANCE not in files and (profile := profile_of(record)) is not None:

@@ -6,6 +6,7 @@ seeds on two cores, and keeps TensorFlow out of the calling process.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import threading
@@ -144,20 +145,25 @@ def run_one(values: dict, root: str) -> str:
     return spec.id
 
 
-def retrain(record: Record, root: Path) -> Record:
+def retrain(record: Record, root: Path, epochs: int | None = None) -> Record:
     """Train the run of a record again, from nothing, into another store.
 
     Args:
         record: Of any store; it is only read.
         root: An empty folder.
+        epochs: Stop after so many, if not sooner; by default as the record's run.
 
     Returns:
-        The new record. Versions, processor and threads as recorded give the same bytes.
+        The new record. Versions, processor and threads as recorded give the same bytes, of
+        the epochs that are trained.
     """
-    load_dataset(record.spec.dataset, **record.spec.dataset_options)
+    spec = record.spec
+    if epochs is not None:
+        spec = dataclasses.replace(spec, epochs=min(epochs, spec.epochs))
+    load_dataset(spec.dataset, **spec.dataset_options)
     with _executor(None, None, 1) as pool:
-        pool.submit(run_one, record.spec.to_dict(), str(root)).result()
-    return verify(root / record.spec.id)
+        pool.submit(run_one, spec.to_dict(), str(root)).result()
+    return verify(root / spec.id)
 
 
 @contextmanager
