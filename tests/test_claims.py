@@ -28,6 +28,9 @@ class MadeUp(Results):
         rows = [(m, s, v, v) for m, values in self.given.items() for s, v in enumerate(values)]
         return pd.DataFrame(rows, columns=["model", "seed", "auroc", "auprc"])
 
+    def curves(self):
+        return self.scores().assign(epoch=1)
+
     def epochs_to(self, auroc):
         rows = [(m, s, v) for m, vs in self.given_epochs.items() for s, v in enumerate(vs)]
         return pd.DataFrame(rows, columns=["model", "seed", "epochs"])

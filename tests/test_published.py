@@ -39,7 +39,9 @@ def test_record_says_what_it_was_trained_on_and_with(record):
     if not record.diverged:
         best = max(history, key=lambda line: line["valid_auroc"])
         assert best["epoch"] == record.result["best_epoch"]
-        assert best["valid_auroc"] == pytest.approx(record.result["valid"]["auroc"], abs=1e-6)
+        part = record.spec.valid_samples  # the result rests on the whole validation set
+        close = 0.03 if part else 1e-6
+        assert best["valid_auroc"] == pytest.approx(record.result["valid"]["auroc"], abs=close)
 
 
 def test_only_the_best_seed_of_each_network_keeps_its_model_if_it_is_small():

@@ -180,7 +180,12 @@ def _curves(axes: Axes, result: Results) -> None:
     axes.set_ylabel("validation auROC, mean of tasks")
     axes.set_xlim(1, last)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc="lower right", fontsize=9)
+    if len(result.models) > 3:  # room for a legend of two columns below the curves
+        low, high = axes.get_ylim()
+        axes.set_ylim(low - 0.4 * (high - low), high)
+        axes.legend(loc="lower right", fontsize=7, ncols=2)
+    else:
+        axes.legend(loc="lower right", fontsize=9)
     axes.set_title(f"{result.experiment.title}\n{_seeds(result)}", fontsize=10)
 
 
@@ -210,7 +215,8 @@ def _seeds(result: Results) -> str:
     """Seeds, diverged runs, and how far the networks are narrowed, for a panel's title."""
     diverged = int(result.scores().diverged.sum())
     width = result.experiment.specs[0].width
-    parts = [f"{result.experiment.seeds} seeds"]
+    seeds = result.experiment.seeds
+    parts = [f"{seeds} seeds" if seeds > 1 else "1 seed"]
     parts += [f"{diverged} runs diverged"] * bool(diverged)
     parts += [f"{width:g} of the filters"] * (width != 1)
     return ", ".join(parts)

@@ -67,12 +67,12 @@ class Results:
     def level(self, share: float) -> float:
         """The auROC that lies this share of the way from chance to std's median best auROC.
 
-        Of the first model where there is no std.
+        Of the first model where there is no std; and of the learning curves, which may rest
+        on a part of the validation set.
         """
-        scores = self.scores()
+        best = self.curves().groupby(["model", "seed"], sort=False).auroc.max()
         reference = "std" if "std" in self.models else self.models[0]
-        best = scores.loc[scores.model == reference, "auroc"].median()
-        return CHANCE + share * (best - CHANCE)
+        return CHANCE + share * (float(best[reference].median()) - CHANCE)
 
     def levels(self) -> tuple[float, ...]:
         """The auROCs to which epochs are counted: fixed for simulated TF binding, else by std."""
