@@ -28,7 +28,7 @@ class Group(click.Group):
 
 
 profile_option = click.option(
-    "--profile", default="standard", show_default=True, help="smoke, quick, standard, genome, full."
+    "--profile", default="standard", show_default=True, help="smoke, quick, standard, full."
 )
 seeds_option = click.option(
     "--seeds", default=0, show_default=True, help="Random seeds; 0 for the profile's number."

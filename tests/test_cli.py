@@ -31,7 +31,7 @@ def test_help_shows_an_example(command):
         (["notebook", "figure1_performance", "-p", "seeds", "many"], "parameter seeds: expected"),
         (
             ["sweep", "enormous"],
-            "profile must be one of ['smoke', 'quick', 'standard', 'genome', 'full']",
+            "profile must be one of ['smoke', 'quick', 'standard', 'full']",
         ),
         (["sweep", "smoke", "--seeds", "-1"], "seeds must be an integer >= 1"),
         (["claims", "--profile", "x"], "profile must be one of"),
