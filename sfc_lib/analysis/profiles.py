@@ -53,7 +53,8 @@ def importance_panels(found: Sequence[Importance]) -> Figure:
                     _panel(axes, item, model)
             experiment = item.results.experiment
             letter = f" ({PANELS[experiment.name]})" if experiment.name in PANELS else ""
-            row[0].set_ylabel(f"{experiment.title}{letter}\nimportance, {item.target.task}")
+            of = f"{item.target.task}, {item.sequences:,} sequences"
+            row[0].set_ylabel(f"{experiment.title}{letter}\nimportance, {of}", fontsize=9)
         drawn = next((axes for axes in grid.flat if axes.lines), None)
         if drawn:
             handles, labels = drawn.get_legend_handles_labels()
