@@ -59,7 +59,9 @@ def table(results: list[Results]) -> str:
 def main() -> None:
     """Write both parts."""
     results = load_results("standard")
-    figures.performance(results).savefig(PICTURE, dpi=110, metadata={"Software": None})
+    figures.performance(results, ["auroc"], columns=4).savefig(
+        PICTURE, dpi=110, metadata={"Software": None}
+    )
     begin, end = MARKS
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     text = pattern.sub(f"{begin}\n\n{table(results)}\n\n{end}", README.read_text())

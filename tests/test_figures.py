@@ -87,6 +87,14 @@ def test_experiments_wrap_and_share_a_scale_only_with_their_kind(monkeypatch):
     assert len(set(limits)) == 3
 
 
+def test_one_metric_in_any_number_of_columns():
+    figure = figures.performance([MadeUp() for _ in range(4)], ["auprc"], columns=4)
+    assert len(figure.axes) == 4
+    assert len({round(axes.get_position().y0, 3) for axes in figure.axes}) == 1
+    assert figure.axes[0].get_ylabel() == "validation auPRC, mean of tasks"
+    assert all(axes.get_title() for axes in figure.axes)
+
+
 def test_diverged_runs_are_counted_on_the_figure_and_left_out_of_medians():
     figure = figures.performance([MadeUp(diverged=[("std", 2)])])
     assert "1 runs diverged" in figure.axes[0].get_title()

@@ -48,24 +48,28 @@ STYLE: Any = {
 }
 
 
-def performance(results: Sequence[Results]) -> Figure:
+def performance(
+    results: Sequence[Results],
+    metrics: Sequence[str] = tuple(METRICS),
+    columns: int = COLUMNS,
+) -> Figure:
     """Figure 1: median auROC and auPRC over seeds, with range and single seeds.
 
-    One column an experiment, auROC above auPRC; after `COLUMNS` experiments new rows begin.
+    One column an experiment, auROC above auPRC; after `columns` experiments new rows begin.
     Bars are medians, black lines reach from the worst to the best seed, dots are the
     seeds. The axes do not start at 0; experiments on the same kind of data share theirs.
     """
-    columns = min(COLUMNS, len(results))
+    columns = min(columns, len(results))
     blocks = -(-len(results) // columns)
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
-            blocks * len(METRICS),
+            blocks * len(metrics),
             columns,
-            figsize=(1 + 3.4 * columns, 6.2 * blocks),
+            figsize=(1 + 3.4 * columns, 3.1 * len(metrics) * blocks),
             squeeze=False,
         )
-        for row, (metric, name) in enumerate(METRICS.items()):
-            axes = grid[row :: len(METRICS)].ravel()
+        for row, metric in enumerate(metrics):
+            axes = grid[row :: len(metrics)].ravel()
             for place, result in zip(axes, results, strict=False):
                 _bars(place, result, metric)
                 if row == 0:
@@ -73,7 +77,7 @@ def performance(results: Sequence[Results]) -> Figure:
             for place in axes[len(results) :]:
                 place.remove()
             for place in axes[: len(results) : columns]:
-                place.set_ylabel(f"validation {name}, mean of tasks")
+                place.set_ylabel(f"validation {METRICS[metric]}, mean of tasks")
             _share_limits(list(axes), results, metric)
         figure.tight_layout()
     return closed(figure)

@@ -14,7 +14,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from sfc_lib.analysis.results import Results
-from sfc_lib.experiments.importance import Target, profile_of, target
+from sfc_lib.experiments.importance import Target, count_of, profile_of, target
 from sfc_lib.experiments.store import best_seeds
 
 NUMBERS = {
@@ -31,10 +31,12 @@ class Importance:
     """Profiles of one experiment: by model and seed, float (length,), not normalised.
 
     `best`: the seed of each model with the best validation auROC, among all its runs.
+    `sequences`: how many the profiles are means over.
     """
 
     results: Results
     target: Target
+    sequences: int
     profiles: Mapping[str, Mapping[int, np.ndarray]]
     best: Mapping[str, int]
 
@@ -125,6 +127,7 @@ def number_table(found: Sequence[Importance]) -> pd.DataFrame:
             row: dict[str, object] = {
                 "data": importance.results.experiment.title,
                 "model": model,
+                "sequences": f"{importance.sequences:,}",
                 "best seed": importance.best[str(model)],
                 "seeds with a profile": f"{len(runs)} of {importance.results.experiment.seeds}",
             }
@@ -158,4 +161,5 @@ def _collect(results: Results) -> Importance | None:
     length = len(next(iter(next(iter(profiles.values())).values())))
     labels = {record.spec.model: model for model, g in results.records.items() for record in g}
     best = {labels[record.spec.model]: record.spec.seed for record in best_seeds(records)}
-    return Importance(results, target(records[0].spec, length), profiles, best)
+    goal = target(records[0].spec, length)
+    return Importance(results, goal, count_of(records[0]), profiles, best)

@@ -21,6 +21,7 @@ ORIGINAL, MIRROR = "#1f4fd8", "#2ca02c"  # blue and green, as in the paper
 SCALE = "RdBu_r"
 COLUMNS = 3  # panels side by side that stay legible on a page
 LABELLED = 0.03  # share of all rows from which on there is room for a cluster's size
+TENFOLD = 10
 CLIPPED = 99.5  # percentile of the absolute weights at which the colours end
 
 
@@ -52,7 +53,8 @@ def importance_panels(found: Sequence[Importance]) -> Figure:
                     _panel(axes, item, model)
             experiment = item.results.experiment
             letter = f" ({PANELS[experiment.name]})" if experiment.name in PANELS else ""
-            row[0].set_ylabel(f"{experiment.title}{letter}\nimportance, {item.target.task}")
+            of = f"{item.target.task}, {item.sequences:,} sequences"
+            row[0].set_ylabel(f"{experiment.title}{letter}\nimportance, {of}", fontsize=9)
         drawn = next((axes for axes in grid.flat if axes.lines), None)
         if drawn:
             handles, labels = drawn.get_legend_handles_labels()
@@ -84,6 +86,8 @@ def importance_numbers(found: Sequence[Importance]) -> Figure:
                     ring = {"s": 90, "facecolor": "none", "edgecolor": "black", "zorder": 4}
                     axes.scatter([place] * len(best), best, **ring)
                 axes.set_xticks(range(len(item.best)), list(item.best))
+                if len(item.best) > 3:
+                    axes.tick_params(axis="x", labelrotation=30)
                 axes.set_ylim(bottom=0)
                 axes.set_title(name, fontsize=10)
             row[0].set_ylabel(item.results.experiment.title, fontsize=9)
@@ -127,7 +131,10 @@ def weight_panels(results: Sequence[Results]) -> Figure:
 
 
 def roughness_by_strength(results: Sequence[Results]) -> Figure:
-    """Roughness of `W_pos` at each strength of CR: a dot a seed, bars are medians."""
+    """Roughness of `W_pos` at each strength of CR: a dot a seed, bars are medians.
+
+    The axis is logarithmic where strengths differ tenfold or more.
+    """
     kept = shown(results)
     with plt.rc_context(STYLE):
         figure, row = plt.subplots(
@@ -147,7 +154,11 @@ def roughness_by_strength(results: Sequence[Results]) -> Figure:
                 _dots(axes, place, values.to_numpy(), colour_of("symm"))
             axes.set_xticks(range(len(strengths)), [f"{strength:g}" for strength in strengths])
             axes.set_xlim(-0.7, len(strengths) - 0.3)
-            axes.set_ylim(bottom=0)
+            found = runs.roughness[runs.roughness > 0]
+            if found.max() >= TENFOLD * found.min():
+                axes.set_yscale("log")
+            else:
+                axes.set_ylim(bottom=0)
             axes.set(xlabel="strength of CR", title=result.experiment.title)
             axes.title.set_fontsize(10)
         row[0, 0].set_ylabel("roughness of $W_{pos}$")

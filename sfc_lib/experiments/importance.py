@@ -24,6 +24,7 @@ MARGINS = {"simulated_tf": 15}  # bp at each end that only a part of TAL1's 16 b
 MAX_REGIONS = 10_000  # of a test split (Figure 3c)
 NEW_SEQUENCES = 100_000, 8_000  # new ones to the examples of the data (Figure 3a)
 VERSION = 1  # raised whenever the same model would get another profile
+SEQUENCES = "importance_sequences"  # key of a published record: how many
 STREAM = 3  # of SeedSequence((seed, stream)); 0 to 2 are the splits of the simulated TF set
 
 
@@ -85,6 +86,11 @@ def sequences(spec: RunSpec) -> np.ndarray:
     if len(rows) > MAX_REGIONS:
         rows = np.sort(rng.choice(rows, MAX_REGIONS, replace=False))
     return test.codes[rows]
+
+
+def count_of(record: Record) -> int:
+    """How many sequences a run's importance is measured on; published records say it."""
+    return record.result.get(SEQUENCES) or len(sequences(record.spec))
 
 
 def profile_of(

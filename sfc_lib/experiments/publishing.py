@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sfc_lib.experiments.importance import profile_of
+from sfc_lib.experiments.importance import SEQUENCES, count_of, profile_of
 from sfc_lib.experiments.store import (
     IMPORTANCE,
     MODEL,
@@ -51,7 +51,7 @@ def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
     new, old = scratch / folder.name, scratch / "old"
     try:
         new.mkdir()
-        files = {}
+        files, measured = {}, {}
         for name, sha256 in record.result["files"].items():
             small = (record.folder / name).stat().st_size <= LARGEST_MODEL
             if name != MODEL or (with_model and small):
@@ -61,8 +61,12 @@ def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
             with atomic_write(new / IMPORTANCE) as file:
                 np.save(file, profile, allow_pickle=False)
             files[IMPORTANCE] = sha256_file(new / IMPORTANCE)
+            measured[SEQUENCES] = count_of(record)
         of_run = record.result.get("files_of_run", record.result["files"])
-        write_json(new / RESULT, seal({**record.result, "files": files, "files_of_run": of_run}))
+        write_json(
+            new / RESULT,
+            seal({**record.result, **measured, "files": files, "files_of_run": of_run}),
+        )
         new.chmod(0o755)
         verify(new)
         if folder.exists():
