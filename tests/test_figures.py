@@ -147,6 +147,7 @@ def test_narrowed_networks_say_so_in_the_titles():
             draw([on_other_data(width=0.125)]).axes[0].get_title().endswith("0.125 of the filters")
         )
         assert "filters" not in draw([on_other_data()]).axes[0].get_title()
+    assert "0.125 of the filters" in figures.score_table([on_other_data(width=0.125)]).data[0]
 
 
 def test_every_model_of_the_profiles_has_a_colour_and_a_name_of_its_own():

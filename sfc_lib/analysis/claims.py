@@ -166,7 +166,7 @@ def _grade(claim: Claim, results: Results) -> Grade:
     if runs >= MIN_RUNS:
         low, high = _interval(favoured, other, measure, sign)
         p, p_opposite = _p_values(claim, favoured, other, sign)
-    title = results.experiment.title
+    title = results.title
     return Grade(claim, title, runs, ahead, behind, gain, low, high, p, p_opposite)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -73,7 +74,7 @@ def performance(
             for place, result in zip(axes, results, strict=False):
                 _bars(place, result, metric)
                 if row == 0:
-                    place.set_title(f"{result.experiment.title}\n{_seeds(result)}", fontsize=10)
+                    place.set_title(f"{fill(result.title, 40)}\n{_seeds(result)}", fontsize=10)
             for place in axes[len(results) :]:
                 place.remove()
             for place in axes[: len(results) : columns]:
@@ -107,7 +108,7 @@ def score_table(results: Sequence[Results]) -> pd.DataFrame:
     for result in results:
         scores = result.scores()
         for model, runs in scores.groupby("model", sort=False):
-            row = {"data": result.experiment.title, "model": model, "seeds": len(runs)}
+            row = {"data": result.title, "model": model, "seeds": len(runs)}
             for metric, name in METRICS.items():
                 row[f"{name}: median (min – max)"] = _spread(runs[metric])
             row["best epoch: median"] = f"{runs.best_epoch.median():g}"
@@ -122,7 +123,7 @@ def epochs_table(results: Sequence[Results]) -> pd.DataFrame:
     for result in results:
         tables = {level: result.epochs_to(level) for level in result.levels()}
         for model in result.models:
-            row: dict[str, object] = {"data": result.experiment.title, "model": model}
+            row: dict[str, object] = {"data": result.title, "model": model}
             for name, (level, table) in zip(LEVELS, tables.items(), strict=True):
                 epochs = table.loc[table.model == model, "epochs"]
                 median, never = epochs.median(), int(np.isinf(epochs).sum())
@@ -190,7 +191,7 @@ def _curves(axes: Axes, result: Results) -> None:
         axes.legend(loc="lower right", fontsize=7, ncols=2)
     else:
         axes.legend(loc="lower right", fontsize=9)
-    axes.set_title(f"{result.experiment.title}\n{_seeds(result)}", fontsize=10)
+    axes.set_title(f"{fill(result.title, 40)}\n{_seeds(result)}", fontsize=10)
 
 
 def _epochs_needed(axes: Axes, result: Results) -> None:
@@ -216,14 +217,11 @@ def _epochs_needed(axes: Axes, result: Results) -> None:
 
 
 def _seeds(result: Results) -> str:
-    """Seeds, diverged runs, and how far the networks are narrowed, for a panel's title."""
+    """Seeds and diverged runs, for a panel's title."""
     diverged = int(result.scores().diverged.sum())
-    width = result.experiment.specs[0].width
     seeds = result.experiment.seeds
-    parts = [f"{seeds} seeds" if seeds > 1 else "1 seed"]
-    parts += [f"{diverged} runs diverged"] * bool(diverged)
-    parts += [f"{width:g} of the filters"] * (width != 1)
-    return ", ".join(parts)
+    text = f"{seeds} seeds" if seeds > 1 else "1 seed"
+    return text + (f", {diverged} runs diverged" if diverged else "")
 
 
 def _spread(values: pd.Series) -> str:

@@ -125,7 +125,7 @@ def number_table(found: Sequence[Importance]) -> pd.DataFrame:
     for importance in found:
         for model, runs in importance.numbers().groupby("model", sort=False):
             row: dict[str, object] = {
-                "data": importance.results.experiment.title,
+                "data": importance.results.title,
                 "model": model,
                 "sequences": f"{importance.sequences:,}",
                 "best seed": importance.best[str(model)],

@@ -91,7 +91,7 @@ def _trace(go: Any, clusters: Clusters, top: float, visible: bool) -> Any:
 
 def _title(result: Results, clusters: Clusters) -> str:
     sizes = ", ".join(map(str, clusters.sizes))
-    return f"{result.experiment.title}<br>rows of the clusters: {sizes}"
+    return f"{result.title}<br>rows of the clusters: {sizes}"
 
 
 def _step(

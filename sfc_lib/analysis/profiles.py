@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -54,7 +55,9 @@ def importance_panels(found: Sequence[Importance]) -> Figure:
             experiment = item.results.experiment
             letter = f" ({PANELS[experiment.name]})" if experiment.name in PANELS else ""
             of = f"{item.target.task}, {item.sequences:,} sequences"
-            row[0].set_ylabel(f"{experiment.title}{letter}\nimportance, {of}", fontsize=9)
+            row[0].set_ylabel(
+                f"{fill(item.results.title + letter, 34)}\nimportance, {of}", fontsize=9
+            )
         drawn = next((axes for axes in grid.flat if axes.lines), None)
         if drawn:
             handles, labels = drawn.get_legend_handles_labels()
@@ -90,7 +93,7 @@ def importance_numbers(found: Sequence[Importance]) -> Figure:
                     axes.tick_params(axis="x", labelrotation=30)
                 axes.set_ylim(bottom=0)
                 axes.set_title(name, fontsize=10)
-            row[0].set_ylabel(item.results.experiment.title, fontsize=9)
+            row[0].set_ylabel(fill(item.results.title, 28), fontsize=9)
     return closed(figure)
 
 
@@ -102,7 +105,7 @@ def weight_panels(results: Sequence[Results]) -> Figure:
     ones are their rows.
     """
     panels = [
-        (f"{result.experiment.title}\nCR {strength:g}", cluster(record.positional_weights()))
+        (f"{fill(result.title, 28)}\nCR {strength:g}", cluster(record.positional_weights()))
         for result in shown(results)
         for strength, record in by_strength(result).items()
     ]
@@ -159,7 +162,7 @@ def roughness_by_strength(results: Sequence[Results]) -> Figure:
                 axes.set_yscale("log")
             else:
                 axes.set_ylim(bottom=0)
-            axes.set(xlabel="strength of CR", title=result.experiment.title)
+            axes.set(xlabel="strength of CR", title=fill(result.title, 34))
             axes.title.set_fontsize(10)
         row[0, 0].set_ylabel("roughness of $W_{pos}$")
     return closed(figure)

@@ -26,6 +26,13 @@ class Results:
     records: Mapping[str, list[Record]]
 
     @property
+    def title(self) -> str:
+        """The experiment's title, with the share of the filters where that is not all."""
+        widths = sorted({spec.width for spec in self.experiment.specs} - {1.0})
+        narrowed = f", {' or '.join(f'{w:g}' for w in widths)} of the filters" if widths else ""
+        return self.experiment.title + narrowed
+
+    @property
     def models(self) -> list[str]:
         """Labels of the models compared."""
         return list(self.records)

@@ -121,7 +121,7 @@ def shown(results: Sequence[Results]) -> list[Results]:
 def strengths_line(results: Sequence[Results]) -> str:
     """One Markdown sentence: which strengths of CR the runs have, and what the paper shows."""
     parts = [
-        f"{result.experiment.title}: CR {', '.join(f'{s:g}' for s in by_strength(result))}"
+        f"{result.title}: CR {', '.join(f'{s:g}' for s in by_strength(result))}"
         for result in shown(results)
     ]
     if not parts:
@@ -145,7 +145,7 @@ def strength_table(results: Sequence[Results]) -> pd.DataFrame:
             values = runs.loc[runs.model == labels[record.spec.id], "roughness"]
             rows.append(
                 {
-                    "data": result.experiment.title,
+                    "data": result.title,
                     "CR": f"{strength:g}",
                     "seeds": len(values),
                     "roughness: median (min – max)": (
