@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sfc_lib.datasets.simulated_tf import SimulatedTF
 from sfc_lib.experiments import publishing, store
-from sfc_lib.experiments.importance import profile_of
+from sfc_lib.experiments.importance import profile_of, sequences
 from sfc_lib.experiments.publishing import publish
 from sfc_lib.experiments.spec import RunSpec
 from sfc_lib.experiments.store import (
@@ -277,6 +277,7 @@ def test_published_copy_verifies_and_lacks_nothing_but_the_model(folder, publish
         assert copy.history() == record.history()
         assert (copy.positional_weights() == record.positional_weights()).all()
         assert (copy.importance() == profile_of(record)).all()
+        assert copy.result["importance_sequences"] == len(sequences(record.spec))
         assert copy.folder.stat().st_mode & 0o777 == 0o755
 
 
@@ -286,6 +287,15 @@ def test_model_is_kept_for_the_best_seed_of_each_model(folder, published):
     with_model = [record.spec.seed for record in records
                   if (published / record.spec.id / "model.keras").exists()]  # fmt: skip
     assert with_model == [2]
+
+
+def test_a_large_model_is_not_published(folder, published, monkeypatch):
+    size = (folder / "model.keras").stat().st_size
+    for largest, kept in ((size - 1, False), (size, True)):
+        monkeypatch.setattr(publishing, "LARGEST_MODEL", largest)
+        (copy,) = publish([verify(folder)], published)
+        assert (copy / "model.keras").exists() == kept
+        assert verify(copy).result["files_of_run"]["model.keras"]
 
 
 def test_best_seeds_are_one_a_model_and_never_diverged(folder):
