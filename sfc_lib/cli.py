@@ -104,9 +104,11 @@ def list_runs(folder: Path | None) -> None:
     """
     for record in _records(folder):
         valid = record.result["valid"] or {"auroc": float("nan"), "auprc": float("nan")}
-        spec, source = record.spec, record.spec.dataset_options.get("source", "")
+        spec, options = record.spec, record.spec.dataset_options
+        data = f"{spec.dataset} {options.get('tf', options.get('source', ''))}"
         click.echo(
-            f"{spec.id}  {spec.dataset} {source:<10} {spec.variant:<4}  seed {spec.seed:<3} "
+            f"{spec.id}  {data:<23} {spec.variant:<4}  rate {spec.learning_rate:<6g} "
+            f"CR {spec.curvature:<3g}  seed {spec.seed:<3} "
             f"auROC {valid['auroc']:.4f}  auPRC {valid['auprc']:.4f}  {record.result['status']}"
         )
 

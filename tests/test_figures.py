@@ -97,7 +97,7 @@ def test_one_metric_in_any_number_of_columns():
 
 def test_diverged_runs_are_counted_on_the_figure_and_left_out_of_medians():
     figure = figures.performance([MadeUp(diverged=[("std", 2)])])
-    assert "1 runs diverged" in figure.axes[0].get_title()
+    assert "diverged: 1" in figure.axes[0].get_title()
     assert figure.axes[0].patches[0].get_height() == pytest.approx((0.91 + 0.96) / 2)
 
 
@@ -118,7 +118,7 @@ def test_tables_give_median_range_and_the_runs_that_never_arrive():
     scores = figures.score_table([MadeUp()])
     assert scores.loc[0, "auROC: median (min – max)"] == ".9100 (.7900 – .9600)"
     epochs = figures.epochs_table([MadeUp()])
-    expected = ["3 (1 never) to .9", "2 to .9", "1 (1 never) to .9"]
+    expected = [".9: 3 (1 never)", ".9: 2", ".9: 1 (1 never)"]
     assert epochs["epochs to the second auROC"].tolist() == expected
 
 

@@ -149,7 +149,7 @@ def test_models_are_measured_once_where_no_record_carries_a_profile(tmp_path, mo
 def test_every_published_run_carries_a_profile():
     results = load_results("standard", jobs=1)
     found = importance.collect(results)
-    assert re.search(r"known for all \d+ runs\.$", importance.coverage(results, found))
+    assert re.search(r"known for all \d+ runs\.", importance.coverage(results, found))
 
 
 def test_carried_profiles_are_not_computed_and_diverged_runs_have_none(tmp_path, monkeypatch):
@@ -308,7 +308,9 @@ def test_the_papers_panels_come_first_and_data_that_it_does_not_show_are_left_ou
 
     made = [named("other"), named("simulated_tf"), named("acc", "simulated_accessibility")]
     found = importance.collect(made)
-    assert importance.coverage(made, found).endswith("all 2 runs.")
+    assert "all 2 runs. The paper shows none on these data: Made up." in importance.coverage(
+        made, found
+    )
     panels, others = importance.split_panels(found)
     assert [[i.results.experiment.name for i in part] for part in (panels, others)] == [
         ["simulated_tf"],

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,16 +48,16 @@ class Claim:
     margin: float = 0.0
     threshold: float = 0.0
     share: float = 0.0
-    datasets: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
 
     def concerns(self, results: Results) -> bool:
         """Whether an experiment has both models, on data that the claim is about."""
-        on = {spec.dataset for spec in results.experiment.specs}
-        right_data = not self.datasets or on <= set(self.datasets)
+        about = {results.experiment.name, results.experiment.specs[0].dataset}
+        right_data = not self.data or bool(about & set(self.data))
         return right_data and set(self.models) <= set(results.models)
 
     def samples(self, results: Results) -> tuple[np.ndarray, np.ndarray]:
-        """The claim's quantity for each finished run of the two models, by seed."""
+        """The claim's quantity for each run of the two models that has one, by seed."""
         table, column = self._table(results), self.metric
         favoured, other = (table.loc[table.model == m, column].dropna() for m in self.models)
         return favoured.to_numpy(float), other.to_numpy(float)
@@ -80,8 +80,8 @@ class Grade:
 
     `favoured` and `other` are medians over seeds (ranges for "steadier"); `gain` is how
     far the favoured model is ahead, with a 95 % bootstrap interval `low` to `high` (nan
-    where runs that never reached a threshold leave none); `p` and `p_opposite` are the
-    adjusted one-sided p-values.
+    for ranges, and where runs that never reached a threshold leave none); `p` and
+    `p_opposite` are the adjusted one-sided p-values.
     """
 
     claim: Claim
@@ -109,7 +109,7 @@ def load_claims(figure: int | None = None) -> list[Claim]:
     """The claims of one figure, or all."""
     with open(CLAIMS_FILE, "rb") as file:
         tables = tomllib.load(file)["claims"]
-    lists = ("models", "datasets")
+    lists = ("models", "data")
     claims = [
         Claim(**{**table, **{name: tuple(table[name]) for name in lists if name in table}})
         for table in tables
@@ -118,7 +118,13 @@ def load_claims(figure: int | None = None) -> list[Claim]:
 
 
 def grade(results: Sequence[Results], figure: int | None = None) -> list[Grade]:
-    """Grade every claim of a figure (or of all) in every experiment that has its models."""
+    """Grade every claim of a figure (or of all) in every experiment that has its models.
+
+    p-values are adjusted over all comparisons of a figure.
+    """
+    if figure is None:
+        figures = sorted({claim.figure for claim in load_claims()})
+        return [found for number in figures for found in grade(results, number)]
     grades = [
         _grade(claim, result)
         for result in results
@@ -164,7 +170,8 @@ def _grade(claim: Claim, results: Results) -> Grade:
     gain = np.nan if np.isinf([ahead, behind]).all() else sign * (ahead - behind)
     low, high, p, p_opposite = (np.nan,) * 4
     if runs >= MIN_RUNS:
-        low, high = _interval(favoured, other, measure, sign)
+        if claim.kind != "steadier":  # resampled ranges are never wider than the observed one
+            low, high = _interval(favoured, other, sign)
         p, p_opposite = _p_values(claim, favoured, other, sign)
     title = results.title
     return Grade(claim, title, runs, ahead, behind, gain, low, high, p, p_opposite)
@@ -195,12 +202,12 @@ def _steadier(steady: np.ndarray, other: np.ndarray) -> float:
     return float(test.pvalue)
 
 
-def _interval(a: np.ndarray, b: np.ndarray, measure: Callable, sign: int) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the gain, resampling seeds of each model."""
+def _interval(a: np.ndarray, b: np.ndarray, sign: int) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of the difference of medians, resampling seeds."""
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         return np.nan, np.nan
     rng = np.random.default_rng(0)
-    draws = [measure(rng.choice(x, (RESAMPLES, len(x))), axis=1) for x in (a, b)]
+    draws = [_median(rng.choice(x, (RESAMPLES, len(x))), axis=1) for x in (a, b)]
     low, high = np.percentile(sign * (draws[0] - draws[1]), [2.5, 97.5])
     return float(low), float(high)
 

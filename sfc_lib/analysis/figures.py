@@ -121,15 +121,15 @@ def epochs_table(results: Sequence[Results]) -> pd.DataFrame:
     """Median epochs of each model to each auROC, and how many seeds never got there."""
     rows = []
     for result in results:
-        tables = {level: result.epochs_to(level) for level in result.levels()}
+        tables = [(level, result.epochs_to(level)) for level in result.levels()]
         for model in result.models:
             row: dict[str, object] = {"data": result.title, "model": model}
-            for name, (level, table) in zip(LEVELS, tables.items(), strict=True):
+            for name, (level, table) in zip(LEVELS, tables, strict=True):
                 epochs = table.loc[table.model == model, "epochs"]
                 median, never = epochs.median(), int(np.isinf(epochs).sum())
                 text = "never" if np.isinf(median) else f"{median:g}"
                 text += f" ({never} never)" if never else ""
-                row[f"epochs to {name} auROC"] = f"{text} to {_short(level)}"
+                row[f"epochs to {name} auROC"] = f"{_short(level)}: {text}"
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -221,7 +221,7 @@ def _seeds(result: Results) -> str:
     diverged = int(result.scores().diverged.sum())
     seeds = result.experiment.seeds
     text = f"{seeds} seeds" if seeds > 1 else "1 seed"
-    return text + (f", {diverged} runs diverged" if diverged else "")
+    return text + (f", diverged: {diverged}" if diverged else "")
 
 
 def _spread(values: pd.Series) -> str:

@@ -66,11 +66,13 @@ def coverage(results: Sequence[Results], found: Sequence[Importance]) -> str:
     """One Markdown sentence: of how many runs a profile is known, and why not of all."""
     runs = sum(len(g) for result in _of_figure(results) for g in result.records.values())
     known = sum(len(profiles) for item in found for profiles in item.profiles.values())
+    left = [result.title for result in results if result not in _of_figure(results)]
+    without = f" The paper shows none on these data: {', '.join(left)}." if left else ""
     if known == runs:
-        return f"An importance profile is known for all {runs} runs."
+        return f"An importance profile is known for all {runs} runs.{without}"
     return (
         f"An importance profile is known for **{known} of {runs} runs**; the others diverged, or "
-        "their records carry neither a profile nor a model."
+        f"their records carry neither a profile nor a model.{without}"
     )
 
 
@@ -162,4 +164,5 @@ def _collect(results: Results) -> Importance | None:
     labels = {record.spec.model: model for model, g in results.records.items() for record in g}
     best = {labels[record.spec.model]: record.spec.seed for record in best_seeds(records)}
     goal = target(records[0].spec, length)
-    return Importance(results, goal, count_of(records[0]), profiles, best)
+    first = next(r for r in records if r.spec.seed in profiles.get(labels[r.spec.model], {}))
+    return Importance(results, goal, count_of(first), profiles, best)

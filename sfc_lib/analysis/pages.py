@@ -11,7 +11,7 @@ from IPython.display import HTML
 
 from sfc_lib.analysis.claims import VERDICTS, Grade
 from sfc_lib.analysis.results import Results, cpu_minutes, seeds_of
-from sfc_lib.files import sha256_json
+from sfc_lib.files import published_dir, sha256_json
 
 FOLDED = 200  # characters
 VERDICT_COLOURS = dict(zip(VERDICTS, ("#1a7f37", "#57606a", "#b42318", "#57606a"), strict=True))
@@ -46,14 +46,19 @@ def time_line(results: Sequence[Results], began: float) -> str:
 
     Args:
         results: The results of the page.
-        began: `time.perf_counter()` when the page began.
+        began: `time.perf_counter()` when the page began; told if no run was trained since.
     """
     seconds = time.perf_counter() - began
     records = [r for result in results for group in result.records.values() for r in group]
-    return (
-        f"Its {len(records)} runs took **{cpu_minutes(records):.0f} CPU minutes** to train; with "
-        f"their records at hand this page was computed in **{seconds:.0f} seconds**."
+    line = (
+        f"The {len(records)} runs of this profile, shared by all pages, took "
+        f"**{cpu_minutes(records):.0f} CPU minutes** to train."
     )
+    if all(record.folder.parent == published_dir() for record in records):
+        line += (
+            f" From their published records this page was computed in **{seconds:.0f} seconds**."
+        )
+    return line
 
 
 def verdicts(grades: Sequence[Grade]) -> pd.DataFrame:

@@ -151,14 +151,15 @@ def roughness_by_strength(results: Sequence[Results]) -> Figure:
         for axes, result in zip(row[0], kept, strict=False):
             strengths = by_strength(result)
             labels = {r.spec.id: m for m, records in result.records.items() for r in records}
+            models = [labels[record.spec.id] for record in strengths.values()]
             runs = roughness_by_run(result)
-            for place, record in enumerate(strengths.values()):
-                values = runs.loc[runs.model == labels[record.spec.id], "roughness"]
-                _dots(axes, place, values.to_numpy(), colour_of("symm"))
+            for place, model in enumerate(models):
+                values = runs.loc[runs.model == model, "roughness"].to_numpy()
+                _dots(axes, place, values, colour_of("symm"))
             axes.set_xticks(range(len(strengths)), [f"{strength:g}" for strength in strengths])
             axes.set_xlim(-0.7, len(strengths) - 0.3)
-            found = runs.roughness[runs.roughness > 0]
-            if found.max() >= TENFOLD * found.min():
+            drawn = runs.roughness[runs.model.isin(models) & (runs.roughness > 0)]
+            if drawn.max() >= TENFOLD * drawn.min():
                 axes.set_yscale("log")
             else:
                 axes.set_ylim(bottom=0)

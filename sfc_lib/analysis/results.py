@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from sfc_lib.experiments.spec import Experiment, Profile, load_profile
-from sfc_lib.experiments.store import Record
+from sfc_lib.experiments.store import W_POS, Record
 from sfc_lib.experiments.sweep import ensure
 
-PAPERS_LEVELS = {"simulated_tf": (0.8, 0.9, 0.95)}  # auROCs that Figure 2's curves pass through
+LEVELS = {"simulated_tf": (0.8, 0.9, 0.95)}  # auROCs to which epochs are counted
 SHARES = (0.5, 0.8, 0.95)  # elsewhere: of what std gains over chance
 CHANCE = 0.5
 
@@ -84,7 +84,7 @@ class Results:
     def levels(self) -> tuple[float, ...]:
         """The auROCs to which epochs are counted: fixed for simulated TF binding, else by std."""
         dataset = self.experiment.specs[0].dataset
-        return PAPERS_LEVELS.get(dataset) or tuple(self.level(share) for share in SHARES)
+        return LEVELS.get(dataset) or tuple(self.level(share) for share in SHARES)
 
     def epochs_to(self, auroc: float) -> pd.DataFrame:
         """First epoch of each run with at least this validation auROC: model, seed, epochs.
@@ -127,7 +127,6 @@ def settings(results: Sequence[Results]) -> pd.DataFrame:
     for result in results:
         specs = result.experiment.specs
         records = [record for group in result.records.values() for record in group]
-        epoch = {f"{s.samples_per_epoch:,}" if s.samples_per_epoch else "all" for s in specs}
         rows.append(
             {
                 "data": result.experiment.title,
@@ -135,14 +134,26 @@ def settings(results: Sequence[Results]) -> pd.DataFrame:
                 "share of its filters": _each(f"{s.width:g}" for s in specs),
                 "learning rate": _each(f"{s.learning_rate:g}" for s in specs),
                 "batch": _each(str(s.batch_size) for s in specs),
+                "SFC neurons": _each(f"{units}" for r in records if (units := _units(r))),
                 "epochs at most": _each(str(s.epochs) for s in specs),
-                "sequences an epoch": ", ".join(sorted(epoch)),
+                "stops after so many without gain": _each(str(s.patience) for s in specs),
+                "sequences an epoch": _each(_samples(s.samples_per_epoch) for s in specs),
+                "validated on": _each(_samples(s.valid_samples) for s in specs),
                 "seeds": result.experiment.seeds,
                 "diverged": sum(record.diverged for record in records),
                 "CPU minutes of training": round(cpu_minutes(records), 1),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _units(record: Record) -> int:
+    """SFC neurons of a run; 0 without the layer, or weights that tell."""
+    return record.positional_weights().shape[0] if W_POS in record.result["files"] else 0
+
+
+def _samples(count: int | None) -> str:
+    return f"{count:,}" if count else "all"
 
 
 def cpu_minutes(records: Iterable[Record]) -> float:
@@ -172,9 +183,9 @@ def provenance(results: Sequence[Results]) -> pd.DataFrame:
 
 
 def seeds_of(results: Sequence[Results]) -> str:
-    """Seeds of each model, e.g. "10", or "5 to 10" where experiments differ."""
+    """Seeds of each model, e.g. "10", or "5 or 10" where experiments differ."""
     seeds = sorted({result.experiment.seeds for result in results})
-    return f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    return f"{seeds[0]}" if len(seeds) == 1 else " or ".join(map(str, seeds))
 
 
 def _each(values) -> str:

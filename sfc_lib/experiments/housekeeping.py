@@ -62,9 +62,9 @@ def compare(record: Record, again: Record) -> str:
     """
     lines = [f"{record.spec.id}  {record.spec.dataset} {record.spec.variant}"]
     old, new = record.result["epochs"], again.result["epochs"]
-    shorter = again.spec.epochs < record.spec.epochs
+    shorter = new < old
     if shorter:
-        pair = [r.history()[min(old, new) - 1] for r in (record, again)]
+        pair = [r.history()[new - 1] for r in (record, again)]
         for metric in ("auroc", "auprc"):
             lines += _both(f"valid {metric}, epoch {new}", *(x[f"valid_{metric}"] for x in pair))
     else:

@@ -48,12 +48,13 @@ def plan(profile: Profile, published: bool = True) -> list[Row]:
 def table(rows: Sequence[Row]) -> str:
     """The plan as text, with a line of totals."""
     width = max(len(row.experiment) for row in rows)
-    lines = [f"{'experiment':<{width}}  model  complete  to train  CPU-hours"]
+    label = max(len("model"), *(len(row.model) for row in rows))
+    lines = [f"{'experiment':<{width}}  {'model':<{label}}  complete  to train  CPU-hours"]
     for row in rows:
         cost = "unknown" if row.cpu_hours is None else f"{row.cpu_hours:.2f}"
         lines.append(
-            f"{row.experiment:<{width}}  {row.model:<5}  {row.complete:>8}  {row.to_train:>8}  "
-            f"{cost:>9}"
+            f"{row.experiment:<{width}}  {row.model:<{label}}  {row.complete:>8}  "
+            f"{row.to_train:>8}  {cost:>9}"
         )
     hours = sum(row.cpu_hours or 0 for row in rows)
     unknown = sum(row.to_train for row in rows if row.cpu_hours is None)

@@ -61,6 +61,7 @@ def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
             with atomic_write(new / IMPORTANCE) as file:
                 np.save(file, profile, allow_pickle=False)
             files[IMPORTANCE] = sha256_file(new / IMPORTANCE)
+        if IMPORTANCE in files:
             measured[SEQUENCES] = count_of(record)
         of_run = record.result.get("files_of_run", record.result["files"])
         write_json(

@@ -226,7 +226,7 @@ def profile_names() -> list[str]:
 
 
 def load_profile(name: str, seeds: int | None = None) -> Profile:
-    """The experiments of a profile, with seeds 0 to `seeds` − 1 (the profile's own number if None).
+    """The experiments of a profile, with seeds 0 to `seeds` − 1 (the profile's own if None).
 
     Raises:
         ValueError: An unknown profile (the valid ones are listed) or `seeds` < 1.
@@ -240,12 +240,13 @@ def load_profile(name: str, seeds: int | None = None) -> Profile:
     if name not in content["profiles"]:
         raise ValueError(f"profile must be one of {profile_names()}, got {name!r}.")
     table = content["profiles"][name]
+    fewer = {} if seeds else table.get("fewer_seeds", {})
     seeds = table["seeds"] if seeds is None else seeds
     if type(seeds) is not int or seeds < 1:
         raise ValueError(f"seeds must be an integer >= 1, got {seeds!r}.")
     override = table.get("override", {})
     experiments = {
-        key: _experiment(key, content["experiments"][key], override, seeds)
+        key: _experiment(key, content["experiments"][key], override, fewer.get(key, seeds))
         for key in table["experiments"]
     }
     return Profile(name, table["about"], seeds, experiments)
@@ -254,7 +255,6 @@ def load_profile(name: str, seeds: int | None = None) -> Profile:
 def _experiment(key: str, table: dict, override: dict, seeds: int) -> Experiment:
     """Build the specs of one experiment; the profile's overrides win over its own values."""
     layers = [table["spec"], override.get(table["spec"]["dataset"], {})]
-    seeds = min(seeds, table.get("seeds", seeds))
     models = {}
     for label, changes in table["models"].items():
         values: dict[str, Any] = {"dataset_options": {}}

@@ -4,7 +4,7 @@ A finished record holds `spec.json`, `history.jsonl` (a line per epoch), `W_pos.
 variants), `model.keras` (the best epoch) and `result.json`, which is written last and
 carries the SHA-256 of every other file and of its own content. While a run trains,
 `checkpoint` is there too, and its lock beside the folder (see `locks`). A published record
-holds `importance.npy`, and a model only if it is the best of its seeds.
+holds `importance.npy`, and a model only if it is the best of its seeds, and small.
 """
 
 from __future__ import annotations
@@ -104,7 +104,8 @@ class Record:
         """The Keras model of the best epoch, not compiled.
 
         Raises:
-            RecordError: The record holds no model; published ones only do for the best seed.
+            RecordError: The record holds no model; of published ones only the best seed
+                does, if it is small.
             sfc_lib.experiments.models.ModelError: The file is not what the record promises.
         """
         from sfc_lib.experiments.models import load_model
