@@ -1,6 +1,7 @@
 """Training: what an epoch depends on, and that an interrupted run ends as an uninterrupted one."""
 
 import dataclasses
+import gc
 import itertools
 import json
 import os
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
 import zipfile
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -162,6 +164,20 @@ def test_a_model_is_compiled_once_for_all_seeds(fresh, monkeypatch):
     assert anew is not first
     for one, other in zip(again.get_weights(), anew.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_process_keeps_no_data_of_the_runs_it_trained(folder, monkeypatch):
+    loaded = []
+
+    def load(*arguments, **options):
+        dataset = load_dataset(*arguments, **options)
+        loaded.append(weakref.ref(dataset.train))
+        return dataset
+
+    monkeypatch.setattr(training, "load_dataset", load)
+    train(TINY, folder)
+    gc.collect()
+    assert [reference() for reference in loaded] == [None]
 
 
 def test_std_has_no_positional_weights(tmp_path):

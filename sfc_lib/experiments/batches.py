@@ -42,6 +42,10 @@ class Batches(keras.utils.PyDataset):
             return self.split.codes[rows], labels
         return self.split.codes[rows], labels, np.where(labels[:, 0] > 0, self.weight, 1.0)
 
+    def release(self) -> None:
+        """Let go of the data: TensorFlow keeps what it was fed from as long as the process."""
+        del self.split, self.progress
+
     def order(self, epoch: int) -> np.ndarray:
         """Rows in the order of an epoch (counted from 0), from (seed, epoch) alone."""
         if self._order[0] != epoch:

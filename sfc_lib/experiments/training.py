@@ -81,6 +81,8 @@ def _fit(model: keras.Model, batches: Batches, progress: Progress) -> None:
         if "between 0 and 1" not in str(error) or progress.spec.backend != "torch":
             raise
         progress.on_epoch_end(progress.epoch, {"loss": math.nan})
+    finally:
+        batches.release()
 
 
 def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
