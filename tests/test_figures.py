@@ -1,13 +1,14 @@
 """Figures show what the results hold, read back from the drawn figure."""
 
 import dataclasses
+import time
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from sfc_lib.analysis import figures
-from sfc_lib.analysis.results import Results
+from sfc_lib.analysis import figures, pages
+from sfc_lib.analysis.results import Results, load_results, settings
 from sfc_lib.experiments.spec import Experiment, RunSpec, load_profile, profile_names
 
 PLAN = load_profile("quick", seeds=3)
@@ -155,3 +156,22 @@ def test_every_model_of_the_profiles_has_a_colour_and_a_name_of_its_own():
     assert models <= set(figures.COLOURS)
     assert models <= set(figures.NAMES)
     assert len(set(figures.COLOURS.values())) == len(figures.COLOURS)
+
+
+def test_settings_and_time_of_published_runs_are_those_of_their_records():
+    loaded = load_results("quick", seeds=2)
+    (row,) = settings(loaded).to_dict("records")
+    assert (row["network"], row["filters"], row["SFC neurons"]) == ("simulated_tf", "1", "648")
+    assert (row["seeds"], row["diverged"], row["sequences an epoch"]) == (2, 0, "all")
+    records = [record for group in loaded[0].records.values() for record in group]
+    minutes = sum(record.result["cpu_seconds"] for record in records) / 60
+    assert row["CPU minutes"] == round(minutes, 1)
+    line = pages.time_line(loaded, time.perf_counter() - 5)
+    assert f"6 runs of this profile, shared by all pages, took **{minutes:.0f} CPU" in line
+    assert "computed in **5 seconds**" in line
+
+
+def test_time_of_a_page_is_not_told_where_runs_were_trained(monkeypatch, tmp_path):
+    loaded = load_results("quick", seeds=1)
+    monkeypatch.setenv("SFC_PUBLISHED_DIR", str(tmp_path))
+    assert "computed" not in pages.time_line(loaded, time.perf_counter())

@@ -122,7 +122,11 @@ def only(results: Sequence[Results], experiment: str) -> Results | None:
 
 
 def settings(results: Sequence[Results]) -> pd.DataFrame:
-    """How the networks of each experiment were trained: one row an experiment."""
+    """How the networks of each experiment were trained: one row an experiment.
+
+    `filters` is the share of the filters, `epochs` the most there can be, `patience` how many
+    may pass without a better validation auROC.
+    """
     rows = []
     for result in results:
         specs = result.experiment.specs
@@ -131,17 +135,17 @@ def settings(results: Sequence[Results]) -> pd.DataFrame:
             {
                 "data": result.experiment.title,
                 "network": _each(s.architecture for s in specs),
-                "share of its filters": _each(f"{s.width:g}" for s in specs),
+                "filters": _each(f"{s.width:g}" for s in specs),
                 "learning rate": _each(f"{s.learning_rate:g}" for s in specs),
                 "batch": _each(str(s.batch_size) for s in specs),
                 "SFC neurons": _each(f"{units}" for r in records if (units := _units(r))),
-                "epochs at most": _each(str(s.epochs) for s in specs),
-                "stops after so many without gain": _each(str(s.patience) for s in specs),
+                "epochs": _each(str(s.epochs) for s in specs),
+                "patience": _each(str(s.patience) for s in specs),
                 "sequences an epoch": _each(_samples(s.samples_per_epoch) for s in specs),
                 "validated on": _each(_samples(s.valid_samples) for s in specs),
                 "seeds": result.experiment.seeds,
                 "diverged": sum(record.diverged for record in records),
-                "CPU minutes of training": round(cpu_minutes(records), 1),
+                "CPU minutes": round(cpu_minutes(records), 1),
             }
         )
     return pd.DataFrame(rows)
