@@ -145,7 +145,7 @@ def test_levels_are_the_papers_or_shares_of_what_std_gains():
 def test_narrowed_networks_say_so_in_the_titles():
     for draw in (figures.performance, figures.learning_curves):
         narrow = draw([on_other_data(width=0.125)])
-        assert "Made up, 0.125 of the filters\n" in narrow.axes[0].get_title()
+        assert narrow.axes[0].get_title() == "Made up\n3 seeds, 0.125 of the filters"
         assert "filters" not in draw([on_other_data()]).axes[0].get_title()
     assert "0.125 of the filters" in figures.score_table([on_other_data(width=0.125)])["data"][0]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from textwrap import fill
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -74,7 +73,7 @@ def performance(
             for place, result in zip(axes, results, strict=False):
                 _bars(place, result, metric)
                 if row == 0:
-                    place.set_title(f"{fill(result.title, 40)}\n{_seeds(result)}", fontsize=10)
+                    place.set_title(f"{result.experiment.title}\n{_seeds(result)}", fontsize=10)
             for place in axes[len(results) :]:
                 place.remove()
             for place in axes[: len(results) : columns]:
@@ -191,7 +190,7 @@ def _curves(axes: Axes, result: Results) -> None:
         axes.legend(loc="lower right", fontsize=7, ncols=2)
     else:
         axes.legend(loc="lower right", fontsize=9)
-    axes.set_title(f"{fill(result.title, 40)}\n{_seeds(result)}", fontsize=10)
+    axes.set_title(f"{result.experiment.title}\n{_seeds(result)}", fontsize=10)
 
 
 def _epochs_needed(axes: Axes, result: Results) -> None:
@@ -217,11 +216,12 @@ def _epochs_needed(axes: Axes, result: Results) -> None:
 
 
 def _seeds(result: Results) -> str:
-    """Seeds and diverged runs, for a panel's title."""
+    """Seeds, diverged runs and share of the filters, for a panel's title."""
     diverged = int(result.scores().diverged.sum())
     seeds = result.experiment.seeds
-    text = f"{seeds} seeds" if seeds > 1 else "1 seed"
-    return text + (f", diverged: {diverged}" if diverged else "")
+    parts = [f"{seeds} seeds" if seeds > 1 else "1 seed"]
+    parts += [f"diverged: {diverged}"] * bool(diverged)
+    return ", ".join(filter(None, [*parts, result.narrowed]))
 
 
 def _spread(values: pd.Series) -> str:

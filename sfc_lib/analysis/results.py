@@ -26,11 +26,15 @@ class Results:
     records: Mapping[str, list[Record]]
 
     @property
+    def narrowed(self) -> str:
+        """The share of the filters that the networks have, in words; empty where that is all."""
+        widths = sorted({spec.width for spec in self.experiment.specs} - {1.0})
+        return f"{' or '.join(f'{width:g}' for width in widths)} of the filters" if widths else ""
+
+    @property
     def title(self) -> str:
         """The experiment's title, with the share of the filters where that is not all."""
-        widths = sorted({spec.width for spec in self.experiment.specs} - {1.0})
-        narrowed = f", {' or '.join(f'{w:g}' for w in widths)} of the filters" if widths else ""
-        return self.experiment.title + narrowed
+        return ", ".join(filter(None, [self.experiment.title, self.narrowed]))
 
     @property
     def models(self) -> list[str]:
