@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from sfc_lib.cli import main
+from sfc_lib.files import checkout
 
 COMMANDS = [
     ["sweep"], ["runs", "list"], ["runs", "verify"], ["runs", "publish"], ["notebook"],
@@ -53,8 +54,12 @@ def test_list_parameters_shows_type_default_and_comment():
 
 
 def test_verify_and_list_read_the_published_store():
-    assert sfc("runs", "verify").output == "60 records, 0 bad.\n"
-    assert len(sfc("runs", "list").output.splitlines()) == 60
+    count = len(list((checkout() / "data" / "runs").glob("*/result.json")))
+    assert sfc("runs", "verify").output == f"{count} records, 0 bad.\n"
+    lines = sfc("runs", "list").output.splitlines()
+    assert len(lines) == count
+    assert any("chip_seq CTCF" in line and "symm" in line for line in lines)
+    assert any("hematopoiesis" in line and "CR 100" in line for line in lines)
 
 
 def test_verify_names_a_damaged_record_and_fails(tmp_path):

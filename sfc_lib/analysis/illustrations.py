@@ -107,7 +107,8 @@ def _densities(samples: Mapping[str, np.ndarray]) -> Figure:
     edges = np.linspace(-0.09, 0.09, 122)
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(WIDTH, 3.2), layout="constrained")
-        for (name, values), colour in zip(samples.items(), COLOURS.values(), strict=True):
+        colours = [COLOURS[variant] for variant in VARIANTS]
+        for (name, values), colour in zip(samples.items(), colours, strict=True):
             density, _ = np.histogram(values, edges, density=True)
             density[density == 0] = np.nan
             axes.plot((edges[:-1] + edges[1:]) / 2, density, color=colour, label=name)
