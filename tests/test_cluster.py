@@ -398,7 +398,8 @@ def test_dry_run_counts_and_estimates_and_trains_nothing(smoke_record, published
     ],
 )
 def test_only_keeps_what_is_named(names, left):
-    experiments = load_profile("standard").only(names).experiments
+    plan = load_profile("standard").only(["simulated_tf", "simulated_tf_deeplift"])
+    experiments = plan.only(names).experiments
     assert ["/".join([name, *item.models]) for name, item in experiments.items()] == left
 
 

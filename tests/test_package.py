@@ -91,7 +91,7 @@ def test_import_is_light(tmp_path):
         "import sys, sfc_lib, sfc_lib.cli\n"
         "from sfc_lib import RunSpec, ensure, load_dataset\n"
         "from sfc_lib.experiments.spec import load_profile\n"
-        "load_profile('standard'), load_dataset('simulated_tf', examples=40)\n"
+        "load_profile('quick'), load_dataset('simulated_tf', examples=40)\n"
         "print(*sys.modules)"
     )
     loaded = set(run(code, tmp_path).split())
