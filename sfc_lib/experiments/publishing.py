@@ -51,7 +51,7 @@ def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
     new, old = scratch / folder.name, scratch / "old"
     try:
         new.mkdir()
-        files, measured = {}, {}
+        files = {}
         for name, sha256 in record.result["files"].items():
             small = (record.folder / name).stat().st_size <= LARGEST_MODEL
             if name != MODEL or (with_model and small):
@@ -61,8 +61,7 @@ def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
             with atomic_write(new / IMPORTANCE) as file:
                 np.save(file, profile, allow_pickle=False)
             files[IMPORTANCE] = sha256_file(new / IMPORTANCE)
-        if IMPORTANCE in files:
-            measured[SEQUENCES] = count_of(record)
+        measured = {SEQUENCES: count_of(record)} if IMPORTANCE in files else {}
         of_run = record.result.get("files_of_run", record.result["files"])
         write_json(
             new / RESULT,
