@@ -46,7 +46,8 @@ def time_line(results: Sequence[Results], began: float) -> str:
 
     Args:
         results: The results of the page.
-        began: `time.perf_counter()` when the page began; told if no run was trained since.
+        began: `time.perf_counter()` when the page began. The time since is told only where
+            all records are published ones, so that no training is part of it.
     """
     seconds = time.perf_counter() - began
     records = [r for result in results for group in result.records.values() for r in group]
