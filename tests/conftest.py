@@ -48,6 +48,18 @@ def _runs_dir(tmp_path, monkeypatch):
     monkeypatch.setenv("SFC_RUNS_DIR", str(tmp_path / "runs"))
 
 
+@pytest.fixture
+def written(request, tmp_path):
+    """Function that writes text or bytes to a file, by default the module's `FILE_NAME`."""
+
+    def write(content, name=None):
+        path = tmp_path / (name or request.module.FILE_NAME)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
 def _missing(variable, reason):
     """Skip for `reason`, or fail where the environment says that nothing may be missing."""
     if os.environ.get(variable) == "1":

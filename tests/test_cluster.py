@@ -9,11 +9,11 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from click.testing import CliRunner
+from processes import finish, script, wait_for
 
 from sfc_lib.cli import main
 from sfc_lib.experiments import locks
@@ -64,34 +64,6 @@ def undisturbed(tmp_path_factory):
     code = "for spec in specs:\n    run_one(spec.to_dict(), sys.argv[2])\n"
     finish(script(code, FOUR, root, env={**os.environ, **ONE_THREAD}))
     return root
-
-
-def script(code, specs, *arguments, **options):
-    """A fresh Python process with `specs` and the library's verbs at hand."""
-    head = (
-        "import json, os, sys\n"
-        "from sfc_lib.experiments.spec import RunSpec\n"
-        "from sfc_lib.experiments.sweep import ensure, run_one, sweep\n"
-        "specs = [RunSpec.from_dict(values) for values in json.loads(sys.argv[1])]\n"
-    )
-    values = json.dumps([spec.to_dict() for spec in specs])
-    command = [sys.executable, "-c", head + code, values, *map(str, arguments)]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, **(pipes | options))
-
-
-def finish(process):
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err
-    return out, err
-
-
-def wait_for(condition):
-    for _ in range(12000):
-        if value := condition():
-            return value
-        time.sleep(0.01)
-    pytest.fail("waited two minutes in vain")
 
 
 def holder(spec):

@@ -18,19 +18,8 @@ from sfc_lib.genomics.dna import decode
 from sfc_lib.genomics.fasta import open_fasta, read_fasta, to_codes
 from sfc_lib.genomics.textfiles import InputError
 
+FILE_NAME = "genome.fa"
 GOOD = ">one first\nACGT\nAC\n>two\nGGGG\nTT\n"
-
-
-@pytest.fixture
-def written(tmp_path):
-    """Function that writes text or bytes to a file and gives its path."""
-
-    def write(content, name="genome.fa"):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
 
 
 def whole(fasta):

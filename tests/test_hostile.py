@@ -162,14 +162,19 @@ CONFIGS = {
 }
 
 
-@pytest.mark.parametrize("change", CONFIGS.values(), ids=CONFIGS)
-def test_foreign_class_in_the_config_is_refused(change, record, untouched):
+def reconfigured(record, change):
+    """Seal a record anew with a changed config in its network."""
     path = record / "model.keras"
     content = members(path)
     config = json.loads(content["config.json"])
     change(config)
     rewritten(path, {**content, "config.json": json.dumps(config)}.items())
     sealed(record)
+
+
+@pytest.mark.parametrize("change", CONFIGS.values(), ids=CONFIGS)
+def test_foreign_class_in_the_config_is_refused(change, record, untouched):
+    reconfigured(record, change)
     with untouched(), pytest.raises(ModelError, match="expected only classes that this library"):
         verify(record).model()
 
@@ -207,12 +212,7 @@ def test_config_that_is_none_is_refused(text, message, record, untouched):
 )
 def test_network_larger_than_its_weights_is_refused(change, record, untouched):
     """Keras makes all weights, then reads the file: 10⁹ units would take the memory first."""
-    path = record / "model.keras"
-    content = members(path)
-    config = json.loads(content["config.json"])
-    change(config)
-    rewritten(path, {**content, "config.json": json.dumps(config)}.items())
-    sealed(record)
+    reconfigured(record, change)
     with untouched(), pytest.raises(ModelError, match=r"at most the \d+ weights that|incompatible"):
         verify(record).model()
 

@@ -26,6 +26,7 @@ from sfc_lib.genomics.textfiles import InputError
 CTCF = "encode_tf_gm12878/wgEncodeAwgTfbsBroadGm12878CtcfUniPk.narrowPeak.gz"
 DNASE = "encode_dnase/wgEncodeAwgDnaseUwdukeGm12878UniPk.narrowPeak.gz"
 HEME = "hematopoiesis_atac/hemePeaks.bed.gz"
+FILE_NAME = "peaks.bed"
 GOOD = "chr1\t10\t20\nchr2\t0\t5\n"
 PEAK = "chr1\t10\t20\tp\t0\t.\t1.5\t-1\t-1\t{}\n"
 SIZE = 30  # bp of a toy chromosome
@@ -37,18 +38,6 @@ def frame(*rows):
 
 def rows(intervals):
     return intervals[["chrom", "start", "end"]].to_numpy(dtype=object).tolist()
-
-
-@pytest.fixture
-def written(tmp_path):
-    """Function that writes text or bytes to a file and gives its path."""
-
-    def write(content, name="peaks.bed"):
-        path = tmp_path / name
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
 
 
 # Reading

@@ -11,6 +11,7 @@ from sfc_lib.genomics.motifs import RESOURCES, Motif, read_meme
 SHIPPED = RESOURCES / "simulated_tf.meme"
 NAMES = ["GATA_disc1", "TAL1_known1"]
 MATRIX = "letter-probability matrix: alength= 4 w= 2\n0.1 0.2 0.3 0.4\n1 0 0 0\n"
+FILE_NAME = "motifs.meme"
 GOOD = f"MEME version 4\n\nMOTIF first\n{MATRIX}\nMOTIF second other\n{MATRIX}"
 
 
@@ -20,18 +21,6 @@ def encode_rows(shared_data, name):
         blocks = file.read().split(">")
     (block,) = [block for block in blocks if block.split()[:1] == [name]]
     return [line.split()[1:] for line in block.splitlines()[1:]]
-
-
-@pytest.fixture
-def written(tmp_path):
-    """Function that writes a file and gives its path."""
-
-    def write(text):
-        path = tmp_path / "motifs.meme"
-        path.write_text(text)
-        return path
-
-    return write
 
 
 @pytest.mark.parametrize("name", NAMES)

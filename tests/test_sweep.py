@@ -15,6 +15,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 
 import pytest
+from processes import finish, script, wait_for
 
 from sfc_lib.experiments import sweep as module
 from sfc_lib.experiments.publishing import publish
@@ -77,35 +78,6 @@ def take(spec, trained):
 
 def stamps(folder):
     return {path.name: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.iterdir()}
-
-
-def script(code, *arguments, **options):
-    """A fresh Python process with `specs` made from its first argument."""
-    head = "import json, os, sys\nfrom sfc_lib.experiments.spec import RunSpec\n"
-    head += "specs = [RunSpec.from_dict(values) for values in json.loads(sys.argv[1])]\n"
-    specs, *rest = arguments
-    values = json.dumps([spec.to_dict() for spec in specs])
-    return subprocess.Popen(
-        [sys.executable, "-c", head + code, values, *map(str, rest)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        **options,
-    )
-
-
-def output(process):
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, err
-    return out, err
-
-
-def wait_for(condition):
-    for _ in range(6000):
-        if condition():
-            return
-        time.sleep(0.02)
-    pytest.fail("waited two minutes in vain")
 
 
 # In this process: what is trained, and what is not
@@ -293,7 +265,7 @@ def test_complete_records_are_read_without_keras_or_a_backend(trained):
         "print(*[record.result['status'] for record in records], *sys.modules)\n"
     )
     process = script(code, [A, B], env={**os.environ, "SFC_RUNS_DIR": str(trained)})
-    words = output(process)[0].split()
+    words = finish(process)[0].split()
     assert words[:2] == ["done", "done"]
     assert not {"keras", "tensorflow", "jax", "torch", "sklearn", "matplotlib"} & set(words)
 
@@ -322,10 +294,10 @@ def test_second_process_waits_for_the_first_and_reads_its_record(tmp_path):
         "print(run_one(specs[0].to_dict(), sys.argv[2]), 'keras' in sys.modules)\n",
         *([C], runs_dir(), signs[1]),
     )
-    assert output(second)[0].split() == [C.id, "False"]
+    assert finish(second)[0].split() == [C.id, "False"]
     record = verify(runs_dir() / C.id)
     before = stamps(record.folder)
-    output(first)
+    finish(first)
     assert stamps(record.folder) == before
     assert len(record.history()) == 2
 
@@ -351,7 +323,7 @@ def test_threads_give_the_same_records_and_keep_standard_error(tmp_path):
         "print('still here', file=sys.stderr)\n",
         *([A, tiny(variant="symm", seed=1)], tmp_path),
     )
-    _, err = output(process)
+    _, err = finish(process)
     for folder in (tmp_path / "1").iterdir():
         if folder.is_dir():
             together = verify(tmp_path / "2" / folder.name)
@@ -382,7 +354,7 @@ def test_ctrl_c_ends_everything_and_the_next_call_completes(tmp_path):
     assert not (folder / "result.json").exists()
     assert (folder / "checkpoint").exists()
 
-    output(subprocess.Popen(command, **pipes))
+    finish(subprocess.Popen(command, **pipes))
     assert lines()[: len(kept)] == kept
     assert len(verify(folder).history()) == 30
 
