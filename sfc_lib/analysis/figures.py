@@ -92,7 +92,7 @@ def learning_curves(results: Sequence[Results]) -> Figure:
     """
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
-            len(results), 2, figsize=(8.4, 0.4 + 3.1 * len(results)), squeeze=False
+            len(results), 2, figsize=(8.4, 0.4 + 3.4 * len(results)), squeeze=False
         )
         for row, result in zip(grid, results, strict=True):
             _curves(row[0], result)
@@ -184,12 +184,7 @@ def _curves(axes: Axes, result: Results) -> None:
     axes.set_ylabel("validation auROC, mean of tasks")
     axes.set_xlim(1, last)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if len(result.models) > 3:  # room for a legend of two columns below the curves
-        low, high = axes.get_ylim()
-        axes.set_ylim(low - 0.4 * (high - low), high)
-        axes.legend(loc="lower right", fontsize=7, ncols=2)
-    else:
-        axes.legend(loc="lower right", fontsize=9)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), fontsize=8, ncols=3)
     axes.set_title(f"{result.experiment.title}\n{_seeds(result)}", fontsize=10)
 
 
@@ -211,6 +206,7 @@ def _epochs_needed(axes: Axes, result: Results) -> None:
         axes.axhline(top, color="black", linewidth=0.6, linestyle=":")
         axes.annotate("never", (0, top), xytext=(2, 3), textcoords="offset points", fontsize=8)
     axes.set_xticks(range(len(levels)), [_short(level) for level in levels])
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("validation auROC to reach")
     axes.set_ylabel("epochs needed")
 
