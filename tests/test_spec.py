@@ -193,7 +193,7 @@ def test_every_profile_loads_with_its_seeds_for_every_model(name):
     assert profile.name == name
     for experiment in profile.experiments.values():
         assert {"std", "sep", "symm"} <= set(experiment.models)
-        assert experiment.seeds == profile.seeds or (name == "standard" and experiment.seeds >= 5)
+        assert experiment.seeds == profile.seeds
         for model, runs in experiment.models.items():
             assert runs[0].variant == model or model not in ("std", "sep", "symm")
             assert [spec.seed for spec in runs] == list(range(experiment.seeds))
@@ -235,11 +235,6 @@ def test_a_models_own_dataset_options_win_over_the_experiments():
         "other": (2, 40),
     }
     assert {run.epochs for run in made.specs} == {3}
-
-
-def test_seeds_that_are_asked_for_are_given_to_every_experiment():
-    experiments = load_profile("standard", 7).experiments.values()
-    assert {experiment.seeds for experiment in experiments} == {7}
 
 
 def test_more_seeds_contain_the_runs_of_fewer():

@@ -10,7 +10,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from sfc_lib.analysis.claims import VERDICTS, Grade
-from sfc_lib.analysis.results import Results, cpu_minutes, seeds_of
+from sfc_lib.analysis.results import Results, cpu_minutes
 from sfc_lib.files import published_dir, sha256_json
 
 FOLDED = 200  # characters
@@ -37,7 +37,7 @@ def profile_line(results: Sequence[Results]) -> str:
     runs = sum(len(result.experiment.specs) for result in results)
     return (
         f"This page shows profile **{plan.name}** ({plan.about}): {runs} runs, "
-        f"{seeds_of(results)} seeds of each model."
+        f"{plan.seeds} seeds of each model."
     )
 
 

@@ -178,7 +178,7 @@ def provenance(results: Sequence[Results]) -> pd.DataFrame:
     rows = [
         ("profile", f"{plan.name}: {plan.about}"),
         ("runs", f"{len(records)}, of which diverged: {diverged}"),
-        ("seeds of each model", seeds_of(results)),
+        ("seeds of each model", str(plan.seeds)),
         ("training, CPU minutes", f"{cpu_minutes(records):.0f}"),
         ("trained between", _span(e["finished"] for e in environments)),
         ("processor, threads", _each(f"{e['cpu']}, {e['threads']}" for e in environments)),
@@ -188,12 +188,6 @@ def provenance(results: Sequence[Results]) -> pd.DataFrame:
         ("run ids", _each(record.spec.id for record in records)),
     ]
     return pd.DataFrame(rows, columns=["item", "value"])
-
-
-def seeds_of(results: Sequence[Results]) -> str:
-    """Seeds of each model, e.g. "10", or "5 or 10" where experiments differ."""
-    seeds = sorted({result.experiment.seeds for result in results})
-    return f"{seeds[0]}" if len(seeds) == 1 else " or ".join(map(str, seeds))
 
 
 def _each(values) -> str:

@@ -240,13 +240,12 @@ def load_profile(name: str, seeds: int | None = None) -> Profile:
     if name not in content["profiles"]:
         raise ValueError(f"profile must be one of {profile_names()}, got {name!r}.")
     table = content["profiles"][name]
-    fewer = {} if seeds else table.get("fewer_seeds", {})
     seeds = table["seeds"] if seeds is None else seeds
     if type(seeds) is not int or seeds < 1:
         raise ValueError(f"seeds must be an integer >= 1, got {seeds!r}.")
     override = table.get("override", {})
     experiments = {
-        key: _experiment(key, content["experiments"][key], override, fewer.get(key, seeds))
+        key: _experiment(key, content["experiments"][key], override, seeds)
         for key in table["experiments"]
     }
     return Profile(name, table["about"], seeds, experiments)
