@@ -70,6 +70,15 @@ def test_gain_and_p_value_of_one_comparison(monkeypatch):
     assert found.p == stats.mannwhitneyu(GOOD, BAD, alternative="greater").pvalue
 
 
+def test_table_shows_the_p_value_that_the_verdict_rests_on(monkeypatch):
+    expected = {"supported": "", "contradicted": " (opposite)"}
+    p = stats.mannwhitneyu(GOOD, BAD, alternative="greater").pvalue
+    for sep, std in ((GOOD, BAD), (BAD, GOOD)):
+        found = only_grade(HIGHER, MadeUp({"sep": sep, "std": std}), monkeypatch)
+        (row,) = claims.table([found]).to_dict("records")
+        assert row["adjusted p"] == f"{p:.3f}"[1:] + expected[row["verdict"]]
+
+
 def test_not_lower_forgives_less_than_its_margin(monkeypatch):
     slightly_worse = [x - 0.002 for x in GOOD]
     much_worse = [x - 0.03 for x in GOOD]

@@ -298,6 +298,7 @@ def test_every_seed_is_a_dot_and_the_best_is_ringed(tmp_path):
     np.testing.assert_allclose(ring.get_offsets(), [[0, expected[2]]])
     assert departure.patches[0].get_height() == pytest.approx(expected[1])
     assert [axes.get_title() for axes in figure.axes] == list(importance.NUMBERS.values())
+    assert "3 seeds" in figure.axes[0].get_ylabel()
 
 
 def test_the_papers_panels_come_first_and_data_that_it_does_not_show_are_left_out(tmp_path):

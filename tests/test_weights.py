@@ -127,13 +127,12 @@ def test_panels_hold_the_sorted_rows_on_one_scale(tmp_path):
     result = with_curvature(tmp_path)
     figure = profiles.weight_panels([result])
     panels = [axes for axes in figure.axes if axes.images]
-    assert [axes.get_title().split("\n")[1] for axes in panels] == [
-        "CR 0",
-        "CR 1",
-        "CR 10",
-        "CR 100",
+    bests = weights.by_strength(result)
+    assert [axes.get_title().split("\n")[-1] for axes in panels] == [
+        f"CR {strength:g}, best seed: {best.spec.seed}" for strength, best in bests.items()
     ]
-    for axes, best in zip(panels, weights.by_strength(result).values(), strict=True):
+    assert list(bests) == [0, 1, 10, 100]
+    for axes, best in zip(panels, bests.values(), strict=True):
         expected = weights.cluster(best.positional_weights())
         np.testing.assert_allclose(axes.images[0].get_array(), expected.rows)
         large = [size for size in expected.sizes if size >= 0.03 * expected.sizes.sum()]
@@ -157,6 +156,7 @@ def test_roughness_falls_with_strength_in_figure_table_and_claims(tmp_path):
     axes = profiles.roughness_by_strength([result]).axes[0]
     heights = [bar.get_height() for bar in axes.patches]
     table = weights.roughness_by_run(result)
+    assert f"{result.experiment.seeds} seeds" in axes.get_title()
     assert heights == pytest.approx(table.groupby("curvature").roughness.median().tolist())
     assert heights == sorted(heights, reverse=True)
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "1", "10", "100"]

@@ -252,6 +252,10 @@ def _gain(g: Grade) -> str:
 
 
 def _p_value(g: Grade) -> str:
+    """The p-value that the verdict rests on; of a contradicted claim, the opposite direction's."""
     if g.runs < MIN_RUNS:
         return "–"
-    return "< .001" if g.p < 0.001 else f"{g.p:.3f}".replace("0.", ".", 1)
+    contradicted = g.verdict == "contradicted"
+    p = g.p_opposite if contradicted else g.p
+    text = "< .001" if p < 0.001 else f"{p:.3f}".replace("0.", ".", 1)
+    return f"{text} (opposite)" if contradicted else text

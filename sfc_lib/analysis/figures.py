@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -73,7 +74,7 @@ def performance(
             for place, result in zip(axes, results, strict=False):
                 _bars(place, result, metric)
                 if row == 0:
-                    place.set_title(f"{result.experiment.title}\n{_seeds(result)}", fontsize=10)
+                    place.set_title(heading(result), fontsize=10)
             for place in axes[len(results) :]:
                 place.remove()
             for place in axes[: len(results) : columns]:
@@ -185,7 +186,7 @@ def _curves(axes: Axes, result: Results) -> None:
     axes.set_xlim(1, last)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), fontsize=8, ncols=3)
-    axes.set_title(f"{result.experiment.title}\n{_seeds(result)}", fontsize=10)
+    axes.set_title(heading(result), fontsize=10)
 
 
 def _epochs_needed(axes: Axes, result: Results) -> None:
@@ -211,13 +212,14 @@ def _epochs_needed(axes: Axes, result: Results) -> None:
     axes.set_ylabel("epochs needed")
 
 
-def _seeds(result: Results) -> str:
-    """Seeds, diverged runs and share of the filters, for a panel's title."""
+def heading(result: Results, width: int = 60) -> str:
+    """A panel's title: the data, folded to `width`; seeds, diverged runs, share of the filters."""
     diverged = int(result.scores().diverged.sum())
     seeds = result.experiment.seeds
     parts = [f"{seeds} seeds" if seeds > 1 else "1 seed"]
     parts += [f"diverged: {diverged}"] * bool(diverged)
-    return ", ".join(filter(None, [*parts, result.narrowed]))
+    below = ", ".join(filter(None, [*parts, result.narrowed]))
+    return f"{fill(result.experiment.title, width)}\n{fill(below, width)}"
 
 
 def _spread(values: pd.Series) -> str:

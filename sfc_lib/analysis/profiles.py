@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sfc_lib.analysis.figures import STYLE, closed, colour_of
+from sfc_lib.analysis.figures import STYLE, closed, colour_of, heading
 from sfc_lib.analysis.importance import NUMBERS, PANELS, Importance, describe, normalise
 from sfc_lib.analysis.results import Results
 from sfc_lib.analysis.weights import Clusters, by_strength, cluster, roughness_by_run, shown
@@ -69,7 +69,7 @@ def importance_numbers(found: Sequence[Importance]) -> Figure:
     """Departure from uniform, asymmetry and roughness: a dot a seed, the best one ringed.
 
     One row an experiment, one column a number; bars are medians over the seeds that have a
-    profile. Lower is better in all three.
+    profile. Lower is better in all three. Axes are logarithmic where seeds differ tenfold.
     """
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
@@ -91,9 +91,9 @@ def importance_numbers(found: Sequence[Importance]) -> Figure:
                 axes.set_xticks(range(len(item.best)), list(item.best))
                 if len(item.best) > 3:
                     axes.tick_params(axis="x", labelrotation=30)
-                axes.set_ylim(bottom=0)
+                _scale(axes, table[number].to_numpy())
                 axes.set_title(name, fontsize=10)
-            row[0].set_ylabel(fill(item.results.title, 28), fontsize=9)
+            row[0].set_ylabel(heading(item.results, 28), fontsize=9)
     return closed(figure)
 
 
@@ -105,7 +105,10 @@ def weight_panels(results: Sequence[Results]) -> Figure:
     ones are their rows.
     """
     panels = [
-        (f"{fill(result.title, 28)}\nCR {strength:g}", cluster(record.positional_weights()))
+        (
+            f"{heading(result, 34)}\nCR {strength:g}, best seed: {record.spec.seed}",
+            cluster(record.positional_weights()),
+        )
         for result in shown(results)
         for strength, record in by_strength(result).items()
     ]
@@ -159,11 +162,8 @@ def roughness_by_strength(results: Sequence[Results]) -> Figure:
             axes.set_xticks(range(len(strengths)), [f"{strength:g}" for strength in strengths])
             axes.set_xlim(-0.7, len(strengths) - 0.3)
             drawn = runs.roughness[runs.model.isin(models) & (runs.roughness > 0)]
-            if drawn.max() >= TENFOLD * drawn.min():
-                axes.set_yscale("log")
-            else:
-                axes.set_ylim(bottom=0)
-            axes.set(xlabel="strength of CR", title=fill(result.title, 34))
+            _scale(axes, drawn.to_numpy())
+            axes.set(xlabel="strength of CR", title=heading(result, 34))
             axes.title.set_fontsize(10)
         row[0, 0].set_ylabel("roughness of $W_{pos}$")
     return closed(figure)
@@ -212,6 +212,15 @@ def _heat_map(axes: Axes, clusters: Clusters, top: float) -> None:
     axes.set_yticks([])
     axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     axes.set_xlabel("position after pooling")
+
+
+def _scale(axes: Axes, values: np.ndarray) -> None:
+    """An axis from 0, or a logarithmic one where the values differ tenfold or more."""
+    kept = values[np.isfinite(values)]
+    if len(kept) and kept.max() >= TENFOLD * kept.min() > 0:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
 
 
 def _dots(axes: Axes, place: int, values: np.ndarray, colour: str) -> None:
