@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from sfc_lib.analysis.results import Results
 
@@ -241,6 +241,15 @@ def colour_of(model: str) -> str:
 
 def _name(model: object) -> str:
     return NAMES.get(str(model), str(model))
+
+
+def plain_log(axes: Axes, name: str, steps: Sequence[int] = (1, 2, 5)) -> None:
+    """Make an axis, x or y, logarithmic, with ticks at `steps` times powers of ten."""
+    axes.set(**{f"{name}scale": "log"})
+    axis = getattr(axes, f"{name}axis")
+    axis.set_major_locator(LogLocator(10, steps))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter("{x:g}")
 
 
 def closed(figure: Figure) -> Figure:

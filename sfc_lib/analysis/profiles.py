@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sfc_lib.analysis.figures import STYLE, closed, colour_of, heading
+from sfc_lib.analysis.figures import STYLE, closed, colour_of, heading, plain_log
 from sfc_lib.analysis.importance import NUMBERS, PANELS, Importance, describe, normalise
 from sfc_lib.analysis.results import Results
 from sfc_lib.analysis.weights import Clusters, by_strength, cluster, roughness_by_run, shown
@@ -218,7 +218,7 @@ def _scale(axes: Axes, values: np.ndarray) -> None:
     """An axis from 0, or a logarithmic one where the values differ tenfold or more."""
     kept = values[np.isfinite(values)]
     if len(kept) and kept.max() >= TENFOLD * kept.min() > 0:
-        axes.set_yscale("log")
+        plain_log(axes, "y", (1, 3))
     else:
         axes.set_ylim(bottom=0)
 

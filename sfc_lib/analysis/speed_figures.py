@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import NullLocator
 
-from sfc_lib.analysis.figures import COLOURS, STYLE, closed
+from sfc_lib.analysis.figures import COLOURS, STYLE, closed, plain_log
 from sfc_lib.analysis.speed import Speed
 
 AUTHORS, OURS = "authors' form", "ours"
@@ -102,7 +102,7 @@ def memory_and_sequences(speed: Speed) -> Figure:
         _bars(right, sequences, "kind")
         left.set_xlabel("peak memory of a training step (MB)")
         right.set_xlabel("sequences a CPU second")
-        _plain_log(right, "x", steps=(1,))
+        plain_log(right, "x", steps=(1,))
         right.xaxis.set_major_formatter("{x:,.0f}")
         figure.tight_layout()
     return closed(figure)
@@ -124,20 +124,11 @@ def scaling(speed: Speed) -> Figure:
             if len(table):
                 _fits(axes, table[table.axis == name])
                 axes.set_xticks(sorted(set(table[table.axis == name]["size"].dropna())))
-            _plain_log(axes, "y")
+            plain_log(axes, "y")
             axes.set_xlabel(name)
         grid[0, 0].set_ylabel("CPU seconds")
         figure.tight_layout()
     return closed(figure)
-
-
-def _plain_log(axes: Axes, name: str, steps: Sequence[int] = (1, 2, 5)) -> None:
-    """Make an axis, x or y, logarithmic, with ticks at `steps` times powers of ten."""
-    axes.set(**{f"{name}scale": "log"})
-    axis = getattr(axes, f"{name}axis")
-    axis.set_major_locator(LogLocator(10, steps))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter("{x:g}")
 
 
 def _of(speed: Speed, section: str, part: str, **labels: Any) -> pd.DataFrame:
@@ -148,7 +139,7 @@ def _of(speed: Speed, section: str, part: str, **labels: Any) -> pd.DataFrame:
 def _ratio_rows(axes: Axes, table: pd.DataFrame) -> None:
     """A row a shape and batch, a marker a contender; the authors' form stands at 1."""
     axes.axvline(1, color="#7a7a7a", linewidth=1)
-    _plain_log(axes, "x")
+    plain_log(axes, "x")
     groups = list(table.groupby(["shape", "batch"], sort=False)) if len(table) else []
     for row, (_, group) in enumerate(groups):
         base = group.loc[group.contender == AUTHORS, "median"].iloc[0]
