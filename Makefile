@@ -2,7 +2,7 @@
 # Both first set up .venv from requirements.lock.
 
 PYTHON ?= python3
-PROFILE ?= quick
+SIZE ?= quick
 NAME ?= figure1_performance
 JOBS ?= 2
 BIN := .venv/bin
@@ -12,7 +12,7 @@ BIN := .venv/bin
 help:
 	@echo "make book                     build the book from the published records"
 	@echo "make test                     run every test"
-	@echo "make reproduce PROFILE=quick  train every run anew, then build the book from them"
+	@echo "make reproduce SIZE=quick  train every run anew, then build the book from them"
 	@echo "make figure NAME=...          run one notebook of notebooks/"
 	@echo "make benchmark                time everything on this machine, for the book's page Speed"
 	@echo "make lab                      open the notebooks in JupyterLab"
@@ -27,7 +27,7 @@ test: .venv/installed
 # Its own store: nothing published or trained before is used. Interrupted, it goes on
 # where it stopped; remove the folder to start over.
 reproduce: .venv/installed
-	SFC_RUNS_DIR=$(CURDIR)/runs/reproduce-$(PROFILE) $(BIN)/sfc book --profile $(PROFILE) --no-published --jobs $(JOBS)
+	SFC_RUNS_DIR=$(CURDIR)/runs/reproduce-$(SIZE) $(BIN)/sfc book --size $(SIZE) --no-published --jobs $(JOBS)
 
 figure: .venv/installed
 	$(BIN)/sfc notebook $(NAME) -o book/_executed/$(NAME).ipynb

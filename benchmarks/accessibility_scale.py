@@ -25,9 +25,9 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from sfc_lib.datasets import base, simulated_accessibility
+from sfc_lib.datasets import accessibility, base
 from sfc_lib.datasets.accessibility import LENGTH, tiling
-from sfc_lib.datasets.streaming import Chunk, StreamedRecipe
+from sfc_lib.datasets.base import Chunk, StreamedRecipe
 from sfc_lib.genomics import genome
 from sfc_lib.genomics.dna import decode, one_hot, random_sequences
 from sfc_lib.genomics.motifs import read_meme
@@ -70,13 +70,13 @@ class Stress(StreamedRecipe):
         peaks = pd.DataFrame({"chrom": chrom, "start": start, "end": start + 150})
         cells = [peaks[rng.random(len(peaks)) < 0.6], peaks]
         where = np.tile(starts, CHROMS).repeat(4) + rng.integers(-300, 450, 4 * len(start))
-        motifs = list(read_meme(simulated_accessibility.MATRICES).values())
+        motifs = list(read_meme(accessibility.MATRICES).values())
         kind = rng.integers(0, len(motifs), len(where))
         summits = pd.DataFrame({"chrom": chrom.repeat(4), "summit": where, "motif": kind})
         summits = summits.sort_values(["chrom", "summit"], ignore_index=True)
         sequence = genome.Genome("genome.fa", regions)
         tiled = tiling(cells, "stress")
-        yield from simulated_accessibility.simulate(sequence, tiled, summits, motifs, 0)
+        yield from accessibility.simulate(sequence, tiled, summits, motifs, 0)
 
 
 def _names() -> list[str]:

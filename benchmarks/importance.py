@@ -12,9 +12,9 @@ import time
 import numpy as np
 
 from sfc_lib import RunSpec
-from sfc_lib.experiments.importance import sequences
 from sfc_lib.nn.architectures import VARIANTS, build_model
-from sfc_lib.nn.importance import importance_profiles
+from sfc_lib.nn.gradients import importance_profiles
+from sfc_lib.runs.evaluation import sequences
 
 TAL1 = 2
 

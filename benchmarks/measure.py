@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sfc_lib.files import UserError
+from sfc_lib.errors import UserError
 
 LEAST = 0.02  # seconds that one value is measured over, of calls that take less
 MOST = 2000  # calls that one value is measured over

@@ -12,9 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from sfc_lib.analysis import figures
-from sfc_lib.analysis.notebooks import notebook_path, run_notebook
-from sfc_lib.analysis.results import Results, cpu_minutes, load_results
+from sfc_lib.pages import style
+from sfc_lib.pages.notebook import notebook_path, run_notebook
+from sfc_lib.pages.results import Results, cpu_minutes, load_results
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -59,7 +59,7 @@ def table(results: list[Results]) -> str:
 def main() -> None:
     """Write both parts."""
     results = load_results("standard")
-    figures.performance(results, ["auroc"], columns=4).savefig(
+    style.performance(results, ["auroc"], columns=4).savefig(
         PICTURE, dpi=110, metadata={"Software": None}
     )
     begin, end = MARKS

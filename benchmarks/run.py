@@ -26,9 +26,10 @@ from filelock import FileLock
 from measure import SIZES, MissingError, Size, summarised
 from sections import SECTIONS
 
-from sfc_lib.experiments.provenance import environment
-from sfc_lib.experiments.sweep import ONE_THREAD
-from sfc_lib.files import UserError, silenced, write_json
+from sfc_lib.errors import UserError
+from sfc_lib.files import silenced, write_json
+from sfc_lib.runs.pool import ONE_THREAD
+from sfc_lib.runs.store import environment
 
 HERE = Path(__file__).resolve().parent
 LIMIT = 3 * 3600  # seconds after which a part is given up
@@ -45,7 +46,7 @@ def main() -> int:
         section = _section(name, options.size)
         failed |= any(part["failed"] for part in section["parts"].values())
         _replace(options.output, name, section)
-    from sfc_lib.analysis.speed import bounds, load_speed  # not by workers, which import this file
+    from sfc_lib.pages.speed import bounds, load_speed  # not by workers, which import this file
 
     table = bounds(load_speed(options.output))
     print(table.to_string(index=False) if len(table) else "No bound was measured.")
@@ -152,7 +153,7 @@ def _require(backend: str) -> None:
 
 def _replace(output: Path, name: str, section: dict[str, Any]) -> None:
     """Put a section into the result file; the others stay as they are."""
-    from sfc_lib.analysis.speed import FORMAT, checked
+    from sfc_lib.pages.speed import FORMAT, checked
 
     with FileLock(output.with_name(f".{output.name}.lock")):
         content = {"format": FORMAT, "sections": {**_sections(output), name: section}}
@@ -161,7 +162,7 @@ def _replace(output: Path, name: str, section: dict[str, Any]) -> None:
 
 def _sections(output: Path) -> Mapping[str, Any]:
     """The sections that the result file has so far."""
-    from sfc_lib.analysis.speed import load_speed
+    from sfc_lib.pages.speed import load_speed
 
     return load_speed(output).sections if output.exists() else {}
 

@@ -13,28 +13,27 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "SeparableFC": "sfc_lib.nn.layers",
-    "Curvature": "sfc_lib.nn.regularizers",
-    "CurvatureConstraint": "sfc_lib.nn.constraints",
+    "Curvature": "sfc_lib.nn.curvature",
+    "CurvatureConstraint": "sfc_lib.nn.curvature",
     "build_model": "sfc_lib.nn.architectures",
     "fold_separable": "sfc_lib.nn.folding",
     "match_units": "sfc_lib.nn.architectures",
     "load_dataset": "sfc_lib.datasets.base",
-    "RunSpec": "sfc_lib.experiments.spec",
-    "ensure": "sfc_lib.experiments.sweep",
-    "sweep": "sfc_lib.experiments.sweep",
+    "RunSpec": "sfc_lib.runs.spec",
+    "ensure": "sfc_lib.runs.pool",
+    "sweep": "sfc_lib.runs.pool",
 }
 
 __all__ = [*_HOMES, "__version__"]  # noqa: PLE0604
 
 if TYPE_CHECKING:
     from sfc_lib.datasets.base import load_dataset
-    from sfc_lib.experiments.spec import RunSpec
-    from sfc_lib.experiments.sweep import ensure, sweep
     from sfc_lib.nn.architectures import build_model, match_units
-    from sfc_lib.nn.constraints import CurvatureConstraint
+    from sfc_lib.nn.curvature import Curvature, CurvatureConstraint
     from sfc_lib.nn.folding import fold_separable
     from sfc_lib.nn.layers import SeparableFC
-    from sfc_lib.nn.regularizers import Curvature
+    from sfc_lib.runs.pool import ensure, sweep
+    from sfc_lib.runs.spec import RunSpec
 
 
 def __getattr__(name: str) -> object:

@@ -1,16 +1,19 @@
-"""The command `sfc`. Every verb is one call into the library."""
+"""The command `sfc`. Every verb is one call into the library.
+
+The verbs `sfc data …`: source files and the datasets built from them.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from sfc_lib.cli_data import data
-from sfc_lib.cli_own import predict, train
-from sfc_lib.files import UserError
+from sfc_lib.errors import UserError
+from sfc_lib.own.cli import predict, train
 
 
 class Group(click.Group):
@@ -27,11 +30,11 @@ class Group(click.Group):
             sys.exit(130)
 
 
-profile_option = click.option(
-    "--profile", default="standard", show_default=True, help="smoke, quick, standard, full."
+size_option = click.option(
+    "--size", default="standard", show_default=True, help="smoke, quick, standard, full."
 )
 seeds_option = click.option(
-    "--seeds", default=0, show_default=True, help="Random seeds; 0 for the profile's number."
+    "--seeds", default=0, show_default=True, help="Random seeds; 0 for the size's number."
 )
 jobs_option = click.option(
     "--jobs", default=2, show_default=True, help="Training processes, one thread each."
@@ -50,12 +53,12 @@ def main() -> None:
     """Replicate the figures of Alexandari, Shrikumar & Kundaje (2017), or rerun parts of it."""
 
 
-for command in (data, train, predict):
+for command in (train, predict):
     main.add_command(command)
 
 
 @main.command()
-@click.argument("profile")
+@click.argument("size")
 @click.option("--only", multiple=True, help="A model or an experiment; may be repeated.")
 @seeds_option
 @jobs_option
@@ -63,7 +66,7 @@ for command in (data, train, predict):
 @published_option
 @click.option("--dry-run", is_flag=True, help="Show what would be trained, and stop.")
 def sweep(
-    profile: str,
+    size: str,
     only: Sequence[str],
     seeds: int,
     jobs: int,
@@ -71,19 +74,19 @@ def sweep(
     published: bool,
     dry_run: bool,
 ) -> None:
-    """Train the runs of a profile that no store has yet.
+    """Train the runs of a size that no store has yet.
 
     Exit status 1 if a run failed, 130 if interrupted; what is finished is kept.
 
     Example: sfc sweep quick --jobs 2
     """
-    from sfc_lib.experiments import plan
-    from sfc_lib.experiments.spec import load_profile
-    from sfc_lib.experiments.sweep import ensure
+    from sfc_lib.runs import sizes
+    from sfc_lib.runs.pool import ensure
+    from sfc_lib.runs.sizes import load_size
 
-    wanted = load_profile(profile, seeds or None).only(only)
+    wanted = load_size(size, seeds or None).only(only)
     if dry_run:
-        click.echo(plan.table(plan.plan(wanted, published)))
+        click.echo(sizes.table(sizes.plan(wanted, published)))
         return
     records = ensure(wanted.specs, jobs=jobs, published=published, cluster=cluster)
     diverged = sum(record.diverged for record in records)
@@ -125,18 +128,18 @@ def verify(folder: Path | None) -> None:
 
 @runs.command()
 @click.argument("target", type=click.Path(path_type=Path), required=False)
-@profile_option
-def publish(target: Path | None, profile: str) -> None:
-    """Copy a profile's finished records into the published store, slimmed.
+@size_option
+def publish(target: Path | None, size: str) -> None:
+    """Copy a size's finished records into the published store, slimmed.
 
-    Example: sfc runs publish data/runs --profile standard
+    Example: sfc runs publish data/runs --size standard
     """
-    from sfc_lib.experiments.publishing import publish as publish_records
-    from sfc_lib.experiments.spec import load_profile
-    from sfc_lib.experiments.store import find
     from sfc_lib.files import runs_dir
+    from sfc_lib.runs.housekeeping import publish as publish_records
+    from sfc_lib.runs.sizes import load_size
+    from sfc_lib.runs.store import find
 
-    found = [find(spec, runs_dir()) for spec in load_profile(profile).specs]
+    found = [find(spec, runs_dir()) for spec in load_size(size).specs]
     written = publish_records([record for record in found if record], _store(target))
     click.echo(f"{len(written)} of {len(found)} records published.")
 
@@ -150,7 +153,7 @@ def show(run: str) -> None:
 
     Example: sfc runs show 664ee8bc958542bb
     """
-    from sfc_lib.experiments import housekeeping
+    from sfc_lib.runs import housekeeping
 
     click.echo(housekeeping.describe(housekeeping.find_id(run)))
 
@@ -165,11 +168,11 @@ def retrain(run: str, epochs: int | None) -> None:
     """
     import tempfile
 
-    from sfc_lib.experiments import housekeeping, sweep
+    from sfc_lib.runs import housekeeping, pool
 
     record = housekeeping.find_id(run)
     with tempfile.TemporaryDirectory() as folder:
-        click.echo(housekeeping.compare(record, sweep.retrain(record, Path(folder), epochs)))
+        click.echo(housekeeping.compare(record, pool.retrain(record, Path(folder), epochs)))
 
 
 @runs.command()
@@ -183,8 +186,8 @@ def prune(damaged: bool, unfinished: bool, yes: bool) -> None:
 
     Example: sfc runs prune --damaged
     """
-    from sfc_lib.experiments import housekeeping
     from sfc_lib.files import runs_dir
+    from sfc_lib.runs import housekeeping
 
     root = runs_dir()
     found = housekeeping.litter(root, damaged=damaged, begun=unfinished)
@@ -206,7 +209,7 @@ def _store(folder: Path | None) -> Path:
 
 def _records(folder: Path | None) -> list:
     """Finished records of a store; the bad ones are named one by one and end the command."""
-    from sfc_lib.experiments.store import RESULT, RecordError, verify
+    from sfc_lib.runs.store import RESULT, RecordError, verify
 
     good, bad = [], []
     for path in sorted(path.parent for path in _store(folder).glob(f"*/{RESULT}")):
@@ -231,49 +234,154 @@ def notebook(
 
     Example: sfc notebook figure2_learning_curves -p seeds 3 -o out.ipynb
     """
-    from sfc_lib.analysis import notebooks
+    from sfc_lib.pages import notebook
 
-    path = notebooks.notebook_path(name)
+    path = notebook.notebook_path(name)
     if list_parameters:
-        for item in notebooks.parameters(path).values():
+        for item in notebook.parameters(path).values():
             click.echo(f"{item.name}: {item.kind} = {item.default!r}  # {item.help}")
         return
-    written = notebooks.run_notebook(
+    written = notebook.run_notebook(
         path, output or Path(f"{path.stem}.out.ipynb"), dict(parameters)
     )
     click.echo(f"Wrote {written}")
 
 
 @main.command("claims")
-@profile_option
+@size_option
 @seeds_option
 @jobs_option
 @published_option
-def show_claims(profile: str, seeds: int, jobs: int, published: bool) -> None:
-    """Grade the paper's claims against the runs of a profile.
+def show_claims(size: str, seeds: int, jobs: int, published: bool) -> None:
+    """Grade the paper's claims against the runs of a size.
 
-    Example: sfc claims --profile standard
+    Example: sfc claims --size standard
     """
-    from sfc_lib.analysis import claims
-    from sfc_lib.analysis.results import load_results
+    from sfc_lib.pages import claims
+    from sfc_lib.pages.results import load_results
 
-    grades = claims.grade(load_results(profile, seeds, published, jobs))
+    grades = claims.grade(load_results(size, seeds, published, jobs))
     click.echo(claims.table(grades).to_string(index=False))
     click.echo(claims.summary(grades))
 
 
 @main.command()
-@profile_option
+@size_option
 @seeds_option
 @jobs_option
 @published_option
 @click.option("-o", "--output", type=click.Path(path_type=Path), default="book/_build/html")
-def book(profile: str, seeds: int, jobs: int, published: bool, output: Path) -> None:
+def book(size: str, seeds: int, jobs: int, published: bool, output: Path) -> None:
     """Run every notebook and build the book.
 
-    Example: sfc book --profile quick --no-published
+    Example: sfc book --size quick --no-published
     """
-    from sfc_lib.analysis.book import build_book
+    from sfc_lib.pages.book import build_book
 
-    index = build_book(output, profile=profile, seeds=seeds, jobs=jobs, published=published)
+    index = build_book(output, size=size, seeds=seeds, jobs=jobs, published=published)
     click.echo(f"Open {index}")
+
+
+mirror_option = click.option(
+    "--mirror",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    callback=lambda _context, _option, folder: _use(folder),
+    expose_value=False,
+    help="Folder that holds the files under their names; nothing is downloaded then.",
+)
+
+
+def _use(folder: Path | None) -> None:
+    if folder:
+        os.environ["SFC_DATA_MIRROR"] = str(folder)
+
+
+@main.group()
+def data() -> None:
+    """Source files, where they come from, and the datasets built from them."""
+
+
+@data.command("list")
+@click.argument("names", nargs=-1)
+@click.option("--cite", is_flag=True, help="Show addresses, and what to cite.")
+def list_data(names: Sequence[str], cite: bool) -> None:
+    """List source files (all, or those of a NAME, folder or pattern).
+
+    Example: sfc data list --cite 'hg19/*'
+    """
+    from sfc_lib.genomics import sources
+
+    chosen = sources.select(names or ["*"])
+    absent = sources.missing(chosen)
+    for source in chosen:
+        state = "" if source in absent else "here"
+        click.echo(f"{source.size:>23}  {state:<4}  {source.file}  ({source.licence})")
+        if cite:
+            click.echo("\n".join(f"{'':>31}{a}" for a in (*source.addresses, source.citation)))
+    total = sum(source.download_bytes for source in chosen)
+    here = len(chosen) - len(absent)
+    click.echo(f"{len(chosen)} files, about {total:,} bytes to download; {here} are here.")
+
+
+@data.command("verify")
+@click.argument("names", nargs=-1)
+@mirror_option
+def fetch(names: Sequence[str]) -> None:
+    """Get source files by download or from a local mirror folder.
+
+    NAMES are files, folders or patterns; without any, all but the full genome (hg19/full).
+
+    Example: sfc data fetch encode_dnase 'hg19/chr2*' --mirror /path/to/mirror
+    """
+    from sfc_lib.genomics import sources
+
+    chosen = sources.select(names)
+    _announce([source.file for source in chosen])
+    for source in chosen:
+        click.echo(sources.fetch(source.file))
+
+
+@data.command("verify")
+@click.argument("names", nargs=-1)
+def verify_data(names: Sequence[str]) -> None:
+    """Read the source files in the cache again, and compare them with the registry.
+
+    With NAMES, those must be there. Exit status 1 if any is bad; each is named.
+
+    Example: sfc data verify
+    """
+    from sfc_lib.genomics import sources
+
+    good, bad = sources.verify(sources.select(names) if names else None)
+    if bad:
+        found = [f"{name}: {problem}" for name, problem in bad.items()]
+        advice = f"{len(good)} are good. `sfc data fetch NAME` gets a bad one again."
+        raise click.ClickException("\n".join([f"{len(bad)} bad files:", *found, advice]))
+    click.echo(f"{len(good)} files, 0 bad.")
+
+
+@data.command()
+@click.argument("name")
+@click.option("-o", "options", nargs=2, multiple=True, help="Option of the dataset, and its value.")
+@mirror_option
+def build(name: str, options: Sequence[tuple[str, str]]) -> None:
+    """Build a dataset, unless it is there, and show its splits, classes, drops and sources.
+
+    Example: sfc data build simulated_tf -o source deeplift
+    """
+    from sfc_lib.datasets.base import card, load_dataset, make_recipe, parse_options
+
+    values = parse_options(name, dict(options))
+    _announce(list(make_recipe(name, values).inputs()))
+    click.echo(card(load_dataset(name, **values)))
+
+
+def _announce(names: Sequence[str]) -> None:
+    """Show what will be obtained, if anything, and make sure that there is room for it."""
+    from sfc_lib.genomics import sources
+
+    known = sources.registry()
+    absent = sources.missing([known[name] for name in names if name in known])
+    if absent:
+        click.echo(sources.announce(absent), err=True)
+        sources.check_space(absent)

@@ -6,15 +6,21 @@ Three folders, each movable by an environment variable:
   user's cache folder.
 - `SFC_RUNS_DIR`: the user's run records; `runs` in a checkout, else in the working folder.
 - `SFC_PUBLISHED_DIR`: the published run records; `data/runs` in a checkout.
+
+Reading text files that users bring: plain or gzip, any line end, with or without a BOM.
+
+What can't be read is refused as `file:line: expected …, got …`, with lines counted from 1.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import os
 import shutil
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,12 +28,10 @@ from typing import BinaryIO
 
 import platformdirs
 
+from sfc_lib.errors import InputError
+
 SCRATCH = ".tmp"  # ending of what is not yet whole; its name begins with a dot
 SETTLED = 2_000_000_000  # ns after which a change of a file surely changes its time stamp
-
-
-class UserError(RuntimeError):
-    """Something a user can mend; the message says what was expected, what was found, what to do."""
 
 
 def checkout() -> Path | None:
@@ -156,3 +160,70 @@ def silenced() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nowhere)
+
+
+BOM = b"\xef\xbb\xbf"
+GZIP = b"\x1f\x8b"  # how every gzip file begins
+CHUNK = 1 << 22  # bytes
+
+
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """The bytes of a file piece by piece, decompressed if it is gzip or bgzip.
+
+    What counts is how the file begins, not its name. A BOM is left out.
+
+    Raises:
+        InputError: No such file, a folder, unreadable, empty, or damaged gzip.
+    """
+    number, first = 1, True
+    try:
+        with open(path, "rb") as raw:
+            zipped = raw.read(len(GZIP)) == GZIP
+        with gzip.open(path, "rb") if zipped else open(path, "rb") as file:
+            while chunk := file.read(CHUNK):
+                yield chunk.removeprefix(BOM) if first else chunk
+                number, first = number + chunk.count(b"\n"), False
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(
+            f"{path}:{number}: expected a whole gzip file, got one that is cut off or damaged here "
+            f"({error}). Copy or download it again."
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: expected a readable file, got: {error.strerror}.") from error
+    if first:
+        raise InputError(f"{path}:1: expected text, got an empty file.")
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file without their ends, be they those of Unix, Windows or old Macs.
+
+    Raises:
+        InputError: As `read_chunks`; or bytes that are no UTF-8 text.
+    """
+    content = b"".join(read_chunks(path))
+    try:
+        text = content.decode()
+        place = text.find("\0")
+        before = text[:place].encode() if place >= 0 else b""
+    except UnicodeDecodeError as error:
+        place, before = error.start, content[: error.start]
+    if place >= 0:
+        raise InputError(
+            f"{path}:{before.count(bytes([10])) + 1}: expected text, "
+            f"got the byte 0x{content[len(before)]:02x}. {_guess(content)}"
+        )
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
+
+def _guess(content: bytes) -> str:
+    """What a file that is no UTF-8 text may be, and what to do."""
+    kinds = {
+        b"BAM\1": "This is a BAM file",
+        b"\xff\xfe": "This is UTF-16 text, save it as UTF-8",
+        b"\xfe\xff": "This is UTF-16 text, save it as UTF-8",
+        b"PK": "This is a zip archive or an Excel workbook, save it as tab-separated text",
+        b"\xeb\xf2\x89\x87": "This is a bigBed file, convert it with bigBedToBed",
+        b"\x87\x89\xf2\xeb": "This is a bigBed file, convert it with bigBedToBed",
+    }
+    found = [kind for start, kind in kinds.items() if content.startswith(start)]
+    return f"{(found or ['This is no text file'])[0]}."

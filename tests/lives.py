@@ -22,12 +22,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from sfc_lib.experiments import training
-from sfc_lib.experiments.spec import RunSpec
-from sfc_lib.experiments.store import RecordError, verify
-from sfc_lib.experiments.sweep import run_one
 from sfc_lib.files import sha256_file
 from sfc_lib.nn.layers import SeparableFC
+from sfc_lib.runs import training
+from sfc_lib.runs.pool import run_one
+from sfc_lib.runs.spec import RunSpec
+from sfc_lib.runs.store import RecordError, verify
 
 
 def in_a_fork(function, *arguments):

@@ -5,9 +5,10 @@ import io
 
 import numpy as np
 
-from sfc_lib.analysis.results import Results
-from sfc_lib.experiments.spec import Experiment, Profile, RunSpec
-from sfc_lib.experiments.store import IMPORTANCE, W_POS, Record
+from sfc_lib.pages.results import Results
+from sfc_lib.runs.sizes import Experiment, Size
+from sfc_lib.runs.spec import RunSpec
+from sfc_lib.runs.store import IMPORTANCE, W_POS, Record
 
 
 def record(folder, spec, auroc, *, diverged=False, **arrays):
@@ -34,7 +35,7 @@ def results(records, title="Made up"):
     models = {model: tuple(r.spec for r in group) for model, group in records.items()}
     experiment = Experiment("made_up", title, models)
     seeds = max(len(group) for group in records.values())
-    profile = Profile("made_up", "made up", seeds, {"made_up": experiment})
+    profile = Size("made_up", "made up", seeds, {"made_up": experiment})
     return Results(profile, experiment, records)
 
 

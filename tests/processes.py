@@ -8,8 +8,8 @@ import time
 import pytest
 
 HEAD = """import json, os, sys
-from sfc_lib.experiments.spec import RunSpec
-from sfc_lib.experiments.sweep import ensure, run_one, sweep
+from sfc_lib.runs.spec import RunSpec
+from sfc_lib.runs.pool import ensure, run_one, sweep
 specs = [RunSpec.from_dict(values) for values in json.loads(sys.argv[1])]
 """
 

@@ -11,7 +11,7 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from sfc_lib.genomics.registry import Source
+from sfc_lib.genomics.sources import Source
 
 # Long enough to come in several parts: a download is written in parts of 64 kB.
 PLAIN = b"".join(hashlib.sha256(b"%d" % n).hexdigest().encode() + b"\n" for n in range(6000))

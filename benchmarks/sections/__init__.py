@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sfc_lib.experiments.sweep import ONE_THREAD
+from sfc_lib.runs.pool import ONE_THREAD
 
 ONE = {**ONE_THREAD, "KERAS_BACKEND": "tensorflow"}
 ALL_CORES = {

@@ -13,7 +13,7 @@ from measure import Record, Size, compared, interleaved, record
 from sections import BFLOAT
 from sections.training import models, random_dataset, steps, whole
 from sfc_lib.datasets.base import Dataset, load_dataset
-from sfc_lib.experiments.evaluation import metrics, predict
+from sfc_lib.runs.evaluation import metrics, predict
 
 BATCH, BASSET_WIDTH = 100, 0.5
 VALIDATION = 0.1  # of a whole epoch, at most

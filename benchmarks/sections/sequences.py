@@ -19,7 +19,7 @@ from sfc_lib.datasets.simulated_tf import CLASSES, simulate
 from sfc_lib.genomics.dna import random_sequences
 from sfc_lib.genomics.shuffle import dinucleotide_shuffle
 from sfc_lib.nn.architectures import build_model
-from sfc_lib.nn.importance import importance_profiles
+from sfc_lib.nn.gradients import importance_profiles
 
 SIMDNA = ("simdna==0.4.3.2", "setuptools<81")  # it imports pkg_resources
 WORKER = Path(__file__).parent.parent / "simdna_worker.py"

@@ -20,7 +20,7 @@ from measure import Size, interleaved, record
 
 from sections.training import VARIANTS, models, steps
 from sfc_lib import RunSpec, load_dataset, sweep
-from sfc_lib.experiments.store import Record, look_up
+from sfc_lib.runs.store import Record, look_up
 
 JOBS = (1, 2)
 RUNS = (("std", 3), ("sep", 3), ("symm", 2))

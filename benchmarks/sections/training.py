@@ -11,9 +11,8 @@ import keras
 import numpy as np
 
 from sfc_lib.datasets.base import Dataset, Split
-from sfc_lib.experiments.batches import Batches
-from sfc_lib.experiments.spec import RunSpec
-from sfc_lib.experiments.training import Progress, compiled_model
+from sfc_lib.runs.spec import RunSpec
+from sfc_lib.runs.training import Batches, Progress, compiled_model
 
 VARIANTS = ("std", "sep", "symm")
 

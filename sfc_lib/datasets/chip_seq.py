@@ -18,9 +18,8 @@ import numpy as np
 import pandas as pd
 
 from sfc_lib.datasets.base import SPLITS, Recipe, Split
-from sfc_lib.genomics.genome import Genome, load_genome, split_of
+from sfc_lib.genomics.genome import Genome, files_of, load_genome, split_of
 from sfc_lib.genomics.intervals import overlaps, read_intervals, resize
-from sfc_lib.genomics.regions import files_of
 from sfc_lib.genomics.sources import fetch, registry
 
 DNASE = "encode_dnase/wgEncodeAwgDnaseUwdukeGm12878UniPk.narrowPeak.gz"

@@ -17,9 +17,9 @@ import numpy as np
 import pyfaidx
 from filelock import FileLock
 
-from sfc_lib.files import atomic_write, data_dir, remove, scratch_in
+from sfc_lib.errors import InputError
+from sfc_lib.files import BOM, GZIP, atomic_write, data_dir, read_chunks, remove, scratch_in
 from sfc_lib.genomics.dna import ALPHABET
-from sfc_lib.genomics.textfiles import BOM, GZIP, InputError, read_chunks
 
 AMBIGUOUS = "RYSWKMBDHV"
 PACKED = (".gz", ".bgz", ".bz2", ".zip")

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sfc_lib.genomics.textfiles import InputError, read_lines
+from sfc_lib.errors import InputError
+from sfc_lib.files import read_lines
 
 COLUMNS = ("chrom", "start", "end")
 NARROWPEAK = 10  # columns of a narrowPeak file; the tenth is the summit's distance from start

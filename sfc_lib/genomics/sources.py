@@ -6,34 +6,334 @@ A file gets its final name only after its content was checked. Environment varia
 - `SFC_DATA_MIRROR`: a folder that holds the files under their registry names; with it
   nothing is downloaded.
 - `SFC_DATA_TIMEOUT`: seconds without a byte after which a server is given up, 30 by default.
+
+The registry of source files: what each must hold, where it comes from, and its licence.
+
+What a source file must hold, whatever its compression, extent and letter case.
+
+Download over HTTP: several addresses in turn, some failures tried again, progress shown.
+
+A download that breaks off starts afresh; nothing of it is kept. pooch does the transfer.
 """
 
 from __future__ import annotations
 
+import csv
+import difflib
 import errno
+import gzip
+import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from dataclasses import dataclass
+from functools import cache, partial
+from io import BufferedIOBase
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+import pooch
+import requests
 from filelock import FileLock, Timeout
 
-from sfc_lib.files import (
-    SCRATCH,
-    SETTLED,
-    atomic_write,
-    data_dir,
-    stamp,
-    sync_folder,
-)
-from sfc_lib.genomics.content import compress, mismatch
-from sfc_lib.genomics.downloads import download
-from sfc_lib.genomics.registry import Source, SourceError, registry, select, unknown
+from sfc_lib.errors import UserError
+from sfc_lib.files import SCRATCH, SETTLED, atomic_write, data_dir, sha256_file, stamp, sync_folder
+from sfc_lib.genomics.motifs import RESOURCES
+
+FULL = "hg19/full/"  # 0.9 GB, fetched only when asked for
+
+
+class SourceError(UserError):
+    """A source file can't be had, or is not the one the registry describes."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One line of the registry.
+
+    Attributes:
+        file: Name, and path below the cache and below a mirror.
+        bytes: Size of the file; 0 if only its sequence is known.
+        sha256: Of the file's bytes; empty if only its sequence is known.
+        sha256_of_decompressed: Of its content, whatever the compression; may be empty.
+        region: For sequence, `chrom:start-end`, 0-based half-open; else empty.
+        md5_of_region: MD5 of the region's upper-case sequence.
+        download_bytes: What the addresses send; about that much where it differs from `bytes`.
+        addresses: Tried in turn.
+        licence: Under which it may be used.
+        citation: What to cite.
+    """
+
+    file: str
+    bytes: int
+    sha256: str
+    sha256_of_decompressed: str
+    region: str
+    md5_of_region: str
+    download_bytes: int
+    addresses: tuple[str, ...]
+    licence: str
+    citation: str
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies on this machine, or will."""
+        return data_dir() / "downloads" / self.file
+
+    @property
+    def content_hash(self) -> str:
+        """Hash of what the file holds, however it is compressed; for fingerprints of datasets."""
+        return self.sha256_of_decompressed or self.md5_of_region
+
+    @property
+    def size(self) -> str:
+        """Bytes to be expected, for people to read."""
+        if self.bytes == self.download_bytes:
+            return f"{self.bytes:,} bytes"
+        return f"about {self.download_bytes:,} bytes"
+
+
+@cache
+def _read_registry() -> dict[str, Source]:
+    with open(RESOURCES / "registry.tsv", newline="") as file:
+        _, *rows = csv.reader(file, delimiter="\t")
+    return {row[0]: _source(*row) for row in rows}
+
+
+def _source(file: str, size: str, *rest: str) -> Source:
+    sha256, of_content, region, md5, to_download, addresses, licence, citation = rest
+    known = (file, int(size or 0), sha256, of_content, region, md5)
+    return Source(*known, int(to_download), tuple(addresses.split()), licence, citation)
+
+
+def registry() -> dict[str, Source]:
+    """Every source file the library knows, by name.
+
+    Example:
+
+    >>> registry()["hg19/chr20.fa.gz"].region
+    'chr20:0-63025520'
+    """
+    return dict(_read_registry())
+
+
+def select(patterns: Sequence[str] = ()) -> list[Source]:
+    """Sources by name, folder or pattern; without any, all but the full genome.
+
+    Raises:
+        SourceError: A pattern that matches nothing; similar names are listed.
+
+    Example:
+
+    >>> [source.file for source in select(["hg19/chr[12]*"])]
+    ['hg19/chr1_0-9876492.fa.gz', 'hg19/chr20.fa.gz', 'hg19/chr22_0-22000000.fa.gz']
+    """
+    known, chosen = registry(), dict[str, Source]()
+    if not patterns:
+        return [source for name, source in known.items() if not name.startswith(FULL)]
+    for pattern in patterns:
+        found = [
+            name
+            for name, path in ((name, PurePosixPath(name)) for name in known)
+            if path.match(pattern) or path.parent == PurePosixPath(pattern)
+        ]
+        if not found:
+            raise unknown(pattern, known)
+        chosen.update((name, known[name]) for name in found)
+    return list(chosen.values())
+
+
+def unknown(name: str, known: Mapping[str, Source]) -> SourceError:
+    """The error for a name that is not in the registry."""
+    similar = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    hint = f"Similar: {similar}. " if similar else ""
+    return SourceError(f"no source file {name!r}. {hint}`sfc data list` shows all {len(known)}.")
+
+
+GZIP = b"\x1f\x8b"  # how every gzip file begins
+BLOCK = 1 << 20  # bytes read at once
+
+
+def mismatch(path: Path, source: Source) -> str | None:
+    """What is wrong with the file at `path`; None if it is what the registry describes.
+
+    It is, if the SHA-256 of its bytes is the registered one; or, for sequence, the MD5 of
+    the upper-case sequence of the region; or else the SHA-256 of its decompressed content.
+    It may be compressed or plain. It is read to its end, so that a cut one is found out.
+    """
+    found = sha256_file(path)
+    if found == source.sha256:
+        return None
+    got = f"got {found} ({path.stat().st_size:,} bytes)"
+    expected = f"expected sha256 {source.sha256}"
+    try:
+        with _open(path) as file:
+            if not source.region:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+                return None if found == source.sha256_of_decompressed else f"{expected}, {got}"
+            start, end = map(int, source.region.partition(":")[2].split("-"))
+            expected = f"expected {source.region} with MD5 {source.md5_of_region}"
+            md5 = md5_of_region(file, start, end)
+            return None if md5 == source.md5_of_region else f"{expected}, got MD5 {md5}"
+    except (EOFError, zlib.error, gzip.BadGzipFile, ValueError) as error:
+        return f"{expected}, {got}, which can't be read: {error}"
+
+
+def md5_of_region(file: BufferedIOBase, start: int, end: int) -> str:
+    r"""MD5 of the upper-case sequence from `start` to `end` of a FASTA file's first record.
+
+    Args:
+        file: FASTA, decompressed, opened for bytes; it is read to its end.
+        start: First base, 0-based.
+        end: Base after the last one.
+
+    Raises:
+        ValueError: It does not begin with a FASTA header.
+
+    Example:
+
+    >>> md5_of_region(io.BytesIO(b">chr1\nacgt\nACGT\n"), 0, 4)
+    'f1f8f4bf413b16ad135722aa4591043e'
+    """
+    header = file.readline(BLOCK)
+    if not header.startswith(b">"):
+        raise ValueError(f"expected a FASTA header, which begins with '>', got {header[:20]!r}")
+    digest, position = hashlib.md5(usedforsecurity=False), 0
+    while block := file.read(BLOCK):
+        bases = block.translate(None, b"\r\n").upper()
+        digest.update(bases[max(0, start - position) : max(0, end - position)])
+        position += len(bases)
+    return digest.hexdigest()
+
+
+def compress(path: Path, like: Path | None = None) -> None:
+    """Compress a file that has come plain under a name that ends on `.gz`; else do nothing.
+
+    Args:
+        path: Of the file.
+        like: The name it is meant for, by default its own.
+    """
+    with open(path, "rb") as plain:
+        if (like or path).suffix != ".gz" or plain.read(len(GZIP)) == GZIP:
+            return
+        plain.seek(0)
+        with (
+            atomic_write(path) as file,
+            gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed,
+        ):
+            shutil.copyfileobj(plain, packed, BLOCK)
+
+
+def _open(path: Path) -> BufferedIOBase:
+    """The decompressed content of a gzip file, or the bytes of any other one."""
+    with open(path, "rb") as file:
+        packed = file.read(len(GZIP)) == GZIP
+    return gzip.open(path, "rb") if packed else open(path, "rb")
+
+
+TRIES = 3  # at each address, where trying again may help
+PAUSE = 1.0  # seconds before the second try, then twice as many each time
+PASSING = (429, 500, 502, 503, 504)  # HTTP statuses that may be other ones a moment later
+
+
+def download(source: Source, arrive: Callable[[Callable[[BinaryIO], object]], str | None]) -> None:
+    """Get a file from the first of its addresses that sends the right one.
+
+    Server errors and broken transfers are tried again; wrong content, a server that stays
+    silent and everything else lead to the next address.
+
+    Args:
+        source: The file.
+        arrive: Is given a function that writes the file; says what is wrong with it, or None.
+
+    Raises:
+        SourceError: No address had it; each is named with the reason.
+    """
+    seconds, failures = timeout(), []
+    for address in source.addresses:
+        for attempt in range(TRIES):
+            time.sleep(attempt and PAUSE * 2 ** (attempt - 1))
+            try:
+                problem = arrive(partial(_transfer, source, address))
+            except (requests.RequestException, ValueError) as error:
+                problem = _reason(error, seconds)
+                if _passes(error) and attempt + 1 < TRIES:
+                    continue
+            if problem is None:
+                return
+            failures.append(f"  {address}: {problem}")
+            break
+    raise SourceError(_advice(source, failures))
+
+
+def timeout() -> float:
+    """Seconds without a byte after which a server is given up: `SFC_DATA_TIMEOUT`, or 30.
+
+    Raises:
+        SourceError: It is not a number above 0.
+    """
+    text = os.environ.get("SFC_DATA_TIMEOUT") or "30"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise SourceError(f"SFC_DATA_TIMEOUT: expected seconds above 0, got {text!r}.")
+    return seconds
+
+
+def _transfer(source: Source, address: str, file: BinaryIO) -> None:
+    print(f"{source.file}: {source.size} from {address}", file=sys.stderr, flush=True)
+    transfer = pooch.HTTPDownloader(
+        progressbar=True,
+        chunk_size=1 << 16,
+        timeout=timeout(),
+        headers={"Accept-Encoding": "identity"},  # a .gz must come as it is
+    )
+    transfer(address, file, None)
+
+
+def _passes(error: Exception) -> bool:
+    response = getattr(error, "response", None)
+    return _broke_off(error) if response is None else response.status_code in PASSING
+
+
+def _broke_off(error: Exception) -> bool:
+    broken = isinstance(error, requests.exceptions.ChunkedEncodingError)
+    return broken or "Connection aborted" in str(error)
+
+
+def _reason(error: Exception, seconds: float) -> str:
+    """The error in a few words: `requests` tells it in many."""
+    if (response := getattr(error, "response", None)) is not None:
+        return f"HTTP status {response.status_code}"
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return f"no connection for {seconds:g} s (SFC_DATA_TIMEOUT sets how long to wait)"
+    if isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error):
+        return f"no data for {seconds:g} s (SFC_DATA_TIMEOUT sets how long to wait)"
+    if _broke_off(error):
+        return "the transfer broke off"
+    if cause := re.search(r"\[Errno [^\]]*\] [\w ]+", str(error)):
+        return f"no connection: {cause[0]}"
+    return f"{type(error).__name__}: {error}"
+
+
+def _advice(source: Source, failures: list[str]) -> str:
+    return "\n".join(
+        [
+            f"{source.file} ({source.size}): could not be downloaded:",
+            *failures,
+            f"Save it from {source.addresses[0]} by other means as {source.path}, or set "
+            f"SFC_DATA_MIRROR to a folder that holds it as {source.file}. It is checked and used.",
+        ]
+    )
+
 
 __all__ = [
     "Source", "SourceError", "announce", "check_space", "fetch", "missing", "registry", "select",

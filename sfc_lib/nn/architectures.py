@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
+from sfc_lib.nn.curvature import Curvature, nonnegative
 from sfc_lib.nn.folding import SeparableModel
 from sfc_lib.nn.layers import OneHotDNA, SeparableFC, positive_integer
-from sfc_lib.nn.regularizers import Curvature, nonnegative
 
 VARIANTS = ("std", "sep", "symm")
 LAYOUT = "channels_last"  # whatever a user's Keras settings say

@@ -7,8 +7,7 @@ import operator
 import keras
 from keras import ops
 
-from sfc_lib.nn.constraints import CurvatureConstraint
-from sfc_lib.nn.regularizers import Curvature, require_length
+from sfc_lib.nn.curvature import Curvature, CurvatureConstraint, require_length
 
 INITIALIZERS = ("paper", "variance")
 FOLD_FROM = 32  # neurons from which on folding a symmetric layer's input saves more than it costs

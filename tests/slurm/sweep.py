@@ -5,9 +5,9 @@ import threading
 import time
 
 from sfc_lib import RunSpec, sweep
-from sfc_lib.experiments.cluster import cluster_executor
-from sfc_lib.experiments.store import verify
 from sfc_lib.files import runs_dir
+from sfc_lib.runs.pool import cluster_executor
+from sfc_lib.runs.store import verify
 
 SPECS = [
     RunSpec(dataset_options={"examples": 80}, width=0.05, epochs=2, seed=seed) for seed in range(8)

@@ -1,0 +1,1 @@
+"""Your own data: from files to a model, a report and predictions."""

@@ -1,0 +1,195 @@
+"""The book: every notebook executed by papermill, then all pages built by Jupyter Book.
+
+The table of contents, `book/_toc.yml`, decides what is in it: a page `_executed/NAME` is
+the notebook `notebooks/NAME.ipynb`. What is built needs no network to read.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from tqdm import tqdm
+
+from sfc_lib.errors import UserError
+from sfc_lib.files import checkout, write_json
+from sfc_lib.pages.notebook import NotebookError, parameters, run_notebook
+
+EXECUTED = "_executed"
+PLOTLY = "plotly/plotly.min.js"
+# Scripts that pages load from beside them: in the book's assets, and file of a distribution.
+SCRIPTS = {
+    "mathjax/tex-svg.js": (
+        "sphinx-mathjax-offline",
+        "sphinx-mathjax-offline/static/mathjax/tex-svg.js",
+    ),
+    PLOTLY: ("plotly", "plotly/package_data/plotly.min.js"),
+}
+WIDGET = "application/vnd.jupyter.widget-view+json"
+PLOTLY_MIME = "application/vnd.plotly.v1+json"  # JupyterLab draws it; pages take the HTML
+BUILT = ".buildinfo"  # Sphinx leaves it in every folder it has built
+TAIL = 40  # lines of a failed build's log that are shown
+TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class BookError(UserError):
+    """The book could not be built; what was there before is still there."""
+
+
+def build_book(
+    output: Path,
+    *,
+    size: str = "standard",
+    seeds: int | None = None,
+    published: bool = True,
+    jobs: int = 2,
+) -> Path:
+    """Execute every notebook of the book, build its pages, and put them into `output`.
+
+    Args:
+        output: Folder of the finished pages: a new one, an empty one, or an older book,
+            which is replaced once the new one is whole.
+        size: Size of the replication that the pages show.
+        seeds: Seeds of each model; the size's own number if None or 0.
+        published: Whether to read the published run records too.
+        jobs: Processes that train at once, where a run is missing.
+
+    Returns:
+        Path of the page to open, `index.html`.
+
+    Raises:
+        BookError: There is no repository, a page failed, or `output` holds something else.
+    """
+    root = checkout()
+    if root is None:
+        raise BookError(
+            "the book needs the repository, its notebooks/ and book/; this is an installed "
+            "package. Clone the repository and run `make book` there."
+        )
+    output = output.expanduser().resolve()
+    _require_replaceable(output)
+    values = {"size": size, "seeds": seeds or 0, "published": published, "jobs": jobs}
+    notebooks = [Path(page).name for page in pages(root / "book") if page.startswith(EXECUTED)]
+    executed = root / "book" / EXECUTED
+    executed.mkdir(exist_ok=True)
+    with (
+        FileLock(executed / ".lock"),
+        tempfile.TemporaryDirectory() as scratch,
+        tqdm(total=len(notebooks) + 1, unit="step", desc="book") as bar,
+    ):
+        for left in executed.glob(".*.ipynb"):  # by a build that was killed; we hold the lock
+            left.unlink()
+        _copy_scripts(root / "book" / "assets")
+        for name in notebooks:
+            bar.set_postfix_str(name)
+            _execute(root / "notebooks" / f"{name}.ipynb", executed / f"{name}.ipynb", values)
+            bar.update()
+        bar.set_postfix_str("pages")
+        _replace(_build_pages(root / "book", Path(scratch)), output)
+        bar.update()
+    return output / "index.html"
+
+
+def pages(book: Path) -> list[str]:
+    """Pages in a book folder's table of contents, in their order, without suffix.
+
+    Example:
+
+    >>> pages(checkout() / "book")[0]
+    '_executed/index'
+    """
+    import yaml  # comes with Jupyter Book
+
+    content = yaml.safe_load((book / "_toc.yml").read_text())
+    return [content["root"], *(chapter["file"] for chapter in content["chapters"])]
+
+
+def _execute(notebook: Path, output: Path, values: Mapping[str, object]) -> None:
+    """Execute a notebook with those of the values that it declares."""
+    try:
+        declared = parameters(notebook)
+        run_notebook(notebook, output, {k: v for k, v in values.items() if k in declared})
+    except (NotebookError, OSError, RuntimeError) as error:
+        raise BookError(f"page {notebook.stem} failed: {error}") from error
+    content = json.loads(output.read_text())
+    _tidy(content)
+    write_json(output, content)
+
+
+def _tidy(notebook: dict[str, Any]) -> None:
+    """Leave out of an executed notebook what no reader of the book should meet.
+
+    These are folders of this machine, the parameters cell that papermill adds, unless asked
+    for, finished progress bars, whose scripts a page would fetch from the network, and what
+    only JupyterLab draws.
+    """
+    notebook["metadata"].pop("papermill", None)
+    notebook["metadata"].pop("widgets", None)
+    for cell in notebook["cells"]:
+        if "injected-parameters" in cell["metadata"].get("tags", []):
+            cell["metadata"]["tags"].append("hide-input")
+        if "outputs" in cell:
+            cell["outputs"] = [o for o in cell["outputs"] if WIDGET not in o.get("data", {})]
+            for output in cell["outputs"]:
+                output.get("data", {}).pop(PLOTLY_MIME, None)
+
+
+def _copy_scripts(assets: Path) -> None:
+    """Copy MathJax and plotly.js beside the pages, by their files: the book fetches nothing."""
+    for target, (package, file) in SCRIPTS.items():
+        try:
+            source = importlib.metadata.distribution(package).locate_file(file)
+            (assets / target).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(str(source), assets / target)
+        except (importlib.metadata.PackageNotFoundError, FileNotFoundError) as error:
+            raise BookError(
+                f"the book needs {Path(file).name} from {package} ({error}). "
+                "Install the extra: pip install 'sfc-lib[book]'."
+            ) from error
+
+
+def _build_pages(book: Path, scratch: Path) -> Path:
+    """Run Jupyter Book with warnings as errors; returns the folder of the pages."""
+    run_main = "from jupyter_book.cli.main import main; main()"
+    options = ["--path-output", str(scratch), "-W", "-n", "--keep-going"]
+    done = subprocess.run(
+        [sys.executable, "-c", run_main, "build", str(book), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+        cwd=book.parent,
+    )
+    if done.returncode:
+        lines = TERMINAL_COLOURS.sub("", done.stdout).splitlines()
+        warned = [line for line in lines if re.search("(WARNING|ERROR): (?!All log)", line)]
+        shown = "\n".join([*warned, "...", *lines[-TAIL:]])
+        raise BookError(f"Jupyter Book failed with exit status {done.returncode}:\n{shown}")
+    return scratch / "_build" / "html"
+
+
+def _require_replaceable(output: Path) -> None:
+    """Refuse to replace anything but a book or an empty folder."""
+    if output.is_dir():
+        if not any(output.iterdir()) or (output / BUILT).is_file():
+            return
+    elif not output.exists():
+        return
+    raise BookError(f"{output}: expected a new or empty folder or an older book, got other files.")
+
+
+def _replace(pages: Path, output: Path) -> None:
+    if output.exists():
+        shutil.rmtree(output)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(pages, output)

@@ -1,0 +1,182 @@
+"""Predictions of a model, and the two metrics of the paper: auROC and auPRC.
+
+Which sequences a run's importance is measured on, and its profile, computed once.
+
+Figure 3 shows, position by position, what the bases there add to a task's logit, averaged
+over sequences. Which sequences: those that are positive for the task. For the simulated TF
+set they are newly generated, 100,000 at the paper's size of the data and fewer with less; for
+other data they are regions of the test split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from sfc_lib.datasets import load_dataset, make_recipe, simulated_tf
+from sfc_lib.files import atomic_write, data_dir, sha256_json
+from sfc_lib.runs.spec import RunSpec
+from sfc_lib.runs.store import IMPORTANCE, MODEL, UNREADABLE, Record
+
+METRICS = {"auroc": roc_auc_score, "auprc": average_precision_score}
+
+
+def predict(model: Any, codes: np.ndarray, batch_size: int = 500) -> np.ndarray:
+    """Probabilities, float32 (examples, tasks), of base codes (examples, length)."""
+    batches = range(0, len(codes), batch_size)
+    return np.concatenate(
+        [model.predict_on_batch(np.asarray(codes[i : i + batch_size])) for i in batches]
+    )
+
+
+def metrics(
+    labels: np.ndarray, probabilities: np.ndarray, task_names: Sequence[str]
+) -> dict[str, Any]:
+    """auROC and auPRC (average precision) of each task, and averaged over tasks.
+
+    Args:
+        labels: 0 or 1, shape (examples, tasks).
+        probabilities: Same shape.
+        task_names: One a task.
+
+    Returns:
+        `auroc` and `auprc`, the averages, and `auroc_by_task`, `auprc_by_task`.
+
+    Raises:
+        ValueError: A task with examples of one class only, for which neither is defined.
+    """
+    scores: dict[str, Any] = {}
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
+    for task, column in zip(task_names, labels.T, strict=True):
+        if column.min() == column.max():
+            raise ValueError(
+                f"metrics: task {task!r} needs positive and negative examples, "
+                f"got {len(column)} examples that are all {column[0]}."
+            )
+    for name, score in METRICS.items():
+        values = [float(score(y, p)) for y, p in zip(labels.T, probabilities.T, strict=True)]
+        scores[name] = float(np.mean(values))
+        scores[f"{name}_by_task"] = dict(zip(task_names, values, strict=True))
+    return scores
+
+
+TASKS = {"simulated_tf": "TAL1", "hematopoiesis": "MPP"}  # Figure 3; else the first task
+MARGINS = {"simulated_tf": 15}  # bp at each end that only a part of TAL1's 16 bp can reach
+MAX_REGIONS = 10_000  # of a test split (Figure 3c)
+NEW_SEQUENCES = 100_000, 8_000  # new ones to the examples of the data (Figure 3a)
+VERSION = 1  # raised whenever the same model would get another profile
+SEQUENCES = "importance_sequences"  # key of a published record: how many
+STREAM = 3  # of SeedSequence((seed, stream)); 0 to 2 are the splits of the simulated TF set
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is asked of a run: a task, its column of the logits, and the region compared.
+
+    `region`: 0-based half-open, in bp: where motifs can lie with every one of their bases.
+    """
+
+    task: str
+    column: int
+    region: tuple[int, int]
+
+
+def target(spec: RunSpec, length: int) -> Target:
+    """The task and region of a run's importance; `length` is that of its sequences in bp.
+
+    Example:
+
+    >>> target(RunSpec(dataset="simulated_tf"), 200)
+    Target(task='TAL1', column=2, region=(15, 185))
+    """
+    names = tuple(make_recipe(spec.dataset, spec.dataset_options).task_names)
+    task = TASKS.get(spec.dataset, names[0])
+    if task not in names:
+        raise ValueError(f"importance: {spec.dataset} should have the task {task!r}, got {names}.")
+    margin = MARGINS.get(spec.dataset, 0)
+    return Target(task, names.index(task), (margin, length - margin))
+
+
+def sequences(spec: RunSpec) -> np.ndarray:
+    """The sequences that importance is measured on, uint8 (sequences, length).
+
+    Every run on a dataset gets the same ones, whatever its seed.
+
+    Raises:
+        ValueError: The test split has no example that is positive for the task.
+
+    Example:
+
+    >>> sequences(RunSpec(dataset="simulated_tf")).shape
+    (100000, 200)
+    """
+    rng = np.random.default_rng(np.random.SeedSequence((0, STREAM)))
+    if spec.dataset == "simulated_tf":
+        new, of = NEW_SEQUENCES
+        with_tal1 = [simulated_tf.CLASSES.index(name) for name in ("TAL1", "both")]
+        classes = np.resize(with_tal1, min(new, spec.dataset_options["examples"] * new // of))
+        return simulated_tf.simulate(classes, rng).codes
+    test = load_dataset(spec.dataset, **spec.dataset_options).test
+    goal = target(spec, test.codes.shape[1])
+    rows = np.flatnonzero(test.labels[:, goal.column])
+    if not len(rows):
+        raise ValueError(
+            f"importance: expected test examples of {spec.dataset} that are positive for "
+            f"{goal.task}, got none among {len(test)}."
+        )
+    if len(rows) > MAX_REGIONS:
+        rows = np.sort(rng.choice(rows, MAX_REGIONS, replace=False))
+    return test.codes[rows]
+
+
+def count_of(record: Record) -> int:
+    """How many sequences a run's importance is measured on; published records say it."""
+    return record.result.get(SEQUENCES) or len(sequences(record.spec))
+
+
+def profile_of(
+    record: Record, progress: Callable[[Sequence[int]], Iterable[int]] | None = None
+) -> np.ndarray | None:
+    """Importance profile of a run, float32 (length,); None if neither it nor a model is there.
+
+    A published record carries its profile, in place of the model. Of other records it is
+    measured from the model and kept among the data, under the hash of all it depends on.
+
+    Args:
+        record: A verified record.
+        progress: As for `measure`.
+    """
+    if IMPORTANCE in record.result["files"]:
+        return record.importance()
+    if MODEL not in record.result["files"] or record.diverged:
+        return None
+    basis = [VERSION, record.result["files"][MODEL], record.result["dataset_fingerprint"]]
+    path = data_dir() / "importance" / f"{sha256_json(basis)}.npy"
+    try:
+        return np.load(path, allow_pickle=False)
+    except UNREADABLE:
+        profile = measure(record.model(), record.spec, progress)
+        with atomic_write(path) as file:
+            np.save(file, profile, allow_pickle=False)
+        return profile
+
+
+def measure(
+    model: Any, spec: RunSpec, progress: Callable[[Sequence[int]], Iterable[int]] | None = None
+) -> np.ndarray:
+    """Importance profile of a run's model: mean gradient × input, float32 (length,).
+
+    Args:
+        model: The Keras model of the run's best epoch.
+        spec: The run.
+        progress: Wraps the batches, for a progress bar.
+    """
+    from sfc_lib.nn.gradients import importance_profiles  # imports Keras
+
+    codes = sequences(spec)
+    column = target(spec, codes.shape[1]).column
+    return importance_profiles(model, codes, [column], progress=progress)[0].astype(np.float32)

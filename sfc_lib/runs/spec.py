@@ -1,0 +1,150 @@
+"""`RunSpec`, everything that decides a run's result, and the sizes that list runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sfc_lib.datasets.base import make_recipe
+from sfc_lib.files import sha256_json
+
+PROTOCOL = 2  # raised whenever the same spec would give another result
+CHOICES = {  # as in `sfc_lib.nn`, which is not imported here because it imports Keras
+    "architecture": ("simulated_tf", "chip_seq", "basset"),
+    "variant": ("std", "sep", "symm"),
+    "initializer": ("paper", "variance"),
+    "backend": ("tensorflow", "jax", "torch"),
+    "precision": ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16", "float64"),
+}
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One training run, as plain values. Anything that changes the result is in it.
+
+    Two specs that mean the same are equal and have one `id`: the options of the
+    dataset are filled in, and numbers take their field's type.
+
+    Args:
+        dataset, dataset_options: Passed to `load_dataset`.
+        architecture, variant, units, width, curvature, initializer: Passed to
+            `build_model`; `units=None` is the number that matches std's parameters.
+        learning_rate: Of Adam, whose other settings are those of Keras 1.2.2.
+        batch_size: Examples a step.
+        epochs: Most epochs trained.
+        samples_per_epoch: Examples an epoch, drawn anew each time; None for all.
+        valid_samples: Validation examples, evenly spaced, that each epoch is judged by; None
+            for all. The metrics of the finished run are those of all in any case.
+        patience: Epochs without a better validation auROC after which it stops.
+        class_weight: Weight positives by negatives / positives (one task only).
+        backend: Keras backend: `"tensorflow"`, `"jax"` or `"torch"`.
+        precision: Keras dtype policy, one of `CHOICES["precision"]`.
+        seed: Of weights, order and dropout, an integer ≥ 0.
+        protocol: Version of the training code; leave it alone.
+
+    Raises:
+        ValueError: A bad value, named.
+
+    Example:
+
+    >>> RunSpec(variant="symm", seed=3).id == RunSpec(variant="symm", seed=3, curvature=0).id
+    True
+    """
+
+    dataset: str = "simulated_tf"
+    dataset_options: Mapping[str, Any] = field(default_factory=dict)
+    architecture: str = "simulated_tf"
+    variant: str = "sep"
+    units: int | None = None
+    width: float = 1.0
+    curvature: float = 0.0
+    initializer: str = "paper"
+    learning_rate: float = 0.001
+    batch_size: int = 100
+    epochs: int = 100
+    samples_per_epoch: int | None = None
+    valid_samples: int | None = None
+    patience: int = 10
+    class_weight: bool = False
+    backend: str = "tensorflow"
+    precision: str = "float32"
+    seed: int = 0
+    protocol: int = PROTOCOL
+
+    def __post_init__(self) -> None:
+        for item in dataclasses.fields(self):
+            value = _checked(item.name, str(item.type), getattr(self, item.name))
+            object.__setattr__(self, item.name, value)
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                expected = ", ".join(map(repr, choices[:-1])) + f" or {choices[-1]!r}"
+                raise ValueError(
+                    f"RunSpec: {name} must be {expected}, got {getattr(self, name)!r}."
+                )
+        if self.variant == "std" and (self.units or self.curvature or self.initializer != "paper"):
+            raise ValueError(
+                "RunSpec: std has no SFC layer; leave units, curvature and initializer out, "
+                f"got {self.units}, {self.curvature} and {self.initializer!r}."
+            )
+        options = make_recipe(self.dataset, self.dataset_options).options
+        object.__setattr__(self, "dataset_options", options)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    @property
+    def id(self) -> str:
+        """Sixteen hexadecimal digits that name this spec, from a hash of its canonical JSON."""
+        return sha256_json(self.to_dict())[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @property
+    def model(self) -> str:
+        """What is the same for all runs that differ only in their seed."""
+        return sha256_json({**self.to_dict(), "seed": None})
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunSpec:
+        """The spec that `to_dict` gave; unknown or missing fields are a `ValueError`."""
+        names = {item.name for item in dataclasses.fields(cls)}
+        if set(values) != names:
+            raise ValueError(f"RunSpec: expected the fields {sorted(names)}, got {sorted(values)}.")
+        return cls(**values)
+
+
+_POSITIVE = {
+    *("units", "batch_size", "epochs", "samples_per_epoch", "valid_samples", "patience"),
+    "protocol",
+}
+
+
+def _checked(name: str, kind: str, value: Any) -> Any:
+    """`value` as the field's type, or a `ValueError` naming field, expectation and value."""
+    optional = "None" in kind
+    if optional and value is None:
+        return None
+    if kind.startswith("int"):
+        least = 1 if name in _POSITIVE else 0
+        if isinstance(value, int) and not isinstance(value, bool) and value >= least:
+            return int(value)
+        expected = f"an integer >= {least}" + (" or None" if optional else "")
+    elif kind == "float":
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if number and 0 <= value <= sys.float_info.max and (value > 0 or name == "curvature"):
+            return abs(float(value))  # -0.0 means 0.0
+        expected = f"a finite number {'>=' if name == 'curvature' else '>'} 0"
+    elif kind in ("str", "bool"):
+        if type(value).__name__ == kind:
+            return value
+        expected = f"a {kind}"
+    else:
+        if isinstance(value, Mapping):
+            return dict(value)
+        expected = "a mapping of options"
+    raise ValueError(f"RunSpec: {name} must be {expected}, got {value!r}.")

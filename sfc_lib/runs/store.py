@@ -1,0 +1,307 @@
+"""Run records: one folder a run, complete if and only if every hash in `result.json` holds.
+
+A finished record holds `spec.json`, `history.jsonl` (a line per epoch), `W_pos.npy` (SFC
+variants), `model.keras` (the best epoch) and `result.json`, which is written last and
+carries the SHA-256 of every other file and of its own content. While a run trains,
+`checkpoint` is there too, and its lock beside the folder (see `locks`). A published record
+holds `importance.npy`, and a model only if it is the best of its seeds, and small.
+
+Where a number comes from: machine, versions and commit of a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import io
+import itertools
+import json
+import os
+import platform
+import subprocess
+import time
+import warnings
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sfc_lib.datasets.base import make_recipe
+from sfc_lib.errors import UserError
+from sfc_lib.files import (
+    SETTLED,
+    checkout,
+    published_dir,
+    runs_dir,
+    sha256_file,
+    sha256_json,
+    stamp,
+)
+from sfc_lib.runs.spec import RunSpec
+
+RESULT, SPEC, HISTORY, MODEL, W_POS, IMPORTANCE, CHECKPOINT = (
+    "result.json",
+    "spec.json",
+    "history.jsonl",
+    "model.keras",
+    "W_pos.npy",
+    "importance.npy",
+    "checkpoint",
+)
+FILES = {SPEC, HISTORY, MODEL, W_POS, IMPORTANCE}  # those whose hash a result may hold
+KEYS = {"id", "status", "epochs", "best_epoch", "valid", "test", "files"}
+STATUSES = ("done", "diverged")
+UNREADABLE = (  # what reading a file that somebody made up may raise
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    OverflowError,
+    MemoryError,
+    RecursionError,
+    zipfile.BadZipFile,
+)
+
+
+class RecordError(UserError):
+    """A record is there but can't be trusted; the message names the file and what is wrong."""
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """A verified run record."""
+
+    spec: RunSpec
+    folder: Path
+    result: Mapping[str, Any]
+
+    @property
+    def diverged(self) -> bool:
+        """Whether loss or weights became infinite or not a number."""
+        return self.result["status"] == "diverged"
+
+    def history(self) -> list[dict[str, Any]]:
+        """One dictionary per epoch: loss, and validation auROC and auPRC."""
+        content = self._content(HISTORY)
+        try:
+            return [json.loads(line) for line in content.splitlines()]
+        except (ValueError, RecursionError) as error:
+            raise RecordError(f"{self.folder / HISTORY}: expected JSON, got {error}") from error
+
+    def positional_weights(self) -> np.ndarray:
+        """`W_pos` of the best epoch, float32 (units, length), mirrored if symmetric.
+
+        Raises:
+            RecordError: The record has none (std), or not such an array.
+        """
+        return self._array(W_POS, dimensions=2)
+
+    def importance(self) -> np.ndarray:
+        """Importance profile of the best epoch, float32 (length,), of a published record.
+
+        Raises:
+            RecordError: The record has none, or not such an array.
+        """
+        return self._array(IMPORTANCE, dimensions=1)
+
+    def model(self) -> Any:
+        """The Keras model of the best epoch, not compiled.
+
+        Raises:
+            RecordError: The record holds no model; of published ones only the best seed
+                does, if it is small.
+            sfc_lib.runs.model_file.ModelError: The file is not what the record promises.
+        """
+        from sfc_lib.runs.model_file import load_model
+
+        if MODEL not in self.result["files"]:
+            raise RecordError(f"{self.folder}: this record was published without its model.")
+        return load_model(self.folder / MODEL, self.result["files"][MODEL])
+
+    def _array(self, name: str, dimensions: int) -> np.ndarray:
+        file, path = io.BytesIO(self._content(name)), self.folder / name
+        try:
+            array = np.lib.format.read_array(file, allow_pickle=False)
+        except UNREADABLE as error:
+            raise RecordError(f"{path}: expected an array, got {error}") from error
+        if array.ndim != dimensions or array.dtype != np.float32 or file.read(1):
+            raise RecordError(
+                f"{path}: expected a float32 array of {dimensions} dimensions, "
+                f"got {array.dtype} {array.shape}."
+            )
+        return array
+
+    def _content(self, name: str) -> bytes:
+        """Bytes of one of the files, which are still those that were sealed."""
+        if name not in self.result["files"]:
+            raise RecordError(f"{self.folder}: this record has no {name}.")
+        content = (self.folder / name).read_bytes()
+        if hashlib.sha256(content).hexdigest() != self.result["files"][name]:
+            raise RecordError(f"{self.folder / name}: changed since the record was verified.")
+        return content
+
+
+def seal(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The result with the SHA-256 of its own content, which must hold for it to count."""
+    content = {name: value for name, value in result.items() if name != "seal"}
+    return {**content, "seal": sha256_json(content)}
+
+
+def verify(folder: Path, *, cached: bool = False) -> Record:
+    """The record in `folder` after checking every hash.
+
+    Args:
+        folder: Named after the id of its spec.
+        cached: Whether a file that this process has hashed before, and whose size and time
+            stamps have not changed since, need not be read again.
+
+    Raises:
+        RecordError: `result.json` is missing or malformed, or a file is missing,
+            changed, unknown, or not the one the spec's id promises.
+    """
+    result = _read_result(folder / RESULT)
+    for name, expected in result["files"].items():
+        path = folder / name
+        if name not in FILES or not _is_plain(path):
+            raise RecordError(f"{path}: expected a plain file of the record, got none.")
+        if (found := _sha256(path, cached)) != expected:
+            raise RecordError(f"{path}: expected sha256 {expected}, got {found}.")
+    try:
+        spec = RunSpec.from_dict(json.loads((folder / SPEC).read_bytes()))
+    except (*UNREADABLE, AttributeError) as error:
+        raise RecordError(f"{folder / SPEC}: expected a run's spec, got {error}") from error
+    if not folder.name == spec.id == result["id"]:
+        raise RecordError(f"{folder}: expected a folder named {spec.id} after its spec.")
+    today = make_recipe(spec.dataset, spec.dataset_options).fingerprint
+    if result.get("dataset_fingerprint") != today:
+        raise RecordError(f"{folder}: expected a run on the dataset of today, {today[:16]}.")
+    return Record(spec, folder, result)
+
+
+def _read_result(path: Path) -> dict[str, Any]:
+    """The content of a `result.json` whose seal holds."""
+    if path.exists() and not _is_plain(path):
+        raise RecordError(f"{path}: expected a plain file of the record, got none.")
+    try:
+        result = json.loads(path.read_bytes())
+        whole = result["seal"] == seal(result)["seal"] and result["status"] in STATUSES
+        whole = whole and KEYS | {"seal"} <= set(result) and {SPEC, HISTORY} <= set(result["files"])
+    except (*UNREADABLE, AttributeError) as error:
+        raise RecordError(f"{path}: expected a whole record, got {error!r}.") from error
+    if not whole or not isinstance(result["files"], dict):
+        raise RecordError(f"{path}: expected the content it was sealed with.")
+    return result
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+_known: dict[Path, tuple[tuple[int, ...], str]] = {}  # stamp and hash of files of this process
+
+
+def _sha256(path: Path, cached: bool) -> str:
+    """SHA-256 of a file. It is remembered only if a later change could not escape notice."""
+    now, before = time.time_ns(), stamp(path)
+    if cached and path in _known and _known[path][0] == before:
+        return _known[path][1]
+    _known.pop(path, None)
+    found = sha256_file(path)
+    if now - max(before[-2:]) > SETTLED and stamp(path) == before:
+        _known[path] = before, found
+    return found
+
+
+def find(spec: RunSpec, root: Path) -> Record | None:
+    """The verified record of a spec in a store, or None. A damaged one is only warned of."""
+    folder = root / spec.id
+    if not (folder / RESULT).exists():
+        return None
+    try:
+        return verify(folder, cached=True)
+    except RecordError as error:
+        warnings.warn(f"Damaged run record, not used: {error}", stacklevel=2)
+        return None
+
+
+def look_up(spec: RunSpec, published: bool = True) -> Record | None:
+    """The record of a spec from the published store (unless told not to) or the user's."""
+    roots = [published_dir() if published else None, runs_dir()]
+    return next((record for root in roots if root and (record := find(spec, root))), None)
+
+
+def set_aside(folder: Path) -> Path | None:
+    """Rename a folder whose record is damaged, so that it is kept but never used."""
+    if not (folder / RESULT).exists():
+        return None
+    name = f"{folder.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}"
+    names = (folder.with_name(f"{name}-{n}" if n else name) for n in itertools.count())
+    aside = next(path for path in names if not path.exists())
+    folder.rename(aside)
+    return aside
+
+
+def best_seeds(records: Iterable[Record]) -> list[Record]:
+    """Of records that differ only in their seed, the one with the best validation auROC."""
+    best: dict[str, Record] = {}
+    for record in records:
+        if record.diverged:
+            continue
+        key, score = record.spec.model, record.result["valid"]["auroc"]
+        if key not in best or score > best[key].result["valid"]["auroc"]:
+            best[key] = record
+    return list(best.values())
+
+
+PACKAGES = ("sfc-lib", "keras", "numpy", "scikit-learn")
+
+
+def environment(backend: str) -> dict[str, object]:
+    """Versions, processor, threads, commit and time, as plain values for a run record."""
+    return {
+        "versions": {name: _version(name) for name in (*PACKAGES, backend)},
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "cpu": _processor(),
+        "threads": os.environ.get("OMP_NUM_THREADS", "not limited"),
+        "commit": commit(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def commit() -> str | None:
+    """Git commit of the checkout, `+changes` if the library differs from it; None without git."""
+    root = checkout()
+    if root is None:
+        return None
+    head = _git(root, "rev-parse", "HEAD")
+    changed = _git(root, "status", "--porcelain", "--", "sfc_lib", "requirements.lock")
+    return f"{head}+changes" if head and changed else head
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()

@@ -1,0 +1,419 @@
+"""Training of one run, epoch by epoch, so that an interrupted run goes on where it stopped.
+
+What an epoch does depends only on the weights it starts with, the spec and its number:
+the order of examples and the state of every random generator are set anew from (seed,
+epoch). Imported only where a run is trained, because it imports Keras.
+
+Batches of a run in the order that its seed gives each epoch, and the seeds themselves.
+
+State of a run that trains: one file, replaced in one step, believed only if it is whole.
+
+It is the SHA-256 of what follows, then arrays as npz, nothing pickled or compressed: `about`
+(JSON) and groups of arrays, `weights_000`, `weights_001`, and so on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import math
+import os
+import time
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import ml_dtypes  # a part of Keras
+import numpy as np
+
+from sfc_lib.datasets.base import Dataset, Split, load_dataset
+from sfc_lib.files import atomic_write, naming, remove, scratch_in, sha256_file, write_json
+from sfc_lib.nn.architectures import build_model
+from sfc_lib.runs.evaluation import metrics, predict
+from sfc_lib.runs.model_file import save_model
+from sfc_lib.runs.spec import RunSpec
+from sfc_lib.runs.store import (
+    CHECKPOINT,
+    HISTORY,
+    MODEL,
+    RESULT,
+    SPEC,
+    UNREADABLE,
+    W_POS,
+    environment,
+    seal,
+)
+
+STREAMS = {"weights": 0, "order": 1, "dropout": 2}  # of SeedSequence((seed, stream, epoch))
+
+
+class HasEpoch(Protocol):
+    """What knows the epoch that is being trained, counted from 0."""
+
+    epoch: int
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of codes and labels in the order of the epoch that `progress` is in."""
+
+    def __init__(self, split: Split, spec: RunSpec, progress: HasEpoch) -> None:
+        super().__init__()
+        self.split, self.spec, self.progress = split, spec, progress
+        self.samples = min(spec.samples_per_epoch or len(split), len(split))
+        self.weight = _positive_weight(split) if spec.class_weight else None
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return math.ceil(self.samples / self.spec.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        start = index * self.spec.batch_size
+        stop = min(start + self.spec.batch_size, self.samples)
+        rows = np.sort(self.order(self.progress.epoch)[start:stop])  # sorted reads suit a disk
+        labels = self.split.labels[rows].astype(np.float32)
+        if self.weight is None:
+            return self.split.codes[rows], labels
+        return self.split.codes[rows], labels, np.where(labels[:, 0] > 0, self.weight, 1.0)
+
+    def release(self) -> None:
+        """Let go of the data: TensorFlow keeps what it was fed from as long as the process."""
+        del self.split, self.progress
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Rows in the order of an epoch (counted from 0), from (seed, epoch) alone."""
+        if self._order[0] != epoch:
+            rng = np.random.default_rng(sequence(self.spec, "order", epoch))
+            self._order = (epoch, rng.permutation(len(self.split)))
+        return self._order[1]
+
+
+def _positive_weight(split: Split) -> float:
+    if split.labels.shape[1] != 1:
+        raise ValueError(
+            f"class_weight works for one task, got {split.labels.shape[1]}: leave it False."
+        )
+    return (len(split) - split.positives[0]) / split.positives[0]
+
+
+def sequence(spec: RunSpec, stream: str, epoch: int) -> np.random.SeedSequence:
+    """Where the random numbers of a run's stream (one of `STREAMS`) in an epoch come from."""
+    return np.random.SeedSequence((spec.seed, STREAMS[stream], epoch))
+
+
+def seed(spec: RunSpec, stream: str, epoch: int) -> int:
+    """One number of that sequence, for Keras."""
+    return int(sequence(spec, stream, epoch).generate_state(1)[0])
+
+
+Groups = dict[str, list[np.ndarray]]
+SECONDS = {"wall", "cpu"}
+
+
+def write_checkpoint(path: Path, about: Mapping[str, Any], groups: Groups) -> None:
+    """Replace the checkpoint by this state.
+
+    Args:
+        path: The file.
+        about: Plain values: `id` of the run, its `history` and `seconds`.
+        groups: Arrays: `weights`, `optimizer`, and the weights of the `best` epoch.
+
+    Raises:
+        OSError: It can't be written; the one before is kept.
+    """
+    arrays = {"about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
+    for kind, values in groups.items():
+        arrays |= {f"{kind}_{i:03d}": value for i, value in enumerate(values)}
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    with atomic_write(path) as file:
+        file.write(hashlib.sha256(buffer.getbuffer()).digest())
+        file.write(buffer.getbuffer())
+
+
+def read_checkpoint(
+    path: Path, run: str, shapes: Mapping[str, Sequence[tuple[int, ...]]]
+) -> tuple[dict[str, Any], Groups] | None:
+    """What `write_checkpoint` was given; None unless the file is whole and of this run.
+
+    Args:
+        path: The file.
+        run: Id the checkpoint must have.
+        shapes: Those of the run's `weights` and `optimizer` arrays.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if hashlib.sha256(content[32:]).digest() != content[:32]:
+        return None
+    try:
+        about, arrays = _read_arrays(content[32:])
+        groups = {
+            kind: [arrays[name] for name in sorted(arrays) if name.startswith(kind)]
+            for kind in (*shapes, "best")
+        }
+        found = {kind: [array.shape for array in groups[kind]] for kind in groups}
+        fits = found.pop("best") in ([], list(shapes["weights"])) and found == dict(shapes)
+        epochs = [line["epoch"] for line in about["history"]]
+        whole = epochs == list(range(1, len(epochs) + 1)) and set(about["seconds"]) == SECONDS
+        return (about, groups) if about["id"] == run and fits and whole else None
+    except (*UNREADABLE, AttributeError):
+        return None
+
+
+def _read_arrays(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    file = io.BytesIO(content)
+    with zipfile.ZipFile(file) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("compressed, so it may be far larger than it looks")
+    with np.load(file, allow_pickle=False) as npz:
+        arrays = {name: _typed(npz[name]) for name in npz.files}
+    return json.loads(arrays.pop("about").tobytes()), arrays
+
+
+def _typed(array: np.ndarray) -> np.ndarray:
+    """The array; as bfloat16 where NumPy, which has no name for that, gives two-byte blobs."""
+    return array.view(ml_dtypes.bfloat16) if array.dtype == np.dtype("V2") else array
+
+
+def train(spec: RunSpec, folder: Path) -> None:
+    """Train a run into `folder`, or go on from its checkpoint, and finish its record.
+
+    Only one process at a time may do so: what a killed one left half-written is removed.
+
+    Raises:
+        OSError: A file can't be written; it is named. What was there before is kept.
+        RuntimeError: This process already uses another Keras backend than the spec.
+    """
+    if keras.backend.backend() != spec.backend:
+        raise RuntimeError(
+            f"train: the run needs Keras backend {spec.backend!r}, this process uses "
+            f"{keras.backend.backend()!r}. Set KERAS_BACKEND before Keras is imported."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in scratch_in(folder):
+        remove(left)
+    write_json(folder / SPEC, spec.to_dict())
+    dataset = load_dataset(spec.dataset, **spec.dataset_options)
+    model = compiled_model(spec, dataset)
+    progress = Progress(spec, model, dataset, folder)
+    progress.resume()
+    if not progress.finished:
+        _fit(model, Batches(dataset.train, spec, progress), progress)
+    progress.finish()
+
+
+def _fit(model: keras.Model, batches: Batches, progress: Progress) -> None:
+    """Train the epochs that are left. A run that diverges just ends."""
+    try:
+        model.fit(
+            batches,
+            initial_epoch=len(progress.history),
+            epochs=progress.spec.epochs,
+            callbacks=[progress],
+            shuffle=False,  # Batches does that, by the seed
+            verbose=0,
+        )
+    except RuntimeError as error:
+        # The others compute on; torch refuses the loss of a probability that is not a number.
+        if "between 0 and 1" not in str(error) or progress.spec.backend != "torch":
+            raise
+        progress.on_epoch_end(progress.epoch, {"loss": math.nan})
+    finally:
+        batches.release()
+
+
+def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
+    """The spec's model with its seeded initial weights, ready to be fitted.
+
+    A process keeps the last one: the next run that differs in its seed only need not be
+    traced and compiled again, which would cost as much as part of an epoch.
+    """
+    keras.config.set_floatx("float32")  # a user's own Keras settings must change no result
+    keras.config.set_epsilon(1e-7)
+    keras.utils.set_random_seed(seed(spec, "weights", 0))
+    model = network(spec, dataset)
+    key = (dataclasses.replace(spec, seed=0), dataset.length, len(dataset.task_names))
+    if key not in _compiled:
+        _compiled.clear()
+        optimizer = keras.optimizers.Adam(spec.learning_rate, epsilon=1e-8, name="adam")
+        model.compile(
+            optimizer=optimizer,
+            loss="binary_crossentropy",
+            jit_compile=spec.backend == "jax",  # on TensorFlow XLA was slower
+        )
+        optimizer.build(model.trainable_variables)
+        _compiled[key] = model, [_to_numpy(variable) for variable in optimizer.variables]
+    kept, start = _compiled[key]
+    kept.set_weights(model.get_weights())
+    for variable, value in zip(kept.optimizer.variables, start, strict=True):
+        variable.assign(value)
+    return kept
+
+
+_compiled: dict[tuple, tuple[keras.Model, list[np.ndarray]]] = {}  # and its optimizer's start
+
+
+def network(spec: RunSpec, dataset: Dataset) -> keras.Model:
+    """The network of a spec for a dataset, not compiled; a `ValueError` if it does not fit."""
+    sfc = {} if spec.variant == "std" else {"units": spec.units}
+    return build_model(
+        spec.architecture,
+        spec.variant,
+        length=dataset.length,
+        tasks=len(dataset.task_names),
+        width=spec.width,
+        curvature=spec.curvature,
+        initializer=spec.initializer,
+        precision=spec.precision,
+        **sfc,
+    )
+
+
+class Progress(keras.callbacks.Callback):
+    """Seeds each epoch, validates, logs and checkpoints after it, and writes the record."""
+
+    def __init__(self, spec: RunSpec, model: keras.Model, dataset: Dataset, folder: Path) -> None:
+        super().__init__()
+        self.spec, self.net, self.dataset, self.folder = spec, model, dataset, folder
+        self.valid = dataset.valid.evenly(spec.valid_samples)
+        self.history: list[dict[str, Any]] = []
+        self.best: list[np.ndarray] = []  # weights of the best epoch
+        self.seconds: dict[str, list[float]] = {"wall": [], "cpu": []}  # of each epoch
+        self.epoch = 0
+
+    @property
+    def best_epoch(self) -> int:
+        """Epoch of the best validation auROC, counted from 1; the earlier one of equals."""
+        scores = [line["valid_auroc"] for line in self.history if line["valid_auroc"] is not None]
+        return 1 + int(np.argmax(scores)) if scores else 0
+
+    @property
+    def diverged(self) -> bool:
+        """Whether loss, weights or predictions became infinite or not a number."""
+        return bool(self.history) and self.history[-1]["valid_auroc"] is None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run is over: all epochs, patience at its end, or diverged."""
+        epochs = len(self.history)
+        waited = epochs - self.best_epoch
+        return self.diverged or epochs >= self.spec.epochs or waited >= self.spec.patience
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self.epoch = epoch
+        self._began = time.perf_counter(), time.process_time()
+        generators = [layer.seed_generator for layer in self.net.layers if _has_seed(layer)]
+        for index, generator in enumerate(generators):
+            state = [seed(self.spec, "dropout", epoch), index]
+            generator.state.assign(np.array(state, dtype="uint32"))
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self.history.append(self._line(epoch, float((logs or {})["loss"])))
+        if self.best_epoch == epoch + 1:
+            self.best = self.net.get_weights()
+        self.seconds["wall"].append(time.perf_counter() - self._began[0])
+        self.seconds["cpu"].append(time.process_time() - self._began[1])
+        self._save_checkpoint()
+        self._append_history()
+        if self.finished:
+            self.net.stop_training = True
+
+    def _line(self, epoch: int, loss: float) -> dict[str, Any]:
+        """What the history says of an epoch; no auROC once anything is not finite."""
+        probabilities = predict(self.net, self.valid.codes)
+        values = [np.asarray(loss), probabilities, *self.net.get_weights()]
+        if not all(np.isfinite(value).all() for value in values):
+            return {"epoch": epoch + 1, "loss": None, "valid_auroc": None, "valid_auprc": None}
+        scores = metrics(self.valid.labels, probabilities, self.dataset.task_names)
+        return {
+            "epoch": epoch + 1,
+            "loss": loss,
+            **{f"valid_{name}": value for name, value in scores.items()},
+        }
+
+    def _append_history(self) -> None:
+        path = self.folder / HISTORY
+        with naming(path), open(path, "ab") as file:
+            file.write(_jsonl(self.history[-1:]))
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _save_checkpoint(self) -> None:
+        about = {"id": self.spec.id, "history": self.history, "seconds": self.seconds}
+        groups = {
+            "weights": self.net.get_weights(),
+            "optimizer": [np.asarray(v) for v in map(_to_numpy, self.net.optimizer.variables)],
+            "best": self.best,
+        }
+        write_checkpoint(self.folder / CHECKPOINT, about, groups)
+
+    def resume(self) -> None:
+        """Take up the state of the checkpoint, if there is a sound one; else start afresh."""
+        shapes = {
+            "weights": [weight.shape for weight in self.net.get_weights()],
+            "optimizer": [tuple(variable.shape) for variable in self.net.optimizer.variables],
+        }
+        if state := read_checkpoint(self.folder / CHECKPOINT, self.spec.id, shapes):
+            about, groups = state
+            self.history, self.seconds = about["history"], about["seconds"]
+            self.best = groups["best"]
+            self.net.set_weights(groups["weights"])
+            for variable, value in zip(
+                self.net.optimizer.variables, groups["optimizer"], strict=True
+            ):
+                variable.assign(value)
+        with atomic_write(self.folder / HISTORY) as file:
+            file.write(_jsonl(self.history))
+
+    def finish(self) -> None:
+        """Write the best epoch's model and weights, and last of all the result."""
+        if self.best:
+            self.net.set_weights(self.best)
+        save_model(self.net, self.folder / MODEL)
+        names = [SPEC, HISTORY, MODEL]
+        if self.spec.variant != "std":
+            weights = _to_numpy(self.net.get_layer("sfc").positional_weights())
+            with atomic_write(self.folder / W_POS) as file:
+                np.save(file, weights.astype(np.float32), allow_pickle=False)
+            names.append(W_POS)
+        result = {
+            "id": self.spec.id,
+            "status": "diverged" if self.diverged else "done",
+            "epochs": len(self.history),
+            "best_epoch": self.best_epoch,
+            **self._scores(),
+            "parameters": self.net.count_params(),
+            "dataset_fingerprint": self.dataset.fingerprint,
+            "wall_seconds": sum(self.seconds["wall"]),
+            "cpu_seconds": sum(self.seconds["cpu"]),
+            "environment": environment(self.spec.backend),
+            "files": {name: sha256_file(self.folder / name) for name in names},
+        }
+        write_json(self.folder / RESULT, seal(result))
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def _scores(self) -> dict[str, Any]:
+        """Metrics of the best epoch on both held-out splits; None where every epoch diverged."""
+        if not self.best_epoch:
+            return {"valid": None, "test": None}
+        return {
+            name: metrics(part.labels, predict(self.net, part.codes), self.dataset.task_names)
+            for name, part in (("valid", self.dataset.valid), ("test", self.dataset.test))
+        }
+
+
+def _has_seed(layer: keras.Layer) -> bool:
+    return getattr(layer, "seed_generator", None) is not None
+
+
+def _to_numpy(tensor: Any) -> np.ndarray:
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def _jsonl(lines: list[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines).encode()

@@ -1,0 +1,443 @@
+"""The dataset of a user's own files: what is in it, what names it, and what is refused."""
+
+import dataclasses
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from sfc_lib import RunSpec, load_dataset
+from sfc_lib.errors import InputError, UserError
+from sfc_lib.genomics.dna import decode, encode
+from sfc_lib.genomics.genome import GenomeError
+from sfc_lib.own.dataset import Custom, distinct, read_peaks
+
+SPLITS = ("train", "valid", "test")
+LENGTH = 20
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFC_DATA_DIR", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+
+def random_rows(count, seed, length=LENGTH):
+    rng = np.random.default_rng(seed)
+    return ["".join(row) for row in rng.choice(list("ACGT"), (count, length))]
+
+
+def fasta(path, rows, prefix="s"):
+    path.write_text("".join(f">{prefix}{i} more\n{row}\n" for i, row in enumerate(rows)))
+    return path
+
+
+@pytest.fixture
+def two(tmp_path):
+    """Options for 60 positives and 90 negatives."""
+    return {
+        "positives": fasta(tmp_path / "pos.fa", random_rows(60, 1)),
+        "negatives": fasta(tmp_path / "neg.fa", random_rows(90, 2)),
+    }
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Options for 80 sequences with two tasks, the table in another order."""
+    labels = np.random.default_rng(3).integers(0, 2, (80, 2))
+    lines = [f"s{i}\t{a}\t{b}\n" for i, (a, b) in enumerate(labels)]
+    (tmp_path / "labels.tsv").write_text("name\tGATA1\tTAL1\n" + "".join(lines[::-1]))
+    rows = random_rows(80, 4)
+    return {
+        "sequences": fasta(tmp_path / "s.fa", rows), "labels": tmp_path / "labels.tsv",
+    }, dict(zip(rows, labels.tolist(), strict=True))  # fmt: skip
+
+
+def genome_of(path, sizes, seed=5):
+    """A FASTA of random chromosomes; their sequences by name."""
+    found = {
+        chrom: "".join(np.random.default_rng((seed, i)).choice(list("ACGT"), size))
+        for i, (chrom, size) in enumerate(sizes.items())
+    }
+    path.write_text("".join(f">{chrom}\n{letters}\n" for chrom, letters in found.items()))
+    return found
+
+
+@pytest.fixture
+def peaks(tmp_path):
+    """Options for 40 peaks on each of three chromosomes, and the sequence of these."""
+    sequence = genome_of(tmp_path / "g.fa", {"chr1": 5000, "chr2": 4500, "chr3": 4000})
+    starts = np.arange(100, 4000, 97)[:40]
+    lines = [f"{chrom}\t{start}\t{start + 30}\n" for chrom in sequence for start in starts]
+    (tmp_path / "p.bed").write_text("".join(lines))
+    return {"peaks": tmp_path / "p.bed", "genome": tmp_path / "g.fa", "window": 20}, sequence
+
+
+def rows_of(dataset, split):
+    part = getattr(dataset, split)
+    return list(zip(decode(part.codes), part.labels.tolist(), strict=True))
+
+
+def everything(dataset):
+    return [row for split in SPLITS for row in rows_of(dataset, split)]
+
+
+# What is in it
+
+
+def test_two_files_give_each_sequence_once_with_its_label(two):
+    dataset = load_dataset("custom", **two)
+    expected = [(row, [1]) for row in random_rows(60, 1)] + [(r, [0]) for r in random_rows(90, 2)]
+    assert sorted(everything(dataset)) == sorted(expected)
+    assert (dataset.task_names, dataset.length, dataset.dropped) == (("positive",), 20, {})
+    for split, size in (("valid", 15), ("test", 15)):
+        assert abs(len(getattr(dataset, split)) - size) <= 3
+        assert 0 < getattr(dataset, split).positives[0] < len(getattr(dataset, split))
+
+
+def test_a_table_gives_every_task_by_name(table):
+    options, truth = table
+    dataset = load_dataset("custom", **options)
+    assert dataset.task_names == ("GATA1", "TAL1")
+    assert dict(everything(dataset)) == truth
+
+
+def test_unknown_bases_stay_and_equal_sequences_do_not(tmp_path, two):
+    rows = random_rows(60, 1)
+    rows[0] = "NRYKM" + rows[0][5:]  # five letters for several bases
+    rows += [rows[1], rows[2].lower()]  # two again
+    negatives = [*random_rows(90, 2), rows[3]]  # one with the other label
+    fasta(two["positives"], rows)
+    fasta(two["negatives"], negatives)
+    dataset = load_dataset("custom", **two)
+    assert dataset.dropped == {"same sequence with other labels": 2, "same sequence again": 2}
+    found = [row for row, _ in everything(dataset)]
+    assert ("NNNNN" + rows[0][5:]) in found
+    assert rows[3] not in found
+    assert len(found) == len(set(found)) == 60 + 90 - 1
+
+
+def test_distinct_against_counting():
+    rng = np.random.default_rng(0)
+    codes, labels = rng.integers(0, 2, (300, 7)), rng.integers(0, 2, (300, 1))
+    keep, counts = distinct(codes, labels)
+    seen, expected = {}, []
+    for row, label in zip(codes.tolist(), labels[:, 0], strict=True):
+        seen.setdefault(tuple(row), []).append(label)
+    first = set()
+    for row in map(tuple, codes.tolist()):
+        expected.append(len(set(seen[row])) == 1 and row not in first)
+        first.add(row)
+    assert keep.tolist() == expected
+    assert sum(counts.values()) == (~keep).sum()
+
+
+def test_windows_around_peaks_and_their_shuffles(peaks):
+    options, sequence = peaks
+    dataset = load_dataset("custom", **options)
+    expected = {sequence[c][s + 5 : s + 25] for c in sequence for s in range(100, 3890, 97)}
+    for split in SPLITS:
+        rows = rows_of(dataset, split)
+        positives = [row for row, label in rows if label == [1]]
+        negatives = [row for row, label in rows if label == [0]]
+        assert set(positives) <= expected
+        assert sorted(map(pairs, positives)) == sorted(map(pairs, negatives))
+        assert positives != negatives
+    assert len(everything(dataset)) == 240
+    assert dataset.counts["peaks taken by their middle"] == 120
+    chosen = {split: [w for w in dataset.counts if w.endswith(split)] for split in SPLITS}
+    assert {split: len(found) for split, found in chosen.items()} == dict.fromkeys(SPLITS, 1)
+
+
+def pairs(row):
+    """How often each dinucleotide occurs, and the ends."""
+    return sorted(row[i : i + 2] for i in range(len(row) - 1)), row[0], row[-1]
+
+
+def test_summits_are_taken_where_the_file_has_them(peaks, tmp_path):
+    options, sequence = peaks
+    lines = [
+        f"chr{n}\t{start}\t{start + 60}\t.\t0\t.\t1\t-1\t-1\t{{}}\n"
+        for n in (1, 2, 3)
+        for start in range(100, 3900, 97)
+    ]
+    path = tmp_path / "p.narrowPeak.gz"
+    path.write_bytes(gzip.compress("".join(lines).format(*[50] * len(lines)).encode()))
+    dataset = load_dataset("custom", **options | {"peaks": path})
+    assert sequence["chr2"][140:160] in [row for row, _ in everything(dataset)]
+    assert dataset.counts["peaks taken by their summit"] == len(lines)
+    path.write_text("".join(lines).format(*[-1] * len(lines)))
+    assert "summit" not in read_peaks(path)
+    path.write_text("".join(lines).format(50, *[-1] * (len(lines) - 1)))
+    with pytest.raises(InputError, match=r"narrowPeak\.gz:2: expected a summit .* got '-1'"):
+        read_peaks(path)
+
+
+def test_negatives_from_a_bed_share_no_base_with_a_peak(peaks, tmp_path):
+    options, sequence = peaks
+    lines = [f"{c}\t{s}\t{s + 10}\n" for c in sequence for s in range(150, 3900, 40)]
+    (tmp_path / "n.bed").write_text("".join(lines) + "chrUn_1\t5\t9\n")
+    dataset = load_dataset("custom", **options | {"negatives": tmp_path / "n.bed"})
+    covered = {c: {b for s in range(100, 3890, 97) for b in range(s, s + 30)} for c in sequence}
+    starts = {sequence[c][s : s + 20]: (c, s) for c in sequence for s in range(3980)}
+    expected = 0
+    for chrom in sequence:
+        for s in range(145, 3895, 40):
+            expected += covered[chrom].isdisjoint(range(s, s + 20))
+    negatives = [row for row, label in everything(dataset) if label == [0]]
+    for row in negatives:
+        chrom, start = starts[row]
+        assert covered[chrom].isdisjoint(range(start, start + 20))
+    assert len(negatives) == expected
+    assert dataset.dropped["negative: overlaps a peak"] == len(lines) - expected
+    assert dataset.dropped["negative: on a chromosome that the genome lacks"] == 1
+
+
+def test_negatives_from_a_fasta_are_split_like_the_positives(peaks, tmp_path):
+    options, _ = peaks
+    path = fasta(tmp_path / "n.fa", random_rows(300, 9))
+    dataset = load_dataset("custom", **options | {"negatives": path})
+    for split in ("valid", "test"):
+        part = getattr(dataset, split)
+        assert abs((len(part) - part.positives[0]) / 300 - part.positives[0] / 120) < 0.02
+    fasta(path, random_rows(30, 9, length=21))
+    with pytest.raises(InputError, match=r"n\.fa:1: expected sequences of 20 bp .* got 21 bp"):
+        load_dataset("custom", **options | {"negatives": path})
+
+
+def test_named_chromosomes_and_windows_that_do_not_fit(peaks, tmp_path):
+    options, sequence = peaks
+    with open(options["peaks"], "a") as file:
+        file.write("chr1\t0\t10\nchr3\t100\t130\n5\t10\t20\nchr2\t4400\t4430\n")
+    letters = sequence["chr2"]
+    spoilt = f">chr1\n{sequence['chr1']}\n>2\n{letters[:4410]}N{letters[4411:]}\n>chr3\n"
+    options["genome"].write_text(spoilt + sequence["chr3"] + "\n")
+    chosen = {"valid_chromosomes": ("2",), "test_chromosomes": ("chr3",)}
+    dataset = load_dataset("custom", **options | chosen)
+    assert dataset.dropped == {
+        "positive: beyond the sequence": 1,
+        "positive: same window again": 1,
+        "positive: on a chromosome that the genome lacks": 1,
+        "positive: N in the window": 1,
+    }
+    assert [getattr(dataset, split).positives for split in SPLITS] == [[40], [40], [40]]
+    assert {row for row, label in rows_of(dataset, "test") if label == [1]} <= {
+        sequence["chr3"][s + 5 : s + 25] for s in range(100, 3890, 97)
+    }
+
+
+def test_several_genome_files(peaks, tmp_path):
+    options, sequence = peaks
+    parts = []
+    for chrom, letters in sequence.items():
+        parts.append(tmp_path / f"{chrom}.fa")
+        parts[-1].write_text(f">{chrom}\n{letters}\n")
+    apart, whole = (
+        load_dataset("custom", **options | {"genome": g}) for g in (parts, options["genome"])
+    )
+    assert sorted(everything(apart)) == sorted(everything(whole))
+
+
+# What names it
+
+
+def test_content_names_the_data_not_the_path(two, tmp_path):
+    first = RunSpec(dataset="custom", dataset_options=two)
+    (tmp_path / "elsewhere.fa.gz").write_bytes(gzip.compress(two["positives"].read_bytes()))
+    moved = RunSpec(
+        dataset="custom", dataset_options=two | {"positives": tmp_path / "elsewhere.fa.gz"}
+    )
+    assert first == moved
+    assert first.id == moved.id
+    text = two["negatives"].read_text()
+    two["negatives"].write_text(text.replace("\n", "\r\n"))
+    assert RunSpec(dataset="custom", dataset_options=two).id != first.id
+
+
+def test_a_spec_survives_json_without_its_files(two, table):
+    for options in (two, table[0]):
+        spec = RunSpec(dataset="custom", dataset_options=options)
+        assert str(next(iter(options.values()))) not in json.dumps(spec.to_dict())
+        for path in options.values():
+            path.unlink()
+        again = RunSpec.from_dict(json.loads(json.dumps(spec.to_dict())))
+        assert (again, again.id) == (spec, spec.id)
+        assert (
+            Custom(**again.dataset_options).fingerprint
+            == Custom(**spec.dataset_options).fingerprint
+        )
+
+
+def test_a_built_dataset_needs_its_files_no_more(two):
+    options = load_dataset("custom", **two).options
+    for path in two.values():
+        path.unlink()
+    assert len(load_dataset("custom", **options).train) > 0
+
+
+def test_every_option_changes_the_fingerprint(peaks):
+    first = Custom(**peaks[0])
+    changes = {
+        "window": 22, "valid_fraction": 0.2, "test_fraction": 0.2, "task_names": ("YY1",),
+    }  # fmt: skip
+    found = {dataclasses.replace(first, **{k: v}).fingerprint for k, v in changes.items()}
+    assert len(found | {first.fingerprint}) == 1 + len(changes)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"negatives": None}, r"expected the files positives and negatives.*got \['positives'\]"),
+        ({"positives": None, "negatives": None}, "got none"),
+        ({"labels": "x"}, r"got \['labels', 'negatives', 'positives'\]"),
+        ({"window": 100}, "window and chromosomes are options of peaks only"),
+        ({"test_chromosomes": ("chr1",)}, "options of peaks only"),
+        ({"valid_fraction": 0.0}, "must be > 0 with a sum < 1"),
+        ({"valid_fraction": 0.5, "test_fraction": 0.5}, "must be > 0 with a sum < 1"),
+        ({"valid_fraction": float("nan")}, "must be > 0 with a sum < 1"),
+        ({"task_names": ("a", "b")}, "expected one task name"),
+        ({"colour": "red"}, "custom has options"),
+    ],
+)
+def test_bad_options(two, change, message):
+    with pytest.raises(ValueError, match=message):
+        load_dataset("custom", **two | change)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"window": 0}, "window must be an integer >= 1, got 0"),
+        ({"window": "wide"}, "window must be an integer"),
+        ({"valid_chromosomes": ("chr1",)}, "name chromosomes for both"),
+        (
+            {"valid_chromosomes": ("chr9",), "test_chromosomes": ("chr1",)},
+            r"valid_chromosomes: expected some of \['chr1', 'chr2', 'chr3'\], got 'chr9'",
+        ),
+    ],
+)
+def test_bad_options_of_peaks(peaks, change, message):
+    with pytest.raises(ValueError, match=message):
+        load_dataset("custom", **peaks[0] | change)
+
+
+A, B = "ACGTACGTAC", "TTTTACGTAC"
+BAD_FASTA = {
+    "empty": (b"", r"neg\.fa:1: expected text, got an empty file"),
+    "blank": (b"\n\n", r"neg\.fa:1: expected a FASTA file with sequences"),
+    "unequal": (f">a\n{A}\n>b\n{A}A\n".encode(), r"neg\.fa:3: expected 10 bp .* got 11 bp in 'b'"),
+    "other length": (f">a\n{A}A\n".encode(), r"neg\.fa:1: expected sequences of 20 bp"),
+    "twice": (f">a\n{A}\n>a\n{B}\n".encode(), r"neg\.fa:3: expected a name .* got 'a' again"),
+    "protein": (b">a\nMEEPQSDPSV\n", r"neg\.fa:2: .* got 'E' in column 2. This looks like protein"),
+    "rna": (b">a\nACGUACGUAC\n", r"neg\.fa:2: .* got 'U' .* This looks like RNA"),
+    "alignment": (b">a\nACG--ACGTA\n", r"neg\.fa:2: .* got '-' .* This looks like an alignment"),
+    "binary": (bytes(range(256)), r"neg\.fa:1: expected FASTA.* This is no text file"),
+    "fastq": (b"@a\nACGT\n+\nIIII\n", r"neg\.fa:1: expected FASTA, a line that begins with '>'"),
+    "bed": (b"chr1\t1\t2\n", r"neg\.fa:1: expected FASTA"),
+    "nameless": (b">\nACGT\n", r"neg\.fa:1: expected a name behind '>'"),
+    "no sequence": (b">a\n>b\nACGT\n", r"neg\.fa:1: expected a sequence of 'a', got none"),
+    "cut gzip": (gzip.compress(b">a\nACGTACGT\n" * 99)[:-9], r"neg\.fa:\d+: expected a whole gzip"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD_FASTA)
+def test_bad_fasta_is_refused_with_its_line(two, kind):
+    content, message = BAD_FASTA[kind]
+    two["negatives"].write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        load_dataset("custom", **two)
+
+
+def test_the_same_sequences_as_positives_and_negatives(two, tmp_path):
+    with pytest.raises(InputError, match=r"pos\.fa: expected other sequences than the positives"):
+        load_dataset("custom", **two | {"negatives": two["positives"]})
+    fasta(two["negatives"], random_rows(60, 1)[::-1])
+    message = r"got 0 positive of 0 in 'train' \(0 of 0 in all; left out: 120 same sequence with"
+    with pytest.raises(InputError, match=message):
+        load_dataset("custom", **two)
+
+
+def test_names_must_agree_between_sequences_and_labels(table):
+    options, _ = table
+    lines = options["labels"].read_text().splitlines(keepends=True)
+    options["labels"].write_text("".join([*lines, "s99\t0\t1\n"]))
+    message = r"labels\.tsv:82: expected the name of a sequence in .*s\.fa, got 's99'; 1 of 81"
+    with pytest.raises(InputError, match=message):
+        load_dataset("custom", **options)
+    options["labels"].write_text("".join(lines[:-3]))
+    with pytest.raises(InputError, match=r"s\.fa:1: .*labels stand in .*labels\.tsv, got 's0'"):
+        load_dataset("custom", **options)
+
+
+def test_a_task_of_one_class(table, two):
+    options, _ = table
+    lines = [line.split("\t") for line in options["labels"].read_text().splitlines()]
+    text = "".join(f"{name}\t{first}\t0\n" for name, first, _ in lines[1:])
+    options["labels"].write_text("name\tGATA1\tTAL1\n" + text)
+    message = (
+        r"examples of 'TAL1' in every split, got 0 positive of \d+ in 'train' \(0 of 80 in all"
+    )
+    with pytest.raises(InputError, match=message):
+        load_dataset("custom", **options)
+    fasta(two["positives"], random_rows(2, 1))
+    with pytest.raises(InputError, match=r"'positive' in every split, .* Give more examples"):
+        load_dataset("custom", **two)
+
+
+BAD_PEAKS = {
+    "another assembly": ("chr1\t10\t60\nchr1\t4990\t5001\n", GenomeError,
+                         r"p\.bed:2: expected end <= 5,000, .* \(hg38 is not hg19\)"),
+    "unknown chromosomes": ("chr9\t10\t60\n", GenomeError, r"p\.bed:1: .*got 'chr9'; 1 of 1"),
+    "start >= end": ("chr1\t60\t60\n", InputError, r"p\.bed:1: expected start < end"),
+    "negative": ("chr1\t-5\t60\n", InputError, r"p\.bed:1: expected a start .* got '-5'"),
+    "spaces": ("chr1 5 60\n", InputError, r"p\.bed:1: .* separated by spaces"),
+    "two columns": ("chr1\t5\n", InputError, r"p\.bed:1: expected 3 to 12 tab-separated"),
+    "1-based": ("chr1:5-60\n", InputError, r"p\.bed:1: .* counts from 1"),
+    "header": ("chrom\tstart\tend\n", InputError, r"p\.bed:1: .* looks like column names"),
+    "fasta": (">chr1\nACGT\n", InputError, r"p\.bed:1: .*This looks like FASTA"),
+    "empty": ("", InputError, r"p\.bed:1: expected text, got an empty file"),
+    "comments": ("#a\ntrack x\n", InputError, r"p\.bed:1: expected at least one interval"),
+    "nothing fits": ("chr1\t0\t2\n", InputError, r"g\.fa: expected windows without N, got none"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD_PEAKS)
+def test_bad_peaks_are_refused_with_their_line(peaks, kind):
+    content, error, message = BAD_PEAKS[kind]
+    peaks[0]["peaks"].write_text(content)
+    with pytest.raises(error, match=message):
+        load_dataset("custom", **peaks[0])
+
+
+def test_nothing_is_left_behind_by_a_refused_dataset(two, tmp_path):
+    two["negatives"].write_text(">a\nACGU\n")
+    with pytest.raises(UserError):
+        load_dataset("custom", **two)
+    assert [p.suffix for p in (tmp_path / "home" / "datasets").iterdir()] == [".lock"]
+
+
+def test_on_real_peaks_and_sequence(shared_data):
+    peaks = (
+        shared_data
+        / "encode_tf_gm12878"
+        / "wgEncodeAwgTfbsHaibGm12878Yy1sc281Pcr1xUniPk.narrowPeak.gz"
+    )
+    genome = shared_data / "hg19" / "chr20.fa.gz"
+    dataset = load_dataset("custom", peaks=peaks, genome=genome, task_names=("YY1",))
+    assert dataset.dropped["positive: on a chromosome that the genome lacks"] == 30085
+    kept = sum(getattr(dataset, split).positives[0] for split in SPLITS)
+    assert kept + dataset.dropped["across two splits"] == 909
+    codes, labels = (
+        np.concatenate([getattr(getattr(dataset, split), part) for split in SPLITS])
+        for part in ("codes", "labels")
+    )
+    motif = encode(["AAGATGGCGGC"])[0]  # YY1's, as published
+    windows = np.lib.stride_tricks.sliding_window_view(codes[:, 400:600], 11, axis=1)
+    near = [(windows == m).sum(axis=2).max(axis=1) >= 9 for m in (motif, 3 - motif[::-1])]
+    bound = labels[:, 0] == 1
+    found = near[0] | near[1]
+    assert found[bound].mean() > 3 * found[~bound].mean()

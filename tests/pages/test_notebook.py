@@ -1,0 +1,139 @@
+"""Notebooks are thin, and their parameters are refused by name when they are wrong."""
+
+import ast
+import json
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from sfc_lib.files import checkout
+from sfc_lib.pages import notebook
+from sfc_lib.pages.notebook import NotebookError, check_parameters, parameters, run_notebook
+from sfc_lib.runs.sizes import load_size
+
+FOLDER = checkout() / "notebooks"
+PATHS = sorted(FOLDER.glob("*.ipynb"))
+
+
+def small_notebook(path, body, declared="count: int = 2  # how many"):
+    cells = [nbformat.v4.new_code_cell(declared), nbformat.v4.new_code_cell(body)]
+    cells[0].metadata["tags"] = ["parameters"]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    notebook.metadata["kernelspec"] = {"name": "python3", "language": "python", "display_name": "-"}
+    nbformat.write(notebook, path)
+    return path
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_notebook_is_thin_and_clean(path):
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    source = "\n".join(cell.source for cell in code)
+    python = "\n".join(line for line in source.splitlines() if not line.startswith("%"))
+    kinds = {type(node) for node in ast.walk(ast.parse(python))}
+    assert not kinds & {ast.FunctionDef, ast.ClassDef, ast.For, ast.While}
+    assert not re.search(r"""["']\.{0,2}/""", source), "a path"
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert parameters(path), "no parameters cell"
+    assert all(item.help for item in parameters(path).values()), "a parameter without comment"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"cuont": 3}, r"parameters \['count'\], got 'cuont'"),
+        ({"count": "three"}, r"parameter count: expected int \(how many\), got 'three'"),
+        ({"count": 2.5}, "parameter count: expected int"),
+        ({"count": True}, "parameter count: expected int"),
+        ({"count": "2.0"}, "parameter count: expected int"),
+    ],
+)
+def test_bad_parameter_is_named_and_nothing_is_written(values, message, tmp_path):
+    path = small_notebook(tmp_path / "in.ipynb", "count")
+    with pytest.raises(NotebookError, match=message):
+        run_notebook(path, tmp_path / "out.ipynb", values)
+    assert [file.name for file in tmp_path.iterdir()] == ["in.ipynb"]
+
+
+def test_strings_from_the_command_line_become_the_declared_type(tmp_path):
+    declared = (
+        "i: int = 1  # a\nf: float = 1.0  # b\ns: str = ''  # c\n"
+        "b: bool = False  # d\nl: list = []  # e"
+    )
+    path = small_notebook(tmp_path / "in.ipynb", "i", declared)
+    given = {"i": "3", "f": "2", "s": "3", "b": "true", "l": "[1, 2]"}
+    assert check_parameters(path, given) == {"i": 3, "f": 2.0, "s": "3", "b": True, "l": [1, 2]}
+
+
+def test_run_uses_the_parameter_and_keeps_defaults(tmp_path):
+    path = small_notebook(tmp_path / "in.ipynb", "print(count * 10)")
+    for values, printed in (({}, "20"), ({"count": 7}, "70")):
+        out = run_notebook(path, tmp_path / "out.ipynb", values)
+        outputs = nbformat.read(out, as_version=4).cells[-1].outputs
+        assert outputs[0].text.strip() == printed
+
+
+def test_failing_cell_is_named_and_the_old_output_stays(tmp_path):
+    path = small_notebook(tmp_path / "in.ipynb", "1 / 0")
+    out = tmp_path / "out.ipynb"
+    out.write_text("old")
+    with pytest.raises(NotebookError, match=r"in: cell .* ZeroDivisionError: division by zero"):
+        run_notebook(path, out, {})
+    assert out.read_text() == "old"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["in.ipynb", "out.ipynb"]
+
+
+def test_undeclared_types_in_a_parameters_cell_are_refused(tmp_path):
+    path = small_notebook(tmp_path / "in.ipynb", "count", "count = 2")
+    with pytest.raises(NotebookError, match="expected lines `name: type = value"):
+        parameters(path)
+
+
+def test_unknown_notebook_lists_those_there_are():
+    with pytest.raises(NotebookError, match=r"figure1_performance.*got 'figure9'"):
+        notebook.notebook_path("figure9")
+
+
+def test_plain_papermill_works_as_the_readme_says(tmp_path):
+    out = tmp_path / "out.ipynb"
+    command = ["-m", "papermill", "notebooks/figure2_learning_curves.ipynb", str(out)]
+    subprocess.run(
+        [sys.executable, *command, "-p", "seeds", "3", "--no-progress-bar"],
+        cwd=checkout(), check=True, capture_output=True,
+    )  # fmt: skip
+    text = json.dumps(nbformat.read(out, as_version=4))
+    assert "3 seeds of each model" in text
+    assert "image/svg+xml" in text
+
+
+def test_figure_notebook_trains_what_is_missing_where_the_user_says(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SFC_RUNS_DIR", "mine")
+    path, values = FOLDER / "figure1_performance.ipynb", {"size": "smoke", "seeds": 1}
+    text = json.dumps(nbformat.read(run_notebook(path, tmp_path / "out.ipynb", values), 4))
+    assert "profile **smoke**" in text
+    assert "too few seeds" in text
+    trained = {folder.name for folder in (tmp_path / "mine").iterdir()}
+    assert {spec.id for spec in load_size("smoke", 1).specs} == trained
+    assert not (FOLDER / "mine").exists()
+
+
+def test_figures_3_and_4_show_runs_that_were_just_trained(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SFC_RUNS_DIR", "mine")
+    values = {"size": "smoke", "seeds": 1}
+    pages = {}
+    for name in ("figure3_importance", "figure4_positional_weights"):
+        out = run_notebook(FOLDER / f"{name}.ipynb", tmp_path / f"{name}.ipynb", values)
+        pages[name] = json.dumps(nbformat.read(out, 4), ensure_ascii=False)
+        assert "profile **smoke**" in pages[name]
+        assert "image/svg+xml" in pages[name]
+    assert "known for all 3 runs" in pages["figure3_importance"]
+    assert "seeds with a profile" in pages["figure3_importance"]
+    assert "too few seeds" in pages["figure3_importance"]
+    assert "sfc-interactive" in pages["figure4_positional_weights"]
+    assert "**not answered** yet" in pages["figure4_positional_weights"]

@@ -1,0 +1,652 @@
+"""Training: what an epoch depends on, and that an interrupted run ends as an uninterrupted one."""
+
+import dataclasses
+import gc
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import weakref
+import zipfile
+from contextlib import nullcontext
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfc_lib.datasets.base import Dataset, Split, load_dataset, make_recipe
+from sfc_lib.runs import training
+from sfc_lib.runs.evaluation import metrics, predict
+from sfc_lib.runs.pool import ONE_THREAD
+from sfc_lib.runs.spec import RunSpec
+from sfc_lib.runs.store import verify
+from sfc_lib.runs.training import Batches, Progress, train
+
+TINY = RunSpec(
+    backend=keras.backend.backend(),
+    dataset_options={"examples": 80},
+    width=0.05,
+    batch_size=16,
+    epochs=4,
+)
+
+
+def tiny(**changes):
+    return dataclasses.replace(TINY, **changes)
+
+
+def hashes(folder):
+    """The hashes that a run promises to repeat bit for bit."""
+    return verify(folder).result["files"]
+
+
+@pytest.fixture(scope="session")
+def reference(tmp_path_factory):
+    """Folder of an uninterrupted TINY run."""
+    folder = tmp_path_factory.mktemp("reference") / TINY.id
+    train(TINY, folder)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / TINY.id
+
+
+@pytest.fixture
+def fresh(folder):
+    """Progress of a run that is about to start."""
+    folder.mkdir()
+    data = load_dataset(TINY.dataset, **TINY.dataset_options)
+    return Progress(TINY, training.compiled_model(TINY, data), data, folder)
+
+
+class StoppedError(Exception):
+    """Stands for whatever ends a process."""
+
+
+def epochs_trained(spec, folder, stop=None):
+    """Train, stopping before epoch `stop` (from 0) if there is one; the epochs that were begun."""
+    begun, begin = [], Progress.on_epoch_begin
+
+    def watched(self, epoch, logs=None):
+        if epoch == stop:
+            raise StoppedError
+        begun.append(epoch)
+        begin(self, epoch, logs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Progress, "on_epoch_begin", watched)
+        with nullcontext() if stop is None else pytest.raises(StoppedError):
+            train(spec, folder)
+    return begun
+
+
+# Records
+
+
+def test_record_is_complete_and_has_one_line_per_epoch(reference):
+    record = verify(reference)
+    names = ["W_pos.npy", "history.jsonl", "model.keras", "spec.json"]
+    assert sorted(path.name for path in reference.iterdir()) == sorted([*names, "result.json"])
+    assert sorted(record.result["files"]) == names
+    assert [line["epoch"] for line in record.history()] == [1, 2, 3, 4]
+    assert record.result["id"] == TINY.id
+    assert (record.result["status"], record.result["epochs"]) == ("done", 4)
+    data = load_dataset(TINY.dataset, **TINY.dataset_options)
+    assert record.result["dataset_fingerprint"] == data.fingerprint
+    model = keras.models.load_model(reference / "model.keras")
+    assert record.result["parameters"] == model.count_params()
+    assert set(record.result["valid"]["auroc_by_task"]) == set(data.task_names)
+    assert record.result["environment"]["versions"]["keras"] == keras.__version__
+
+
+def test_model_on_disk_gives_the_recorded_metrics(reference):
+    record = verify(reference)
+    model = keras.models.load_model(reference / "model.keras")
+    data = load_dataset(TINY.dataset, **TINY.dataset_options)
+    for name, part in (("valid", data.valid), ("test", data.test)):
+        assert (
+            metrics(part.labels, predict(model, part.codes), data.task_names)
+            == (record.result[name])
+        )
+    best = max(line["valid_auroc"] for line in record.history())
+    assert record.result["valid"]["auroc"] == best
+    weights = keras.ops.convert_to_numpy(model.get_layer("sfc").positional_weights())
+    np.testing.assert_array_equal(record.positional_weights(), weights)
+
+
+def test_model_on_disk_is_the_best_epochs_not_the_last(folder, monkeypatch):
+    weights, line = [], Progress._line
+
+    def second_is_best(self, epoch, loss):
+        weights.append(self.net.get_weights())
+        return {**line(self, epoch, loss), "valid_auroc": [0.5, 0.9, 0.7, 0.9][epoch]}
+
+    monkeypatch.setattr(Progress, "_line", second_is_best)
+    train(TINY, folder)
+    assert verify(folder).result["best_epoch"] == 2
+    saved = keras.models.load_model(folder / "model.keras").get_weights()
+    assert all((a == b).all() for a, b in zip(saved, weights[1], strict=True))
+    assert not all((a == b).all() for a, b in zip(saved, weights[3], strict=True))
+
+
+def test_same_spec_gives_the_same_bytes_and_another_seed_others(reference, tmp_path):
+    for seed in (1, 0):
+        train(tiny(seed=seed), tmp_path / tiny(seed=seed).id)
+    assert hashes(tmp_path / TINY.id) == hashes(reference)
+    other = hashes(tmp_path / tiny(seed=1).id)
+    assert all(other[name] != hashes(reference)[name] for name in other)
+
+
+def test_what_a_process_trained_before_changes_nothing(reference, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "_compiled", {})
+    for number, spec in enumerate((tiny(seed=1), TINY, tiny(variant="symm"), TINY)):
+        train(spec, tmp_path / str(number) / spec.id)
+        assert len(training._compiled) == 1
+        if spec == TINY:
+            assert hashes(tmp_path / str(number) / TINY.id) == hashes(reference)
+
+
+def test_a_model_is_compiled_once_for_all_seeds(fresh, monkeypatch):
+    first = fresh.net
+    first.set_weights([np.zeros_like(weight) for weight in first.get_weights()])
+    again = training.compiled_model(tiny(seed=3), fresh.dataset)
+    assert again is first
+    monkeypatch.setattr(training, "_compiled", {})
+    anew = training.compiled_model(tiny(seed=3), fresh.dataset)
+    assert anew is not first
+    for one, other in zip(again.get_weights(), anew.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_process_keeps_no_data_of_the_runs_it_trained(folder, monkeypatch):
+    loaded = []
+
+    def load(*arguments, **options):
+        dataset = load_dataset(*arguments, **options)
+        loaded.append(weakref.ref(dataset.train))
+        return dataset
+
+    monkeypatch.setattr(training, "load_dataset", load)
+    train(TINY, folder)
+    gc.collect()
+    assert [reference() for reference in loaded] == [None]
+
+
+def test_std_has_no_positional_weights(tmp_path):
+    spec = tiny(variant="std", epochs=1)
+    train(spec, tmp_path / spec.id)
+    assert sorted(hashes(tmp_path / spec.id)) == ["history.jsonl", "model.keras", "spec.json"]
+
+
+def test_saved_model_holds_no_time(reference, tmp_path):
+    model = keras.models.load_model(reference / "model.keras")
+    for name in ("a", "b"):
+        training.save_model(model, tmp_path / f"{name}.keras")
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+    with zipfile.ZipFile(tmp_path / "a.keras") as archive:
+        assert json.loads(archive.read("metadata.json"))["date_saved"] is None
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.keras", "b.keras"]
+
+
+def easy(rng, examples):
+    """Sequences with three times more G where the one label is 1, which a quarter has."""
+    labels = (np.arange(examples) % 4 == 0).astype(np.uint8)[:, None]
+    g = rng.random((examples, 60)) < np.where(labels, 0.75, 0.25)
+    return Split(np.where(g, 2, rng.choice([0, 1, 3], g.shape)).astype(np.uint8), labels)
+
+
+@pytest.mark.parametrize("variant", ["std", "symm"])
+def test_run_learns_an_easy_task(variant, tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    splits = [easy(rng, 240), easy(rng, 80), easy(rng, 80)]
+    spec = tiny(variant=variant, width=0.2, class_weight=True, learning_rate=0.003)
+    stands_in_for = make_recipe(spec.dataset, spec.dataset_options).fingerprint
+    data = Dataset("easy", {}, stands_in_for, ("much G",), {}, *splits)
+    monkeypatch.setattr(training, "load_dataset", lambda *_, **__: data)
+    train(spec, tmp_path / spec.id)
+    record = verify(tmp_path / spec.id)
+    assert record.result["test"]["auroc"] > 0.95
+    assert record.history()[-1]["loss"] < record.history()[0]["loss"]
+
+
+def test_other_backend_is_refused_before_anything_is_written(folder):
+    other = next(b for b in ("jax", "tensorflow") if b != keras.backend.backend())
+    with pytest.raises(RuntimeError, match=f"needs Keras backend '{other}', this process uses '"):
+        train(tiny(backend=other), folder)
+    assert not folder.exists()
+
+
+# Order of examples
+
+
+def batches(spec, examples=50, epoch=0):
+    """Batches of a split whose row r has the codes of the number r."""
+    rows = np.arange(examples, dtype=np.uint8)
+    split = Split(np.stack([rows, rows], axis=1), (rows % 3 == 0).astype(np.uint8)[:, None])
+    return Batches(split, spec, SimpleNamespace(epoch=epoch))
+
+
+def rows_of(sequence):
+    return [sequence[i][0][:, 0] for i in range(len(sequence))]
+
+
+@given(st.integers(0), st.integers(0, 10**6), st.integers(1, 60), st.integers(1, 60))
+def test_order_is_a_permutation_and_depends_on_seed_and_epoch_alone(seed, epoch, batch, examples):
+    spec = tiny(seed=seed, batch_size=batch)
+    used = batches(spec, examples)
+    used.order(epoch + 1), used.order(0)
+    other = batches(tiny(seed=seed, learning_rate=0.1), examples)
+    order = used.order(epoch)
+    np.testing.assert_array_equal(order, other.order(epoch))
+    assert sorted(order) == list(range(examples))
+
+
+def test_order_differs_between_epochs_and_seeds():
+    orders = [batches(tiny(seed=seed)).order(epoch) for seed in (0, 1) for epoch in (0, 1)]
+    assert len({tuple(order) for order in orders}) == 4
+
+
+@pytest.mark.parametrize("batch_size", [1, 16, 50, 64])
+def test_an_epoch_sees_every_example_once_with_its_label(batch_size):
+    sequence = batches(tiny(batch_size=batch_size), epoch=3)
+    assert [len(rows) for rows in rows_of(sequence)][:-1] == [batch_size] * (len(sequence) - 1)
+    assert sorted(np.concatenate(rows_of(sequence))) == list(range(50))
+    for codes, labels in (sequence[i] for i in range(len(sequence))):
+        np.testing.assert_array_equal(labels[:, 0], codes[:, 0] % 3 == 0)
+        assert labels.dtype == np.float32
+
+
+def test_batches_follow_the_epoch_of_the_run():
+    sequence = batches(TINY)
+    first = np.concatenate(rows_of(sequence))
+    sequence.progress.epoch = 1
+    assert not (np.concatenate(rows_of(sequence)) == first).all()
+    sequence.progress.epoch = 0
+    np.testing.assert_array_equal(np.concatenate(rows_of(sequence)), first)
+
+
+def test_samples_per_epoch_are_drawn_anew_without_repeats():
+    seen = []
+    for epoch in range(20):
+        rows = rows_of(batches(tiny(samples_per_epoch=20), epoch=epoch))
+        assert [len(part) for part in rows] == [16, 4]
+        seen.append(frozenset(np.concatenate(rows)))
+        assert len(seen[-1]) == 20
+    assert len(set(seen)) == 20
+    assert frozenset.union(*seen) == set(range(50))
+
+
+def test_samples_per_epoch_are_at_most_all():
+    assert len(np.concatenate(rows_of(batches(tiny(samples_per_epoch=1000))))) == 50
+
+
+def test_class_weight_is_negatives_over_positives():
+    sequence = batches(tiny(class_weight=True, batch_size=50), examples=50)
+    _, labels, weights = sequence[0]  # 17 of 50 rows are divisible by 3
+    np.testing.assert_array_equal(weights, np.where(labels[:, 0] == 1, 33 / 17, 1.0))
+
+
+def test_class_weight_of_several_tasks_is_refused(folder):
+    with pytest.raises(ValueError, match="class_weight works for one task, got 3: leave it False"):
+        train(tiny(class_weight=True), folder)
+
+
+# Random state
+
+
+def weights_of(spec):
+    keras.utils.set_random_seed(time.time_ns() % 2**32)  # whatever was before must not matter
+    data = load_dataset(spec.dataset, **spec.dataset_options)
+    return b"".join(
+        weight.tobytes() for weight in training.compiled_model(spec, data).get_weights()
+    )
+
+
+def test_initial_weights_depend_on_the_seed_alone():
+    assert weights_of(TINY) == weights_of(tiny(epochs=9, learning_rate=0.1))
+    assert weights_of(TINY) != weights_of(tiny(seed=1))
+
+
+def test_dropout_state_depends_on_seed_and_epoch_alone(fresh):
+    def state(seed, epoch):
+        fresh.spec = tiny(seed=seed)
+        fresh.on_epoch_begin(epoch)
+        (generator,) = (
+            layer.seed_generator for layer in fresh.net.layers if hasattr(layer, "seed_generator")
+        )
+        return tuple(keras.ops.convert_to_numpy(generator.state).tolist())
+
+    asked = [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+    states = [state(*each) for each in asked]
+    assert len(set(states)) == len(asked)
+    assert [state(*each) for each in reversed(asked)] == states[::-1]
+
+
+def test_users_keras_settings_change_nothing(reference, folder):
+    """They come from `~/.keras/keras.json`, which no record mentions."""
+    config = keras.config
+    settings = config.floatx(), config.epsilon(), config.image_data_format()
+    try:
+        config.set_floatx("float16")
+        config.set_epsilon(0.45)  # which clips most predictions
+        config.set_image_data_format("channels_first")
+        train(TINY, folder)
+    finally:
+        config.set_floatx(settings[0])
+        config.set_epsilon(settings[1])
+        config.set_image_data_format(settings[2])
+    assert hashes(folder) == hashes(reference)
+
+
+# When a run ends
+
+
+def stops_after(scores, patience, epochs):
+    """Epochs trained and best epoch, said in another way than the library does."""
+    for epoch in range(1, epochs + 1):
+        best = scores.index(max(scores[:epoch])) + 1
+        if epoch - best >= patience:
+            break
+    return epoch, best
+
+
+@given(
+    st.lists(st.sampled_from([0.1, 0.2, 0.3, 0.4]), min_size=8, max_size=8),
+    st.integers(1, 9),
+    st.integers(1, 8),
+)
+def test_run_ends_with_its_patience_or_its_epochs(scores, patience, epochs):
+    data = SimpleNamespace(valid=Split(np.zeros((1, 1)), np.zeros((1, 1))))
+    progress = Progress(tiny(patience=patience, epochs=epochs), None, data, None)
+    for score in scores:
+        progress.history.append({"valid_auroc": score})
+        if progress.finished:
+            break
+    assert (len(progress.history), progress.best_epoch) == stops_after(scores, patience, epochs)
+
+
+def test_training_stops_when_patience_ends(folder, monkeypatch):
+    scores = iter([0.5, 0.7, 0.6, 0.7, 0.9, 0.9, 0.9])
+    monkeypatch.setattr(training, "metrics", lambda *_: {"auroc": next(scores), "auprc": 0.5})
+    spec = tiny(patience=2, epochs=6)
+    train(spec, folder.with_name(spec.id))
+    record = verify(folder.with_name(spec.id))
+    assert [line["valid_auroc"] for line in record.history()] == [0.5, 0.7, 0.6, 0.7]
+    assert (record.result["epochs"], record.result["best_epoch"]) == (4, 2)
+
+
+@pytest.mark.parametrize("learning_rate", [1e6, 1e20])
+def test_run_that_diverges_at_once_is_recorded_as_diverged(learning_rate, tmp_path):
+    """At 1e20 loss and predictions stay finite, because ReLU hides what is not a number."""
+    spec = tiny(learning_rate=learning_rate)
+    train(spec, tmp_path / spec.id)
+    record = verify(tmp_path / spec.id)
+    assert record.diverged
+    lines = record.history()
+    assert (lines[-1]["loss"], lines[-1]["valid_auroc"]) == (None, None)
+    assert len(lines) == record.result["epochs"] == record.result["best_epoch"] + 1
+    assert "NaN" not in (record.folder / "result.json").read_text()
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_run_that_diverges_late_keeps_its_best_epoch(stopped, tmp_path, monkeypatch):
+    """Also if it was stopped between the epoch that diverged and the end."""
+    begin, finish = Progress.on_epoch_begin, Progress.finish
+
+    def poisoned(self, epoch, logs=None):
+        begin(self, epoch, logs)
+        if epoch == 2:
+            self.net.set_weights([np.full_like(w, np.inf) for w in self.net.get_weights()])
+
+    def stop_once(self):
+        monkeypatch.setattr(Progress, "finish", finish)
+        raise StoppedError
+
+    monkeypatch.setattr(Progress, "on_epoch_begin", poisoned)
+    if stopped:
+        monkeypatch.setattr(Progress, "finish", stop_once)
+        with pytest.raises(StoppedError):
+            train(TINY, tmp_path / TINY.id)
+    train(TINY, tmp_path / TINY.id)
+    record = verify(tmp_path / TINY.id)
+    assert record.diverged
+    assert record.result["epochs"] == 3
+    best = max(line["valid_auroc"] for line in record.history()[:2])
+    assert record.result["valid"]["auroc"] == best
+    assert np.isfinite(record.positional_weights()).all()
+
+
+# Interruption
+
+
+def test_run_stopped_again_and_again_goes_on_to_the_same_bytes(reference, folder, monkeypatch):
+    ticks = itertools.count()
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks), process_time=lambda: 0)
+    monkeypatch.setattr(training, "time", clock)
+    begun = [epochs_trained(TINY, folder, stop) for stop in (1, 1, 3, None)]
+    assert begun == [[0], [], [1, 2], [3]]
+    assert hashes(folder) == hashes(reference)
+    assert verify(folder).result["wall_seconds"] == 4  # also those before an interruption
+    assert not (folder / "checkpoint").exists()
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory):
+    """Content of the checkpoint of TINY after two epochs."""
+    folder = tmp_path_factory.mktemp("halfway") / TINY.id
+    epochs_trained(TINY, folder, stop=2)
+    return (folder / "checkpoint").read_bytes()
+
+
+def test_sound_checkpoint_brings_back_everything(fresh, checkpoint, reference):
+    before = fresh.net.get_weights()
+    (fresh.folder / "checkpoint").write_bytes(checkpoint)
+    fresh.resume()
+    assert fresh.history == verify(reference).history()[:2]
+    assert (fresh.folder / "history.jsonl").read_bytes().count(b"\n") == 2
+    assert [len(values) for values in fresh.seconds.values()] == [2, 2]
+    assert int(fresh.net.optimizer.iterations) == 8
+    assert not any((a == b).all() for a, b in zip(before, fresh.net.get_weights(), strict=True))
+
+
+def test_damaged_checkpoint_is_not_taken(fresh, checkpoint):
+    before = fresh.net.get_weights()
+    middle = len(checkpoint) // 2
+    damaged = [b"", b"x", checkpoint[:-1], checkpoint[middle:] + checkpoint[:middle]]
+    for position in range(0, len(checkpoint), len(checkpoint) // 50):
+        flipped = bytearray(checkpoint)
+        flipped[position] ^= 1 << position % 8
+        damaged.append(flipped)
+    (fresh.folder / "history.jsonl").write_text("{}\n")
+    for content in damaged:
+        (fresh.folder / "checkpoint").write_bytes(content)
+        fresh.resume()
+        assert fresh.history == []
+        assert (fresh.folder / "history.jsonl").read_bytes() == b""
+    assert all((a == b).all() for a, b in zip(before, fresh.net.get_weights(), strict=True))
+
+
+def test_damaged_checkpoint_ends_in_the_same_bytes(reference, folder, checkpoint):
+    folder.mkdir()
+    (folder / "checkpoint").write_bytes(checkpoint[:-1])
+    assert epochs_trained(TINY, folder) == [0, 1, 2, 3]
+    assert hashes(folder) == hashes(reference)
+
+
+def test_checkpoint_of_another_run_is_not_taken(fresh, checkpoint):
+    fresh.spec = tiny(seed=1)
+    (fresh.folder / "checkpoint").write_bytes(checkpoint)
+    fresh.resume()
+    assert fresh.history == []
+
+
+# Imports once, then forks one process a life: while it has one thread that is safe.
+DRIVER = """
+import json, os, signal, sys, traceback
+from pathlib import Path
+from sfc_lib.runs import training
+from sfc_lib.runs.spec import RunSpec
+
+Progress, Batches = training.Progress, training.Batches
+trained, killer = 0, None
+
+
+def die_if(*happening):
+    if killer == list(happening):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def replace(source, target, original=os.replace):
+    die_if(f"replace {Path(target).name}", trained)
+    original(source, target)
+
+
+def batch(self, index, original=Batches.__getitem__):
+    if index == 1:
+        die_if("batch", self.progress.epoch)
+    return original(self, index)
+
+
+def save(self, original=Progress._save_checkpoint):
+    global trained
+    trained = len(self.history)
+    original(self)
+
+
+def append(self, original=Progress._append_history):
+    if killer == ["append", trained]:
+        with open(self.folder / "history.jsonl", "ab") as file:
+            file.write(b'{"epoch": 4, "los')
+    die_if("append", trained)
+    original(self)
+
+
+def resume(self, original=Progress.resume):
+    global trained
+    original(self)
+    trained = len(self.history)
+    print(trained, flush=True)
+
+
+os.replace, Batches.__getitem__ = replace, batch
+Progress._save_checkpoint, Progress._append_history, Progress.resume = save, append, resume
+spec = RunSpec.from_dict(json.loads(sys.argv[1]))
+assert "Threads:\\t1\\n" in Path("/proc/self/status").read_text()
+for folder, *killer in json.loads(sys.argv[2]):
+    if (child := os.fork()) == 0:
+        try:
+            training.train(spec, Path(folder))
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+KILLED = [  # what is about to happen, after how many epochs; epochs the next life starts with
+    ("batch", 2, 2),
+    ("replace checkpoint", 3, 2),
+    ("append", 3, 3),
+    ("replace model.keras", 4, 4),
+    ("replace result.json", 4, 4),
+]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="forks, and looks into /proc")
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_killed_run_ends_in_the_bytes_of_an_uninterrupted_one(backend, tmp_path, require_backend):
+    """SIGKILL of real processes, one after the other, each at another moment."""
+    require_backend(backend)
+    spec = tiny(backend=backend)
+    whole, broken = tmp_path / "whole" / spec.id, tmp_path / "broken" / spec.id
+    killed = KILLED if backend == "tensorflow" else KILLED[::2]
+    lives = [[str(broken), *moment] for *moment, _ in killed]
+    lives = [[str(whole), "never"], *lives, [str(broken), "never"]]
+    compiled = {  # once, not in every life
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, json.dumps(spec.to_dict()), json.dumps(lives)],
+        env={**os.environ, **ONE_THREAD, **compiled, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    words = list(map(int, done.stdout.split()))
+    assert words[1::2] == [0, *[-signal.SIGKILL] * len(killed), 0], done.stderr
+    assert words[::2] == [0, 0, *(epochs for *_, epochs in killed)]
+    assert hashes(broken) == hashes(whole)
+    for name in ("valid", "test", "best_epoch"):
+        assert verify(broken).result[name] == verify(whole).result[name]
+
+
+# Metrics
+
+
+@pytest.mark.parametrize(
+    ("wanted", "rows"), [(4, [0, 2, 5, 7]), (1, [0]), (10, None), (None, None)]
+)
+def test_validation_examples_are_evenly_spaced(wanted, rows):
+    split = Split(np.arange(10, dtype=np.uint8)[:, None], np.ones((10, 1), dtype=np.uint8))
+    assert split.evenly(wanted).codes[:, 0].tolist() == (rows or list(range(10)))
+
+
+def test_epochs_are_judged_by_the_sample_and_the_run_by_all(tmp_path):
+    spec = tiny(dataset_options={"examples": 400}, valid_samples=20, epochs=1, patience=1)
+    train(spec, tmp_path / spec.id)
+    record, data = verify(tmp_path / spec.id), load_dataset("simulated_tf", examples=400)
+    sample, found = data.valid.evenly(20), {}
+    for name, split in (("sample", sample), ("all", data.valid)):
+        found[name] = metrics(split.labels, predict(record.model(), split.codes), "abc")["auroc"]
+    assert found["sample"] != found["all"]
+    assert record.history()[0]["valid_auroc"] == pytest.approx(found["sample"], abs=1e-6)
+    assert record.result["valid"]["auroc"] == pytest.approx(found["all"], abs=1e-6)
+
+
+def test_metrics_of_a_case_done_by_hand():
+    """3 of 4 pairs in order: auROC 3/4. Positives at ranks 1 and 3: auPRC (1 + 2/3) / 2."""
+    labels = np.array([[0, 1], [0, 0], [1, 1], [1, 0]], dtype=np.uint8)
+    probabilities = np.array([[0.1, 0.9], [0.4, 0.2], [0.35, 0.8], [0.8, 0.1]], dtype=np.float32)
+    scores = metrics(labels, probabilities, ("a", "b"))
+    assert scores["auroc_by_task"] == pytest.approx({"a": 3 / 4, "b": 1.0})
+    assert scores["auprc_by_task"] == pytest.approx({"a": 5 / 6, "b": 1.0})
+    assert scores["auroc"] == pytest.approx(7 / 8)
+    assert scores["auprc"] == pytest.approx(11 / 12)
+    json.dumps(scores, allow_nan=False)
+
+
+def test_metrics_of_a_constant_prediction_are_chance():
+    labels = np.array([[1], [0], [0], [0]])
+    scores = metrics(labels, np.full((4, 1), 0.3), ("a",))
+    assert (scores["auroc"], scores["auprc"]) == (0.5, 0.25)
+
+
+@pytest.mark.parametrize("value", [0, 1])
+def test_metrics_need_both_classes(value):
+    labels = np.array([[0, value], [1, value]])
+    with pytest.raises(ValueError, match=f"task 'b' needs .* got 2 examples that are all {value}"):
+        metrics(labels, np.zeros((2, 2)), ("a", "b"))
+
+
+def test_metrics_need_a_name_for_every_task():
+    labels = np.array([[0, 1], [1, 0]])
+    with pytest.raises(ValueError, match="longer than argument 1"):
+        metrics(labels, np.zeros((2, 2)), ("a",))
+
+
+def test_predictions_do_not_depend_on_the_batch_size(reference):
+    model = keras.models.load_model(reference / "model.keras")
+    codes = load_dataset(TINY.dataset, **TINY.dataset_options).train.codes
+    whole = predict(model, codes)
+    assert whole.shape == (64, 3)
+    np.testing.assert_allclose(predict(model, codes, batch_size=7), whole, atol=1e-6)

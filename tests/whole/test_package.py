@@ -1,0 +1,158 @@
+"""The package: a light import, arrows that only point down, and a wheel that works alone."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import sfc_lib
+
+PACKAGE = Path(sfc_lib.__file__).parent
+REPOSITORY = PACKAGE.parent
+MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+# Which rooms a room may import besides itself: arrows only point down.
+ARROWS = {
+    "nn": set(),
+    "genomics": set(),
+    "datasets": {"genomics"},
+    "experiments": {"datasets", "nn"},
+    "analysis": {"experiments", "nn"},
+}
+# Modules that may reach further down: the data page draws what the datasets hold.
+LISTED: dict[str, set[str]] = {"analysis/sequences.py": {"datasets", "genomics"}}
+
+
+def run(code, cwd, **environment):
+    """Standard output of Python code in a fresh process."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def imported(path):
+    """Dotted names of what a module imports, also inside its functions."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def room(dotted):
+    """`sfc_lib.nn.layers.SeparableFC` is of the room `nn`; None if it is of none."""
+    parts = dotted.split(".")
+    return parts[1] if parts[0] == "sfc_lib" and len(parts) > 1 and parts[1] in ARROWS else None
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.split("/")[0] in ARROWS])
+def test_arrows_between_rooms_only_point_down(module):
+    own = module.split("/")[0]
+    allowed = {own, None} | ARROWS[own] | LISTED.get(module, set())
+    forbidden = [name for name in imported(PACKAGE / module) if room(name) not in allowed]
+    assert forbidden == []
+
+
+def test_rooms_are_those_of_the_arrows():
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} == set(ARROWS)
+
+
+def test_few_modules_stand_outside_the_rooms_and_files_imports_no_room():
+    outside = {"__init__.py", "cli.py", "cli_data.py", "cli_own.py", "files.py"}
+    assert {path.name for path in PACKAGE.glob("*.py")} == outside
+    assert [name for name in imported(PACKAGE / "files.py") if room(name)] == []
+
+
+def test_backends_are_named_only_where_gradients_are_taken():
+    """Keras is the one interface, so that TensorFlow, JAX and torch all work."""
+    own = {module for module in MODULES for name in imported(PACKAGE / module)
+           if name.split(".")[0] in ("tensorflow", "jax", "torch")}  # fmt: skip
+    assert own <= {"nn/importance.py"}
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_module_is_over_300_lines(module):
+    assert len((PACKAGE / module).read_text().splitlines()) <= 300
+
+
+def test_import_is_light(tmp_path):
+    code = (
+        "import sys, sfc_lib, sfc_lib.cli\n"
+        "from sfc_lib import RunSpec, ensure, load_dataset\n"
+        "from sfc_lib.runs.spec import load_size\n"
+        "load_size('quick'), load_dataset('simulated_tf', examples=40)\n"
+        "print(*sys.modules)"
+    )
+    loaded = set(run(code, tmp_path).split())
+    assert "sfc_lib.datasets.simulated_tf" in loaded
+    assert not loaded & {"tensorflow", "keras", "jax", "torch", "matplotlib", "sklearn", "pandas"}
+
+
+@pytest.mark.parametrize("name", sfc_lib.__all__)
+def test_public_name_resolves_and_is_documented(name):
+    value = getattr(sfc_lib, name)
+    assert name in dir(sfc_lib)
+    assert name == "__version__" or len(value.__doc__) > 80
+
+
+def test_unknown_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="module 'sfc_lib' has no attribute 'nonsense'"):
+        sfc_lib.nonsense  # noqa: B018
+
+
+def test_wheel_alone_generates_data_builds_all_models_and_trains(tmp_path):
+    """Installed away from the checkout: whatever the repository would lend must be in it."""
+    pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
+    build = ["wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(tmp_path)]
+    subprocess.run([*pip, *build, str(REPOSITORY)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    site, work = tmp_path / "site", tmp_path / "work"
+    install = ["install", "--no-deps", "--no-index", "--target", str(site)]
+    subprocess.run([*pip, *install, str(wheel)], check=True)
+    work.mkdir()
+    (work / "script.py").write_text(SCRIPT)
+    environment = {key: os.environ[key] for key in os.environ if not key.startswith("SFC_")}
+    environment |= {"PYTHONPATH": str(site), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=work, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    home, published, models, status = done.stdout.split()
+    assert Path(home).parents[1] == site
+    assert (published, models, status) == ("None", "9", "done")
+    assert (work / "runs").is_dir()
+    assert list((tmp_path / "cache").glob("sfc_lib/datasets/simulated_tf-*/dataset.json"))
+
+
+SCRIPT = """
+import sys
+
+if __name__ == "__main__":
+    import sfc_lib
+    from sfc_lib.files import published_dir
+
+    print(sfc_lib.__file__, published_dir())
+    data = sfc_lib.load_dataset("simulated_tf", examples=80)
+    assert data.train.codes.shape == (64, 200)
+    spec = sfc_lib.RunSpec(dataset_options={"examples": 80}, epochs=1, width=0.1)
+    (record,) = sfc_lib.ensure([spec], jobs=1, progress=False)
+    assert not {"keras", "tensorflow"} & set(sys.modules)
+    lengths = {"simulated_tf": 200, "chip_seq": 1000, "basset": 1000}
+    models = [
+        sfc_lib.build_model(architecture, variant, length=length, tasks=2, width=0.1)
+        for architecture, length in lengths.items()
+        for variant in ("std", "sep", "symm")
+    ]
+    print(sum(model.count_params() > 0 for model in models), record.result["status"])
+"""
