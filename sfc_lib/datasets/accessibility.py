@@ -1,30 +1,23 @@
-"""Windows and labels of the accessibility datasets: the steps of the paper's section 2.3.
+"""Chromatin accessibility: windows tiled over open regions, simulated and real (section 2.3).
 
 1. merge the peaks of all cell types; 2. pad each merged region; 3. tile it with windows;
-4. label each window, per cell type; 5. expand the windows; 6. find the TF summits inside.
-(Step 7, sequences with motifs at these summits, is `simulated_accessibility`'s.) Each step is
-a pure function over intervals, see `sfc_lib.genomics.intervals`.
+4. label each window, per cell type; 5. expand the windows; 6. find the TF summits inside;
+7. (simulated) a background without motifs, and an instance of a TF's motif at each summit.
+Each step is a pure function over intervals, see `sfc_lib.genomics.intervals`.
 
-Simulated accessibility in two cell types: shuffled DNA with motifs at TF summits (section 2.3).
+Choices that the paper leaves open:
 
-Windows and labels are those of real DNase peaks. The sequence of each window is real DNA,
-dinucleotide-shuffled, so that it holds no motif any more, with an instance of a TF's motif
-where that TF has a ChIP-seq summit. Choices that the paper leaves open:
-
-- The summits of all TFs in both cell types are pooled: a window has one sequence and two
-  labels. A TF seen at one place in both cell types leaves two instances there.
-- Which TFs, and which motif stands for each, is in `accessibility_motifs.tsv` beside the PWMs
-  in `sfc_lib.genomics`: every TF whose peaks could be had, and of the ENCODE motif set the
-  first known motif of that TF (rule `known`), else the first discovered in its ChIP-seq
+- Simulated: the summits of all TFs in both cell types are pooled: a window has one sequence
+  and two labels. A TF seen at one place in both cell types leaves two instances there. Which
+  TFs, and which motif stands for each, is in `accessibility_motifs.tsv` beside the PWMs in
+  `sfc_lib.genomics`: every TF whose peaks could be had, and of the ENCODE motif set the first
+  known motif of that TF (rule `known`), else the first discovered in its ChIP-seq
   (`discovered`), else the first known of its family (`family`).
-
-Chromatin accessibility in 16 blood cell populations: a stand-in for the paper's set.
-
-The paper trains on 837,977 examples of 16 cell types of Corces et al., Nature Genetics 48:1193
-(2016). Which 16, and how examples and labels were made, is not published. This set takes the
-peaks of 16 sorted populations of normal blood (that study's and its follow-up's, see
-data/README.md) and the tiling that the paper describes for its simulated set. Auroc and auPRC
-on it can't be compared with the paper's, only models on it with each other.
+- Hematopoiesis is a stand-in. The paper trains on 837,977 examples of 16 cell types of Corces
+  et al., Nature Genetics 48:1193 (2016); which 16, and how examples and labels were made, is
+  not published. This set takes the peaks of 16 sorted populations of normal blood (that
+  study's and its follow-up's, see data/README.md) and the tiling of the simulated set. Auroc
+  and auPRC on it can't be compared with the paper's, only models on it with each other.
 """
 
 from __future__ import annotations
@@ -35,16 +28,17 @@ import hashlib
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from sfc_lib.datasets.base import SPLITS, Chunk, StreamedRecipe
+from sfc_lib.datasets.base import LATER, SPLITS, Chunk, StreamedRecipe
+from sfc_lib.errors import UserError
 from sfc_lib.files import data_dir, sha256_file
-from sfc_lib.genomics.genome import Genome, files_of, load_genome, regions_of, split_of
+from sfc_lib.genomics.genome import Genome, Region, files_of, load_genome, regions_of, split_of
 from sfc_lib.genomics.insertion import insert_motifs
 from sfc_lib.genomics.intervals import (
     covered_fraction,
@@ -55,8 +49,8 @@ from sfc_lib.genomics.intervals import (
     tile,
 )
 from sfc_lib.genomics.motifs import RESOURCES, Motif, read_meme
-from sfc_lib.genomics.shuffle import dinucleotide_shuffle
-from sfc_lib.genomics.sources import SourceError, fetch, registry
+from sfc_lib.genomics.shuffle import dinucleotide_chain, dinucleotide_shuffle
+from sfc_lib.genomics.sources import fetch, registry
 
 PADDING = 100  # bp on either side of a merged region
 WIDTH, STRIDE = 200, 50  # bp
@@ -126,7 +120,7 @@ def summits_inside(windows: pd.DataFrame, summits: pd.DataFrame) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class Tiling:
-    """Windows of a profile's splits, by chromosome and start, and their labels.
+    """Windows of all splits, by chromosome and start, and their labels.
 
     `windows`: intervals of 1000 bp. `labels`: uint8 (windows, cell types). `splits`:
     each window's split. `outside`: windows left out in each split, because they reach
@@ -139,21 +133,31 @@ class Tiling:
     outside: Mapping[str, int]
 
 
-def tiling(peaks: Sequence[pd.DataFrame], profile: str) -> Tiling:
-    """Steps 1 to 5 for the regions of a profile.
+def tiling(peaks: Sequence[pd.DataFrame], regions: str | Sequence[Region]) -> Tiling:
+    """Steps 1 to 5 in the given regions of hg19, or those of that name.
 
     A window is of the split that its 200 bp lie in. Windows with all labels 0 are kept
     too. They are rare: with half of a window for a 1, padding by half a window's width
     makes none, but two cell types may share one.
     """
     windows = tiles(accessible_regions(peaks))
-    splits = split_of(windows, profile)
+    splits = split_of(windows, regions)
     windows, splits = windows[splits != ""], splits[splits != ""]
     expanded = expand(windows)
-    inside = split_of(expanded, profile) == splits
+    inside = split_of(expanded, regions) == splits
     outside = {split: int((~inside[splits == split]).sum()) for split in SPLITS}
     labels = label_windows(windows[inside], peaks)
     return Tiling(expanded[inside].reset_index(drop=True), labels, splits[inside], outside)
+
+
+def in_chunks(tiled: Tiling, size: int = CHUNK) -> Iterator[tuple[str, np.ndarray, dict[str, int]]]:
+    """Split, rows of the tiling (int64, at most `size`), and what the split left out, by reason."""
+    for split in SPLITS:
+        rows = np.flatnonzero(tiled.splits == split)
+        dropped = {OUTSIDE: tiled.outside[split]}
+        for start in range(0, max(len(rows), 1), size):
+            yield split, rows[start : start + size], dropped
+            dropped = {}
 
 
 def sequences(
@@ -165,15 +169,9 @@ def sequences(
         The split; rows of the tiling that were kept, int64 (kept,); their codes, uint8
         (kept, 1000); and the number dropped, by reason.
     """
-    for split in SPLITS:
-        rows = np.flatnonzero(tiled.splits == split)
-        dropped = {OUTSIDE: tiled.outside[split]}
-        for start in range(0, max(len(rows), 1), size):
-            chunk = rows[start : start + size]
-            codes, keep, more = genome.windows(tiled.windows.iloc[chunk])
-            codes = codes.reshape(-1, LENGTH)  # of no windows, too
-            yield split, chunk[keep], codes, {**dropped, **more}
-            dropped = {}
+    for split, rows, dropped in in_chunks(tiled, size):
+        codes, keep, more = genome.windows(tiled.windows.iloc[rows])
+        yield split, rows[keep], codes.reshape(-1, LENGTH), {**dropped, **more}
 
 
 @dataclass(frozen=True)
@@ -193,8 +191,12 @@ class TiledRecipe(StreamedRecipe):
 
     def inputs(self) -> dict[str, str]:
         known = registry()
-        names = (*self.peak_files(), *files_of(self.profile))
+        names = (*self.peak_files(), *self.genome_files())
         return {name: known[name].content_hash for name in names}
+
+    def genome_files(self) -> list[str]:
+        """Names in the registry of the FASTA files that are read."""
+        return files_of(self.profile)
 
     def peaks(self) -> list[pd.DataFrame]:
         """The peaks of each task."""
@@ -215,6 +217,10 @@ DNASE = {
 }
 ROADMAP = "https://egg2.wustl.edu/roadmap/data/byFileType/peaks/consolidated/narrowPeak/"
 TABLE, MATRICES = (RESOURCES / f"accessibility_motifs.{kind}" for kind in ("tsv", "meme"))
+DINUCLEOTIDES = RESOURCES / "accessibility_dinucleotides.tsv"
+BACKGROUNDS = ("shuffled", "chain")
+HELD_OUT = {"chr3": "valid", "chr2": "test"}  # of `full`: on chr1 K562 has no TF summits
+NO_SUMMITS = "on a chromosome where a cell type has no TF summits"
 
 
 class Factor(NamedTuple):
@@ -248,7 +254,15 @@ class SimulatedAccessibility(TiledRecipe):
         profile: `"hg19-subset"` or `"full"`, see `sfc_lib.genomics.genome`.
         dnase: `"uniform"`, ENCODE's uniform peaks; or `"roadmap"`, the paper's files of
             E116 (GM12878) and E123 (K562), which have to be placed by hand.
-        seed: Seed of the shuffles and of the motif instances, an integer ≥ 0.
+        seed: Seed of the backgrounds and of the motif instances, an integer ≥ 0.
+        background: `"shuffled"`, each window's real DNA, dinucleotide-shuffled, as in the
+            paper; or `"chain"`, a first-order Markov chain with the dinucleotide frequencies
+            of all training windows of `hg19-subset`. That needs no genome, only intervals, and
+            loses nothing but the windows' own composition.
+        min_motifs: Windows with fewer TF summits are left out; 0 keeps all, as in the paper.
+
+    On `full` chromosomes where a cell type has no TF summits (K562's files leave out chr1, 8
+    and 21) are left out, validation is on chr3 and test on chr2.
     """
 
     name: ClassVar[str] = "simulated_accessibility"
@@ -257,15 +271,21 @@ class SimulatedAccessibility(TiledRecipe):
 
     dnase: str = "uniform"
     seed: int = 0
+    background: str = field(default="shuffled", metadata=LATER)
+    min_motifs: int = field(default=0, metadata=LATER)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.dnase not in DNASE:
-            raise ValueError(
-                f"{self.name}: dnase must be one of {list(DNASE)}, got {self.dnase!r}."
+            raise UserError(f"{self.name}: dnase must be one of {list(DNASE)}, got {self.dnase!r}.")
+        if self.background not in BACKGROUNDS:
+            raise UserError(
+                f"{self.name}: background must be one of {BACKGROUNDS}, got {self.background!r}."
             )
-        if type(self.seed) is not int or self.seed < 0:
-            raise ValueError(f"{self.name}: seed must be an integer >= 0, got {self.seed!r}.")
+        for option in ("seed", "min_motifs"):
+            value = getattr(self, option)
+            if type(value) is not int or value < 0:
+                raise UserError(f"{self.name}: {option} must be an integer >= 0, got {value!r}.")
 
     def peak_files(self) -> list[str]:
         return list(DNASE["uniform"]) if self.dnase == "uniform" else []
@@ -273,17 +293,61 @@ class SimulatedAccessibility(TiledRecipe):
     def inputs(self) -> dict[str, str]:
         known = registry()
         tfs = {factor.file: known[factor.file].content_hash for factor in factors()}
-        tables = {path.name: sha256_file(path) for path in (TABLE, MATRICES)}
+        chain = [DINUCLEOTIDES] if self.background == "chain" else []
+        tables = {path.name: sha256_file(path) for path in (TABLE, MATRICES, *chain)}
         roadmap = {path.name: _content_hash(path) for path in self._placed()}
         return {**super().inputs(), **roadmap, **tfs, **tables}
+
+    def genome_files(self) -> list[str]:
+        return super().genome_files() if self.background == "shuffled" else []
 
     def peaks(self) -> list[pd.DataFrame]:
         return super().peaks() + [read_intervals(path) for path in self._placed()]
 
     def chunks(self) -> Iterator[Chunk]:
-        tiled = tiling(self.peaks(), self.profile)
         summits, motifs = read_summits(factors())
-        yield from simulate(load_genome(self.profile), tiled, summits, motifs, self.seed)
+        peaks, regions = self.peaks(), self.regions()
+        tiled = tiling(peaks, regions)
+        if self.profile == "full":
+            known = [region.chrom for region in regions]
+            elsewhere = ~tiles(accessible_regions(peaks))["chrom"].isin(known)
+            nothing = np.empty((0, LENGTH), np.uint8), np.empty((0, len(peaks)), np.uint8)
+            yield Chunk("train", *nothing, dropped={NO_SUMMITS: int(elsewhere.sum())})
+        if self.background == "chain":
+            backgrounds = drawn(tiled, self.seed)
+        else:
+            backgrounds = shuffled(load_genome(self.profile), tiled, self.seed)
+        yield from simulate(backgrounds, tiled, summits, motifs, self.seed, self.min_motifs)
+
+    def regions(self) -> tuple[Region, ...]:
+        """The regions of hg19 that the windows lie in, each with its split."""
+        if self.profile != "full":
+            return regions_of(self.profile)
+        tfs = [read_summits([f for f in factors() if f.cell_type == c])[0] for c in self.task_names]
+        complete = set.intersection(*(set(summits["chrom"]) for summits in tfs))
+        return tuple(
+            replace(region, split=HELD_OUT.get(region.chrom, "train"))
+            for region in regions_of("full")
+            if region.chrom in complete
+        )
+
+    def true_motifs(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """What a network would know that had learnt every motif: features and labels by split.
+
+        Features, float32 (windows, 2 · motifs): how often each motif was to be put into a
+        window, and how far from its centre the nearest one is, in bp (1000 if there is none).
+        """
+        summits, motifs = read_summits(factors())
+        tiled = tiling(self.peaks(), self.regions())
+        sites = summits_inside(tiled.windows, summits)
+        count = np.zeros((len(tiled.windows), len(motifs)), np.float32)
+        nearest = np.full_like(count, LENGTH)
+        np.add.at(count, (sites[:, 0], sites[:, 2]), 1)
+        np.minimum.at(nearest, (sites[:, 0], sites[:, 2]), abs(sites[:, 1] - LENGTH // 2))
+        keep = count.sum(axis=1) >= self.min_motifs
+        rows = {split: keep & (tiled.splits == split) for split in SPLITS}
+        features = np.hstack([count, nearest])
+        return {split: (features[mask], tiled.labels[mask]) for split, mask in rows.items()}
 
     def _placed(self) -> list[Path]:
         """The Roadmap files, where they are used."""
@@ -291,7 +355,7 @@ class SimulatedAccessibility(TiledRecipe):
         paths = [folder / name for name in DNASE["roadmap"] if self.dnase == "roadmap"]
         for path in paths:
             if not path.is_file():
-                raise SourceError(
+                raise UserError(
                     f"{path}: expected Roadmap's DNase peaks, got no such file. Place it there; "
                     f"it is at {ROADMAP}{path.name}. Or leave out dnase='roadmap'."
                 )
@@ -303,7 +367,7 @@ def _content_hash(path: Path) -> str:
         with gzip.open(path) as file:
             return hashlib.sha256(file.read()).hexdigest()
     except (OSError, EOFError) as error:
-        raise SourceError(f"{path}: expected a whole gzip file, got: {error}.") from error
+        raise UserError(f"{path}: expected a whole gzip file, got: {error}.") from error
 
 
 def read_summits(table: Sequence[Factor]) -> tuple[pd.DataFrame, list[Motif]]:
@@ -320,26 +384,65 @@ def read_summits(table: Sequence[Factor]) -> tuple[pd.DataFrame, list[Motif]]:
     return summits, [matrices[name] for name in names]
 
 
+Backgrounds = Iterator[tuple[str, np.ndarray, np.ndarray, dict[str, int]]]
+
+
+def shuffled(genome: Genome, tiled: Tiling, seed: int, size: int = CHUNK) -> Backgrounds:
+    """Each window's own DNA, dinucleotide-shuffled, so that it holds no motif any more.
+
+    Yields:
+        As `sequences`.
+    """
+    for split, rows, real, dropped in sequences(genome, tiled, size):
+        yield split, rows, dinucleotide_shuffle(real, seed, rows), dropped
+
+
+def drawn(tiled: Tiling, seed: int, size: int = CHUNK) -> Backgrounds:
+    """Windows drawn from a first-order chain with the dinucleotide frequencies of real ones.
+
+    Yields:
+        As `sequences`.
+    """
+    counts = np.loadtxt(DINUCLEOTIDES, skiprows=1, usecols=(1, 2, 3, 4))
+    for split, rows, dropped in in_chunks(tiled, size):
+        yield split, rows, dinucleotide_chain(counts, LENGTH, seed, rows), dropped
+
+
+def dinucleotide_counts(codes: np.ndarray) -> np.ndarray:
+    """How often each base (column) follows each base (row), int64 (4, 4); N counts nowhere."""
+    pairs = codes[:, :-1].astype(np.intp) * 5 + codes[:, 1:]
+    return np.bincount(pairs.ravel(), minlength=25).reshape(5, 5)[:4, :4]
+
+
 def simulate(
-    genome: Genome,
+    backgrounds: Backgrounds,
     tiled: Tiling,
     summits: pd.DataFrame,
     motifs: Sequence[Motif],
     seed: int,
-    size: int = CHUNK,
+    min_motifs: int = 0,
 ) -> Iterator[Chunk]:
-    """Step 7: each window's DNA shuffled, and an instance of a motif at each summit in it.
+    """Step 7: an instance of a motif at each summit in a window's background.
 
-    The same bytes whatever the chunks' `size`: what is drawn for a window depends on the
-    seed and on its row in the tiling.
+    The same bytes whatever the size of the chunks: what is drawn for a window depends on
+    the seed and on its row in the tiling.
     """
-    for split, rows, real, dropped in sequences(genome, tiled, size):
-        codes = dinucleotide_shuffle(real, seed, rows)
+    for split, rows, codes, dropped in backgrounds:
         sites = summits_inside(tiled.windows.iloc[rows].reset_index(drop=True), summits)
+        found = np.bincount(sites[:, 0], minlength=len(rows))
+        keep = found >= min_motifs
+        sites = sites[keep[sites[:, 0]]]
+        sites[:, 0] = (np.cumsum(keep) - 1)[sites[:, 0]]
+        rows, codes = rows[keep], np.ascontiguousarray(codes[keep])
         starts = insert_motifs(codes, sites, motifs, seed, rows)
         skipped = int(np.count_nonzero(starts < 0))
         dropped["motifs without a free place"] = skipped
-        counts = {"motifs inserted": len(starts) - skipped}
+        if min_motifs:
+            dropped[f"{split}: fewer than {min_motifs} motifs"] = int((~keep).sum())
+        counts = {
+            "motifs inserted": len(starts) - skipped,
+            "windows without a motif": int((found[keep] == 0).sum()),
+        }
         yield Chunk(split, codes, tiled.labels[rows], dropped, counts)
 
 

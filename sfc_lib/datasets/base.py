@@ -29,6 +29,7 @@ from sfc_lib.files import data_dir, sha256_json, sync_folder, write_json
 from sfc_lib.genomics.sources import registry
 
 SPLITS = ("train", "valid", "test")
+LATER = {"later": True}  # metadata of an option that came later: hashed only where it is set
 RECIPES = {
     "chip_seq": "sfc_lib.datasets.chip_seq:ChipSeq",
     "custom": "sfc_lib.own.dataset:Custom",
@@ -119,8 +120,13 @@ class Recipe(ABC):
 
     @property
     def options(self) -> dict[str, Any]:
-        """All options as plain values."""
-        return dataclasses.asdict(self)
+        """All options as plain values; those that came `LATER` only where they are set."""
+        return {
+            option.name: value
+            for option in dataclasses.fields(self)
+            if (value := getattr(self, option.name)) != option.default
+            or not option.metadata.get("later")
+        }
 
     @property
     def fingerprint(self) -> str:

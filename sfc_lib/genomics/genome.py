@@ -78,15 +78,17 @@ def files_of(profile: str) -> list[str]:
     return [name for name in registry() if name.startswith(FOLDERS[profile])]
 
 
-def split_of(intervals: pd.DataFrame, profile: str) -> np.ndarray:
+def split_of(intervals: pd.DataFrame, regions: str | Sequence[Region]) -> np.ndarray:
     """`"train"`, `"valid"` or `"test"` where an interval lies wholly in regions of that split.
 
-    Empty where it lies in none, or across two. Shape (len(intervals),).
+    Empty where it lies in none, or across two. Shape (len(intervals),). The regions are those
+    of a name, or given.
     """
     splits = np.full(len(intervals), "", dtype="<U5")
     intervals = intervals.assign(chrom=canonical(intervals["chrom"]))
-    regions = pd.DataFrame([vars(region) for region in regions_of(profile)])
-    for split, part in regions.groupby("split"):
+    known = regions_of(regions) if isinstance(regions, str) else regions
+    table = pd.DataFrame([vars(region) for region in known])
+    for split, part in table.groupby("split"):
         splits[within(intervals, part)] = split
     return splits
 

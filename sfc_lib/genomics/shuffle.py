@@ -17,7 +17,7 @@ import numpy as np
 from numba.extending import register_jitable
 
 from sfc_lib.genomics.dna import ALPHABET
-from sfc_lib.genomics.randomness import below, key, row_numbers, seed_row
+from sfc_lib.genomics.randomness import below, key, row_numbers, seed_row, uniform
 
 BASES = 4
 N = ALPHABET.index("N")
@@ -130,3 +130,61 @@ def _last_exits(exits: np.ndarray, count: np.ndarray, root: int, state: np.ndarr
             joined[here] = True
             here = int(exits[here, last[here]])
     return last
+
+
+def dinucleotide_chain(counts: np.ndarray, length: int, seed: int, rows: np.ndarray) -> np.ndarray:
+    """Sequences drawn from the first-order Markov chain that has these dinucleotide counts.
+
+    What a shuffle of real DNA keeps on average, without the DNA. As with the shuffle, what is
+    drawn for a sequence depends on `seed` and its number in `rows` alone. Compiled on first
+    use (1 s).
+
+    Args:
+        counts: How often each base (column) follows each base (row), (4, 4), each row with
+            at least one.
+        length: Of the sequences, in bp.
+        seed: An integer ≥ 0.
+        rows: Number of each sequence in the whole set, integers ≥ 0 of shape (examples,).
+
+    Returns:
+        uint8 codes of shape (examples, length).
+
+    Raises:
+        ValueError: An argument of another shape, type or range.
+
+    Example:
+
+    >>> only = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]])
+    >>> dinucleotide_chain(only, 6, seed=1, rows=np.array([0])).tolist()
+    [[1, 0, 1, 0, 1, 0]]
+    """
+    name, counts = "dinucleotide_chain", np.asarray(counts, dtype=np.float64)
+    if counts.shape != (BASES, BASES) or counts.min() < 0 or not counts.sum(axis=1).all():
+        raise ValueError(f"{name}: counts must be (4, 4), each row with a count > 0, got {counts}.")
+    first = np.cumsum(counts.sum(axis=1))
+    edges = np.vstack([np.cumsum(counts, axis=1), first])
+    edges = edges[:, :-1] / edges[:, -1:]
+    numbers = row_numbers(name, rows, len(rows))
+    codes = np.empty((len(numbers), length), np.uint8)
+    _compiled_chain()(codes, edges, key(name, seed, STREAM), numbers)
+    return codes
+
+
+@functools.cache
+def _compiled_chain() -> Callable[..., None]:
+    return numba.njit(_draw_all, nogil=True)
+
+
+def _draw_all(
+    codes: np.ndarray, edges: np.ndarray, stream_key: np.uint64, rows: np.ndarray
+) -> None:
+    """Fill every row; `edges` (5, 3): cumulated frequencies behind each base, and of the first."""
+    state = np.empty(1, np.uint64)
+    for i in range(codes.shape[0]):
+        seed_row(state, stream_key, rows[i])
+        base = BASES
+        for j in range(codes.shape[1]):
+            draw, following = uniform(state), 0
+            while following < BASES - 1 and draw >= edges[base, following]:
+                following += 1
+            codes[i, j] = base = following
