@@ -1,8 +1,7 @@
 """What every dataset is: splits of codes and labels, built once, then memory-mapped.
 
-Datasets larger than memory: written chunk by chunk, straight into the files they stay in.
-
-A dataset in a few lines: splits, class counts, drops, sources; and its options from text.
+A `Recipe` holds a dataset's options and builds it, in memory or, if it is larger, chunk by
+chunk straight into the files it stays in. What is read from the cache is checked by its hash.
 """
 
 from __future__ import annotations
@@ -25,10 +24,19 @@ from typing import Any, ClassVar, NamedTuple, Union, get_args, get_origin, get_t
 import numpy as np
 from filelock import FileLock
 
-from sfc_lib.files import data_dir, sha256_json, sync_folder, write_json
+from sfc_lib.errors import UserError
+from sfc_lib.files import (
+    data_dir,
+    known_sha256,
+    sha256_file,
+    sha256_json,
+    sync_folder,
+    write_json,
+)
 from sfc_lib.genomics.sources import registry
 
 SPLITS = ("train", "valid", "test")
+BUILT, ABOUT = "datasets", "dataset.json"  # folder in the cache, and description in each
 LATER = {"later": True}  # metadata of an option that came later: hashed only where it is set
 RECIPES = {
     "chip_seq": "sfc_lib.datasets.chip_seq:ChipSeq",
@@ -106,9 +114,9 @@ class Recipe(ABC):
         """Name and content hash of every source file used."""
         return {}
 
-    @abstractmethod
     def build(self) -> tuple[dict[str, Split], dict[str, int]]:
-        """The splits by name, and counts of what was dropped by reason."""
+        """The splits by name, and counts of what was dropped by reason, if it fits in memory."""
+        raise NotImplementedError(f"{self.name} is only written, chunk by chunk.")
 
     def write(self, folder: Path) -> Report:
         """Build, and write `train_codes.npy`, `train_labels.npy` and so on into `folder`."""
@@ -148,7 +156,7 @@ def recipe_class(name: str) -> type[Recipe]:
         ValueError: An unknown dataset; the valid ones are listed.
     """
     if name not in RECIPES:
-        raise ValueError(f"load_dataset: name must be one of {sorted(RECIPES)}, got {name!r}.")
+        raise UserError(f"load_dataset: name must be one of {sorted(RECIPES)}, got {name!r}.")
     module, _, attribute = RECIPES[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
 
@@ -163,7 +171,7 @@ def make_recipe(name: str, options: Mapping[str, Any] | None = None) -> Recipe:
     valid = [field.name for field in dataclasses.fields(recipe)]
     for option in options or {}:
         if option not in valid:
-            raise ValueError(f"load_dataset: {name} has options {valid}, got {option!r}.")
+            raise UserError(f"load_dataset: {name} has options {valid}, got {option!r}.")
     return recipe(**(options or {}))
 
 
@@ -177,7 +185,7 @@ def load_dataset(name: str, **options: Any) -> Dataset:
 
     Raises:
         ValueError: An unknown dataset or option, or a bad value.
-        sfc_lib.genomics.sources.SourceError: A source file can't be had.
+        UserError: A split came out empty, or a source file can't be had.
 
     Example:
 
@@ -187,15 +195,45 @@ def load_dataset(name: str, **options: Any) -> Dataset:
     """
     recipe = make_recipe(name, options)
     fingerprint = recipe.fingerprint
-    folder = data_dir() / "datasets" / f"{name}-{fingerprint[:16]}"
+    folder = data_dir() / BUILT / f"{name}-{fingerprint[:16]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
-        if (dataset := _open(folder, recipe, fingerprint)) is None:
+        if damage(folder) is not None:
             _build(folder, recipe)
-            dataset = _open(folder, recipe, fingerprint)
-    if dataset is None:
-        raise OSError(f"{folder}: expected the dataset just built, got a damaged one. Is it full?")
-    return dataset
+            if (found := damage(folder)) is not None:
+                raise OSError(f"{found} It was built just now: is the disk full, or failing?")
+        about = json.loads((folder / ABOUT).read_text())
+        splits = {
+            split: Split(*(_mapped(folder / f"{split}_{part}.npy") for part in ("codes", "labels")))
+            for split in SPLITS
+        }
+    dropped, counts = about["dropped"], about["counts"]
+    return Dataset(
+        name, recipe.options, fingerprint, recipe.task_names, dropped, **splits, counts=counts
+    )
+
+
+def built_datasets() -> list[Path]:
+    """Folders of the datasets that were built on this machine and are kept in its cache."""
+    return sorted(path.parent for path in (data_dir() / BUILT).glob(f"[!.]*/{ABOUT}"))
+
+
+def damage(folder: Path) -> str | None:
+    """What is wrong with a built dataset, so that it is to be built again; None if nothing is.
+
+    The hash of every file is compared with that of the build; a file is read again only if it
+    was touched since this was last done.
+    """
+    try:
+        about = json.loads((folder / ABOUT).read_text())
+        if about.pop("seal") != sha256_json(about):
+            return f"{folder / ABOUT}: expected the content it was sealed with."
+        for name, expected in about["files"].items():
+            if (found := known_sha256(folder / name, kept=True)) != expected:
+                return f"{folder / name}: expected sha256 {expected}, got {found}."
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return f"{folder}: expected a built dataset, got {error!r}."
+    return None
 
 
 def _build(folder: Path, recipe: Recipe) -> None:
@@ -205,10 +243,11 @@ def _build(folder: Path, recipe: Recipe) -> None:
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     scratch.chmod(0o755)
     try:
-        report = recipe.write(scratch)._asdict()
-        sizes = {path.name: path.stat().st_size for path in scratch.glob("*.npy")}
-        about = {"name": recipe.name, "options": recipe.options, "sizes": sizes, **report}
-        write_json(scratch / "dataset.json", about)
+        report = recipe.write(scratch)
+        _require_rows(scratch, recipe, report)
+        files = {path.name: sha256_file(path) for path in sorted(scratch.glob("*.npy"))}
+        about = {"name": recipe.name, "options": recipe.options, "files": files, **report._asdict()}
+        write_json(scratch / ABOUT, {**about, "seal": sha256_json(about)})
         shutil.rmtree(folder, ignore_errors=True)
         scratch.rename(folder)
         sync_folder(folder.parent)
@@ -217,27 +256,16 @@ def _build(folder: Path, recipe: Recipe) -> None:
         raise
 
 
-def _open(folder: Path, recipe: Recipe, fingerprint: str) -> Dataset | None:
-    """The dataset in `folder`, or None if it is not there whole."""
-    try:
-        about = json.loads((folder / "dataset.json").read_text())
-        if any((folder / file).stat().st_size != n for file, n in about["sizes"].items()):
-            return None
-        splits = {
-            split: Split(*(_mapped(folder / f"{split}_{part}.npy") for part in ("codes", "labels")))
-            for split in SPLITS
-        }
-        return Dataset(
-            recipe.name,
-            recipe.options,
-            fingerprint,
-            recipe.task_names,
-            about["dropped"],
-            **splits,
-            counts=about.get("counts", {}),
+def _require_rows(folder: Path, recipe: Recipe, report: Report) -> None:
+    """A `UserError` that says what was dropped, if a split came out empty."""
+    empty = [split for split in SPLITS if not len(_mapped(folder / f"{split}_labels.npy"))]
+    if empty:
+        reasons = [f"{count:,} {why}" for why, count in report.dropped.items() if count]
+        raise UserError(
+            f"{recipe.name}: expected examples in every split, got none for "
+            f"{' and '.join(empty)}. Dropped: {'; '.join(reasons) or 'none'}. Change the options "
+            f"{recipe.options}."
         )
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _mapped(path: Path) -> np.ndarray:
@@ -283,19 +311,6 @@ class StreamedRecipe(Recipe):
                 dropped.update(chunk.dropped)
                 counts.update(chunk.counts)
         return Report(dropped, counts)
-
-    def build(self) -> tuple[dict[str, Split], dict[str, int]]:
-        """All at once, in memory: for tests and for sets that are small."""
-        chunks, dropped = list(self.chunks()), Counter[str]()
-        splits = {}
-        for split in SPLITS:
-            codes = [chunk.codes for chunk in chunks if chunk.split == split]
-            labels = [chunk.labels for chunk in chunks if chunk.split == split]
-            none = [np.empty((0, width), np.uint8) for width in (self.length, len(self.task_names))]
-            splits[split] = Split(np.vstack([none[0], *codes]), np.vstack([none[1], *labels]))
-        for chunk in chunks:
-            dropped.update(chunk.dropped)
-        return splits, dict(dropped)
 
 
 class RowFile:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from sfc_lib.datasets.base import SPLITS, Recipe, Split
+from sfc_lib.errors import UserError
 from sfc_lib.genomics.genome import Genome, files_of, load_genome, split_of
 from sfc_lib.genomics.intervals import overlaps, read_intervals, resize
 from sfc_lib.genomics.sources import fetch, registry
@@ -89,19 +90,19 @@ class ChipSeq(Recipe):
 
     def __post_init__(self) -> None:
         if str(self.tf).upper() not in EXPERIMENTS:
-            raise ValueError(f"chip_seq: tf must be one of {list(EXPERIMENTS)}, got {self.tf!r}.")
+            raise UserError(f"chip_seq: tf must be one of {list(EXPERIMENTS)}, got {self.tf!r}.")
         object.__setattr__(self, "tf", self.tf.upper())
         if self.profile not in ("hg19-subset", "full"):
-            raise ValueError(
+            raise UserError(
                 f"chip_seq: profile must be 'hg19-subset' or 'full', got {self.profile!r}."
             )
         if type(self.length) is not int or self.length < 1:
-            raise ValueError(f"chip_seq: length must be an integer >= 1, got {self.length!r}.")
+            raise UserError(f"chip_seq: length must be an integer >= 1, got {self.length!r}.")
         if type(self.shift) is not int or not (self.shift == 0 or 2 <= self.shift <= MAX_SHIFT):
-            raise ValueError(f"chip_seq: shift must be 0 or 2 to {MAX_SHIFT}, got {self.shift!r}.")
+            raise UserError(f"chip_seq: shift must be 0 or 2 to {MAX_SHIFT}, got {self.shift!r}.")
         step = self.shift_step
         if type(step) is not int or step < 0 or (step and (not self.shift or self.shift % step)):
-            raise ValueError(
+            raise UserError(
                 f"chip_seq: shift_step must be 0 or divide shift ({self.shift}), got {step!r}."
             )
 

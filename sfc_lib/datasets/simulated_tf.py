@@ -15,6 +15,7 @@ from typing import ClassVar
 import numpy as np
 
 from sfc_lib.datasets.base import SPLITS, Recipe, Split
+from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import ALPHABET, encode, random_sequences
 from sfc_lib.genomics.motifs import RESOURCES, Motif, read_meme
 from sfc_lib.genomics.sources import fetch, registry
@@ -58,18 +59,18 @@ class SimulatedTF(Recipe):
 
     def __post_init__(self) -> None:
         if self.source not in ("generated", "deeplift"):
-            raise ValueError(
+            raise UserError(
                 f"simulated_tf: source must be 'generated' or 'deeplift', got {self.source!r}."
             )
         for name, value in (("examples", self.examples), ("seed", self.seed)):
             if type(value) is not int or value < 0:
-                raise ValueError(f"simulated_tf: {name} must be an integer >= 0, got {value!r}.")
+                raise UserError(f"simulated_tf: {name} must be an integer >= 0, got {value!r}.")
         if self.examples < 40 or self.examples % 40:
-            raise ValueError(
+            raise UserError(
                 f"simulated_tf: examples must be a multiple of 40, 40 or more, got {self.examples}."
             )
         if self.source == "deeplift" and (self.examples, self.seed) != (8000, 0):
-            raise ValueError(
+            raise UserError(
                 "simulated_tf: the authors' file has 8000 examples and no seed; "
                 f"leave both out with source='deeplift', got {self.examples} and {self.seed}."
             )
@@ -184,18 +185,18 @@ def read_authors_file(sequences: Path, test_names: Path) -> dict[str, Split]:
     with gzip.open(sequences, "rt", newline="") as file:
         reader = csv.DictReader(file, delimiter="\t")
         if not set(COLUMNS) <= set(reader.fieldnames or ()):
-            raise ValueError(
+            raise UserError(
                 f"{sequences}:1: expected the columns {COLUMNS}, got {reader.fieldnames}."
             )
         for line, row in enumerate(reader, 2):
             answers = [row.get(f"task{task}") for task in (1, 2, 3)]
             if len(row.get("sequence") or "") != LENGTH or not set(answers) <= {"0", "1"}:
-                raise ValueError(
+                raise UserError(
                     f"{sequences}:{line}: expected a sequence of {LENGTH} bp and task1 to task3 "
                     f"of 0 or 1, got {len(row.get('sequence') or '')} bp and {answers}."
                 )
             if other := set(row["sequence"].upper()) - set(ALPHABET):
-                raise ValueError(
+                raise UserError(
                     f"{sequences}:{line}: expected only the letters {ALPHABET}, "
                     f"got {sorted(other)}."
                 )
@@ -204,7 +205,7 @@ def read_authors_file(sequences: Path, test_names: Path) -> dict[str, Split]:
             labels.append([int(answer or 0) for answer in answers])
     is_test = np.array([name in test for name in names])
     if is_test.sum() != len(test):
-        raise ValueError(
+        raise UserError(
             f"{test_names}:1: expected names that all stand in {sequences}, "
             f"got {len(test)} of which {is_test.sum()} do."
         )

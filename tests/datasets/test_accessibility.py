@@ -11,29 +11,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfc_lib.datasets.accessibility import (
+    DINUCLEOTIDES,
     MATRICES,
     OUTSIDE,
     Hematopoiesis,
     SimulatedAccessibility,
     Tiling,
     accessible_regions,
+    dinucleotide_counts,
+    drawn,
     expand,
     factors,
     label_windows,
     sequences,
+    shuffled,
     simulate,
     summits_inside,
     tiles,
     tiling,
 )
 from sfc_lib.datasets.base import SPLITS, load_dataset, make_recipe
+from sfc_lib.errors import UserError
 from sfc_lib.genomics import genome as genome_module
 from sfc_lib.genomics.dna import decode, random_sequences
 from sfc_lib.genomics.genome import Genome, Region, load_genome
 from sfc_lib.genomics.insertion import insert_motifs
 from sfc_lib.genomics.motifs import Motif, read_meme
 from sfc_lib.genomics.shuffle import dinucleotide_shuffle
-from sfc_lib.genomics.sources import SourceError, registry
+from sfc_lib.genomics.sources import registry
 
 CHROMS = ("chr1", "chr2")
 ACG = Motif("ACG", np.eye(4)[:3])
@@ -213,7 +218,9 @@ def test_real_sequences_are_those_of_the_genome_and_n_is_dropped(toy):
 
 def test_simulated_sequence_is_the_shuffled_window_with_motifs_at_the_summits(toy):
     genome, tiled, summits, _ = toy
-    codes, dropped, counts = whole(simulate(genome, tiled, summits, [ACG, WIDE], seed=4))
+    codes, dropped, counts = whole(
+        simulate(shuffled(genome, tiled, 4), tiled, summits, [ACG, WIDE], 4)
+    )
     inserted = skipped = 0
     for split, rows, real, _ in sequences(genome, tiled, size=10_000):
         for row, window, found in zip(rows, real, codes[split], strict=True):
@@ -223,22 +230,25 @@ def test_simulated_sequence_is_the_shuffled_window_with_motifs_at_the_summits(to
             assert np.array_equal(expected[0], found)
             inserted, skipped = inserted + (starts >= 0).sum(), skipped + (starts < 0).sum()
     assert inserted > 0
-    assert counts == {"motifs inserted": inserted}
+    assert counts["motifs inserted"] == inserted
     assert dropped["motifs without a free place"] == skipped
 
 
 @pytest.mark.parametrize("size", [1, 7, 16])
 def test_simulated_bytes_are_the_same_in_any_chunks(toy, size):
     genome, tiled, summits, _ = toy
-    whole_set = whole(simulate(genome, tiled, summits, [ACG, WIDE], 0))
-    pieces = whole(simulate(genome, tiled, summits, [ACG, WIDE], 0, size))
+    whole_set = whole(simulate(shuffled(genome, tiled, 0), tiled, summits, [ACG, WIDE], 0))
+    pieces = whole(simulate(shuffled(genome, tiled, 0, size), tiled, summits, [ACG, WIDE], 0))
     assert all(np.array_equal(whole_set[0][split], pieces[0][split]) for split in SPLITS)
     assert whole_set[1:] == pieces[1:]
 
 
 def test_seed_changes_the_sequences(toy):
     genome, tiled, summits, _ = toy
-    first, second = (whole(simulate(genome, tiled, summits, [ACG, WIDE], s))[0] for s in (0, 1))
+    first, second = (
+        whole(simulate(shuffled(genome, tiled, s), tiled, summits, [ACG, WIDE], s))[0]
+        for s in (0, 1)
+    )
     assert not (first["train"] == second["train"]).all(axis=1).any()
 
 
@@ -251,10 +261,36 @@ def test_a_split_without_windows_is_empty(toy):
         tiled.splits[train],
         dict.fromkeys(SPLITS, 0),
     )
-    codes = whole(simulate(genome, only, summits, [ACG, WIDE], 0))[0]
+    codes = whole(simulate(shuffled(genome, only, 0), only, summits, [ACG, WIDE], 0))[0]
     assert [codes[split].shape for split in SPLITS] == [(len(codes["train"]), 1000)] + [
         (0, 1000)
     ] * 2
+
+
+def test_chain_needs_no_genome_and_is_the_same_in_any_chunks(toy):
+    _, tiled, summits, _ = toy
+    pieces = [
+        whole(simulate(drawn(tiled, 3, size), tiled, summits, [ACG, WIDE], 3))
+        for size in (1, 7, 10_000)
+    ]
+    for codes, dropped, counts in pieces[1:]:
+        assert all(np.array_equal(codes[split], pieces[0][0][split]) for split in SPLITS)
+        assert (dropped, counts) == pieces[0][1:]
+    assert sum(map(len, pieces[0][0].values())) == len(tiled.windows)
+
+
+@pytest.mark.parametrize("least", [1, 2, 5])
+def test_windows_with_too_few_motifs_are_left_out_and_the_others_are_what_they_were(toy, least):
+    _, tiled, summits, _ = toy
+    every = whole(simulate(drawn(tiled, 0), tiled, summits, [ACG, WIDE], 0))
+    some = whole(simulate(drawn(tiled, 0), tiled, summits, [ACG, WIDE], 0, least))
+    for split in SPLITS:
+        windows = tiled.windows[tiled.splits == split].reset_index(drop=True)
+        sites = summits_inside(windows, summits)
+        number = np.bincount(sites[:, 0], minlength=len(windows))
+        assert np.array_equal(some[0][split], every[0][split][number >= least])
+        assert some[1][f"{split}: fewer than {least} motifs"] == (number < least).sum()
+    assert some[2]["windows without a motif"] == 0
 
 
 # The table of motifs
@@ -325,8 +361,8 @@ def test_every_tf_file_of_the_registry_is_in_the_table():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("hematopoiesis", {"size": "hg38"}, "size must be one of .*hg19-subset"),
-        ("simulated_accessibility", {"profile": 3}, "size must be one of"),
+        ("hematopoiesis", {"profile": "hg38"}, "must be one of .*hg19-subset"),
+        ("simulated_accessibility", {"profile": 3}, "must be one of"),
         (
             "simulated_accessibility",
             {"dnase": "atac"},
@@ -334,6 +370,8 @@ def test_every_tf_file_of_the_registry_is_in_the_table():
         ),
         ("simulated_accessibility", {"seed": -1}, "seed must be an integer >= 0, got -1"),
         ("simulated_accessibility", {"seed": True}, "seed must be an integer >= 0, got True"),
+        ("simulated_accessibility", {"min_motifs": -1}, "min_motifs must be an integer >= 0"),
+        ("simulated_accessibility", {"background": "none"}, "background must be one of .*chain"),
         ("hematopoiesis", {"seed": 1}, "has options .*profile.* got 'seed'"),
     ],
 )
@@ -347,10 +385,22 @@ def test_fingerprint_changes_with_every_option():
         SimulatedAccessibility().fingerprint,
         SimulatedAccessibility(seed=1).fingerprint,
         SimulatedAccessibility(profile="full").fingerprint,
+        SimulatedAccessibility(background="chain").fingerprint,
+        SimulatedAccessibility(min_motifs=1).fingerprint,
         Hematopoiesis().fingerprint,
         Hematopoiesis("full").fingerprint,
     }
-    assert len(prints) == 5
+    assert len(prints) == 7
+
+
+def test_an_option_that_came_later_changes_nothing_where_it_is_not_set():
+    assert SimulatedAccessibility().options == {
+        "profile": "hg19-subset",
+        "dnase": "uniform",
+        "seed": 0,
+    }
+    assert SimulatedAccessibility(min_motifs=1).options["min_motifs"] == 1
+    assert SimulatedAccessibility().fingerprint.startswith("6afb489c73276a00")
 
 
 def test_inputs_are_all_files_that_are_read():
@@ -358,6 +408,9 @@ def test_inputs_are_all_files_that_are_read():
     assert len(inputs) == 2 + 38 + 2 + 4
     assert all(inputs.values())
     assert len(Hematopoiesis().inputs()) == 16 + 4
+    chain = SimulatedAccessibility(profile="full", background="chain").inputs()
+    assert len(chain) == 2 + 38 + 3
+    assert not any(name.startswith("hg19") for name in chain)
 
 
 def _place(folder, name, text, level=9):
@@ -370,7 +423,7 @@ def _place(folder, name, text, level=9):
 def test_roadmap_files_are_taken_where_they_were_placed(tmp_path, monkeypatch):
     monkeypatch.setenv("SFC_DATA_MIRROR", str(tmp_path))
     recipe = SimulatedAccessibility(dnase="roadmap")
-    with pytest.raises(SourceError, match=r"E116-DNase.macs2.narrowPeak.gz.*https://egg2"):
+    with pytest.raises(UserError, match=r"E116-DNase.macs2.narrowPeak.gz.*https://egg2"):
         _ = recipe.fingerprint
     for number, name in enumerate(
         ("E116-DNase.macs2.narrowPeak.gz", "E123-DNase.macs2.narrowPeak.gz")
@@ -384,7 +437,7 @@ def test_roadmap_files_are_taken_where_they_were_placed(tmp_path, monkeypatch):
     _place(tmp_path, path.name, "chr20\t2\t500\tpeak\n" * 50)
     assert recipe.fingerprint != before
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(SourceError, match="expected a whole gzip file"):
+    with pytest.raises(UserError, match="expected a whole gzip file"):
         _ = recipe.fingerprint
 
 
@@ -412,11 +465,40 @@ def test_simulated_set_of_hg19_subset(real):
     assert dataset.length == 1000
     assert dataset.train.codes.max() == 3
     assert dataset.dropped["N in the window"] == 15
-    assert dataset.counts == {"motifs inserted": 216_070}
+    assert dataset.counts["motifs inserted"] == 216_070
+    assert dataset.counts["windows without a motif"] == 24_009
     digest = hashlib.sha256(dataset.valid.codes.tobytes()).hexdigest()
     assert (
         digest == "84fe47f83b920f8b53a13d204339a9550ab455dc4cb8d9284cbc17ca0eea319b"
     )  # of version 1: raise the version when it changes
+
+
+def test_frequencies_of_the_chain_are_those_of_the_real_training_windows(real):
+    recipe = SimulatedAccessibility()
+    tiled = tiling(recipe.peaks(), recipe.profile)
+    parts = sequences(load_genome(recipe.profile), tiled)
+    counts = sum(dinucleotide_counts(codes) for split, _, codes, _ in parts if split == "train")
+    rows = [line.split() for line in DINUCLEOTIDES.read_text().splitlines()]
+    assert rows[0] == ["first", *"ACGT"]
+    assert [row[0] for row in rows[1:]] == list("ACGT")
+    assert np.array_equal(np.array([row[1:] for row in rows[1:]], dtype=np.int64), counts)
+
+
+def test_genome_wide_set_without_a_genome(real):
+    """Windows, labels and splits of all hg19, from interval files alone."""
+    recipe = SimulatedAccessibility(profile="full", background="chain", min_motifs=1)
+    regions = {region.chrom: region.split for region in recipe.regions()}
+    assert set(regions) == {f"chr{n}" for n in [*range(2, 8), *range(9, 21), 22, "X"]}
+    assert (regions["chr3"], regions["chr2"], regions["chr4"]) == ("valid", "test", "train")
+    motifs = recipe.true_motifs()
+    assert [len(labels) for _, labels in motifs.values()] == [612_871, 51_305, 63_868]
+    features, labels = motifs["valid"]
+    assert features.shape == (51_305, 2 * len({factor.motif for factor in factors()}))
+    assert labels.sum(axis=0).tolist() == [31_087, 30_142]
+    count, nearest = np.hsplit(features, 2)
+    assert (count.sum(axis=1) >= 1).all()
+    assert ((nearest < 1000) == (count > 0)).all()
+    assert nearest[count > 0].max() <= 500
 
 
 def test_hematopoiesis_of_hg19_subset(real):

@@ -176,7 +176,7 @@ def test_tf_in_any_case_is_the_same_dataset():
 
 
 def test_every_option_and_every_input_changes_the_fingerprint():
-    options = [{}, {"tf": "MAX"}, {"size": "full"}, {"length": 999}, {"shift": 10},
+    options = [{}, {"tf": "MAX"}, {"profile": "full"}, {"length": 999}, {"shift": 10},
                {"shift": 10, "shift_step": 5}]  # fmt: skip
     assert len({make_recipe("chip_seq", chosen).fingerprint for chosen in options}) == len(options)
 
@@ -203,7 +203,7 @@ def test_inputs_are_peaks_dnase_and_the_profiles_sequence(profile):
         ({"tf": "NANOG"}, r"tf must be one of \['BATF', .*'ZBTB33'\], got 'NANOG'"),
         ({"tf": None}, "tf must be one of .* got None"),
         ({"tf": 3}, "tf must be one of .* got 3"),
-        ({"size": "hg38"}, "profile must be 'hg19-subset' or 'full', got 'hg38'"),
+        ({"profile": "hg38"}, "profile must be 'hg19-subset' or 'full', got 'hg38'"),
         ({"length": 0}, "length must be an integer >= 1, got 0"),
         ({"length": 10.0}, "length must be an integer >= 1, got 10.0"),
         ({"length": True}, "length must be an integer >= 1, got True"),
