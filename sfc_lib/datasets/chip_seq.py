@@ -57,6 +57,7 @@ EXPERIMENTS = {
     "ZBTB33": "HaibGm12878Zbtb33Pcr1x",
 }
 MAX_SHIFT = 50  # bp
+MAX_LENGTH = 100_000  # bp: of longer windows the training set alone is over 700 MB
 
 
 @dataclass(frozen=True)
@@ -96,8 +97,10 @@ class ChipSeq(Recipe):
             raise UserError(
                 f"chip_seq: profile must be 'hg19-subset' or 'full', got {self.profile!r}."
             )
-        if type(self.length) is not int or self.length < 1:
-            raise UserError(f"chip_seq: length must be an integer >= 1, got {self.length!r}.")
+        if type(self.length) is not int or not 1 <= self.length <= MAX_LENGTH:
+            raise UserError(
+                f"chip_seq: length must be an integer of 1 to {MAX_LENGTH:,} bp, got {self.length!r}."
+            )
         if type(self.shift) is not int or not (self.shift == 0 or 2 <= self.shift <= MAX_SHIFT):
             raise UserError(f"chip_seq: shift must be 0 or 2 to {MAX_SHIFT}, got {self.shift!r}.")
         step = self.shift_step
