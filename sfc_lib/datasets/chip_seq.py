@@ -99,7 +99,8 @@ class ChipSeq(Recipe):
             )
         if type(self.length) is not int or not 1 <= self.length <= MAX_LENGTH:
             raise UserError(
-                f"chip_seq: length must be an integer of 1 to {MAX_LENGTH:,} bp, got {self.length!r}."
+                f"chip_seq: length must be an integer of 1 to {MAX_LENGTH:,} bp, got "
+                f"{self.length!r}."
             )
         if type(self.shift) is not int or not (self.shift == 0 or 2 <= self.shift <= MAX_SHIFT):
             raise UserError(f"chip_seq: shift must be 0 or 2 to {MAX_SHIFT}, got {self.shift!r}.")
