@@ -20,9 +20,10 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -141,6 +142,68 @@ def sha256_file(path: Path) -> str:
     """SHA-256 of a file's bytes, as hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def known_sha256(path: Path, *, kept: bool = False) -> str:
+    """SHA-256 of a file's bytes, which are read again only if the file was touched since.
+
+    Args:
+        path: Of the file.
+        kept: Whether a hidden file beside it keeps the hash for other processes too. By
+            default this process alone remembers it.
+    """
+    before, began = stamp(path), time.time_ns()
+    if (known := _known.get(path)) and known[0] == before:
+        return known[1]
+    if kept and (text := noted(path)):
+        return text
+    found = sha256_file(path)
+    if settled(path, before, began):
+        _known[path] = before, found
+    if kept:
+        note(path, found, before, began)
+    return found
+
+
+_known: dict[Path, tuple[tuple[int, ...], str]] = {}  # stamp and hash of files read before
+
+
+def settled(path: Path, before: tuple[int, ...], began: int) -> bool:
+    """Whether any change since a file was read shows, or will show, in its stamp.
+
+    Args:
+        path: Of the file.
+        before: Its stamp when reading began.
+        began: When that was, in ns.
+    """
+    return began - max(before[-2:]) > SETTLED and stamp(path) == before
+
+
+def note(path: Path, text: str, before: tuple[int, ...], began: int) -> None:
+    """Note, in a hidden file beside it, what was found in a file; see `settled`, `noted`."""
+    if settled(path, before, began):
+        with suppress(OSError):  # a folder that is only read can do without
+            write_json(_note(path), [text, *before])
+
+
+def noted(path: Path) -> str | None:
+    """What was noted of this very file, if it was not touched since."""
+    try:
+        text, *before = json.loads(_note(path).read_bytes())
+        return text if tuple(before) == stamp(path) else None
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def forget(path: Path) -> None:
+    """Take back what was noted and remembered of a file."""
+    _known.pop(path, None)
+    with suppress(OSError):
+        _note(path).unlink(missing_ok=True)
+
+
+def _note(path: Path) -> Path:
+    return path.with_name(f".{path.name}.noted")
 
 
 def sha256_json(value: object) -> str:
