@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfc_lib import files
 from sfc_lib.errors import UserError
 from sfc_lib.files import data_dir
 from sfc_lib.genomics.dna import decode
@@ -197,6 +198,32 @@ def test_index_and_copy_are_made_once(written):
     times = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
     open_fasta(path).close()
     assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == times
+
+
+def damaged(content):
+    """The content with a bit flipped in each byte in turn; cut; emptied."""
+    for at in range(len(content)):
+        yield content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :]
+    yield from (content[:-1], b"", content + b"x")
+
+
+@pytest.mark.parametrize("name", ["sequence.fa", "index.fai", "sha256.json", ".sequence.fa.noted"])
+def test_damage_of_any_byte_in_the_cache_is_mended(written, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("SFC_DATA_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(files, "SETTLED", -(10**12))  # nothing is too young to be noted
+    path = written(gzip.compress(GOOD.encode()), "damage.fa.gz")
+    for _ in range(2):
+        open_fasta(path).close()
+    (folder,) = (data_dir() / "fasta").glob("damage.fa.gz-*")
+    for content in damaged((folder / name).read_bytes()):
+        times = (folder / name).stat()
+        (folder / name).write_bytes(content)
+        os.utime(folder / name, ns=(times.st_atime_ns, times.st_mtime_ns))
+        files._known.clear()  # as in another process
+        with open_fasta(path) as fasta:
+            assert whole(fasta) == {"one": "ACGTAC", "two": "GGGGTT"}
+    (folder / name).unlink()
+    assert whole(open_fasta(path)) == {"one": "ACGTAC", "two": "GGGGTT"}
 
 
 OPEN = """
