@@ -170,6 +170,11 @@ def test_a_changed_file_is_read_anew(written):
     assert whole(open_fasta(written(">a\nACGT\n"))) == {"a": "ACGT"}
     path = written(">b\nGGGGGG\n")
     assert whole(open_fasta(path)) == {"b": "GGGGGG"}
+    path = written(gzip.compress(b">c\nGG\n"))
+    assert whole(open_fasta(path)) == {"c": "GG"}
+    assert whole(open_fasta(written(">d\nCC\n"))) == {"d": "CC"}
+    path.with_name("copy.fa").hardlink_to(path)  # which changes a time of the file
+    assert whole(open_fasta(path)) == {"d": "CC"}
 
 
 def test_same_size_but_later_is_read_anew(written):
@@ -207,7 +212,7 @@ def damaged(content):
     yield from (content[:-1], b"", content + b"x")
 
 
-@pytest.mark.parametrize("name", ["sequence.fa", "index.fai", "sha256.json", ".sequence.fa.noted"])
+@pytest.mark.parametrize("name", ["sequence.fa", "index.fai", "about.json", ".sequence.fa.noted"])
 def test_damage_of_any_byte_in_the_cache_is_mended(written, tmp_path, monkeypatch, name):
     monkeypatch.setenv("SFC_DATA_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(files, "SETTLED", -(10**12))  # nothing is too young to be noted
@@ -268,6 +273,6 @@ def test_many_processes_at_once_and_one_killed_before(large):
         "lock",
         "index.fai",
         "sequence.fa",
-        "sha256.json",
+        "about.json",
     }
     assert len(open_fasta(large)["a"]) == 12_000_000

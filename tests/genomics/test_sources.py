@@ -98,7 +98,7 @@ def test_every_line_of_the_registry_is_whole():
         assert len(source.content_hash) in (32, 64)
 
 
-def test_registry_has_all_of_hg19_for_the_full_profile():
+def test_registry_has_all_of_hg19_for_the_full_regions():
     regions = [source.region.split(":") for source in select(["hg19/full"])]
     assert [name for name, _ in regions] == [f"chr{n}" for n in (*range(1, 23), "X", "Y")]
     assert sum(int(extent.removeprefix("0-")) for _, extent in regions) == 3_095_677_412
