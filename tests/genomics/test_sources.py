@@ -31,6 +31,14 @@ from sfc_lib.genomics.sources import (
     select,
 )
 
+SEQUENCE = "NNNNacgtACGTnnRYGATTACA" * 40
+MD5 = hashlib.md5(SEQUENCE[:500].upper().encode()).hexdigest()
+
+
+def fasta(sequence, header=">chr9", width=50, end="\n"):
+    lines = [sequence[i : i + width] for i in range(0, len(sequence), width)]
+    return end.join([header, *lines, ""]).encode()
+
 
 @pytest.fixture(autouse=True)
 def empty_cache(tmp_path, monkeypatch):
@@ -142,14 +150,6 @@ def test_unknown_name_is_told_similar_ones(ask):
 
 
 # What counts as the same content
-
-SEQUENCE = "NNNNacgtACGTnnRYGATTACA" * 40
-MD5 = hashlib.md5(SEQUENCE[:500].upper().encode()).hexdigest()
-
-
-def fasta(sequence, header=">chr9", width=50, end="\n"):
-    lines = [sequence[i : i + width] for i in range(0, len(sequence), width)]
-    return end.join([header, *lines, ""]).encode()
 
 
 @pytest.fixture
