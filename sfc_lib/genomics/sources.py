@@ -381,7 +381,8 @@ def compress(path: Path) -> None:
 def _obtain(source: Source, mirror: Path | None) -> None:
     check_space([source], mirror)
     if mirror is None:
-        return _download(source)
+        _download(source)
+        return
     path = mirror / source.file
     if not path.is_file():
         raise UserError(
@@ -392,7 +393,6 @@ def _obtain(source: Source, mirror: Path | None) -> None:
     with open(path, "rb") as original:
         if problem := _arrive(source, lambda file: shutil.copyfileobj(original, file)):
             raise UserError(f"{path}: {problem}.")
-    return None
 
 
 def _arrive(source: Source, write: Callable[[BinaryIO], object]) -> str | None:
