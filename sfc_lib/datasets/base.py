@@ -26,6 +26,7 @@ from filelock import FileLock
 
 from sfc_lib.errors import UserError
 from sfc_lib.files import (
+    cache_folder,
     data_dir,
     known_sha256,
     sha256_file,
@@ -195,8 +196,7 @@ def load_dataset(name: str, **options: Any) -> Dataset:
     """
     recipe = make_recipe(name, options)
     fingerprint = recipe.fingerprint
-    folder = data_dir() / BUILT / f"{name}-{fingerprint[:16]}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder = cache_folder(BUILT) / f"{name}-{fingerprint[:16]}"
     with FileLock(folder.with_suffix(".lock")):
         if damage(folder) is not None:
             _build(folder, recipe)

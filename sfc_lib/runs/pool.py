@@ -360,7 +360,7 @@ def sweep(
 
     Raises:
         ValueError: `jobs` < 1, or an unknown cluster.
-        sfc_lib.genomics.sources.SourceError: A dataset lacks a source file.
+        UserError: A dataset lacks a source file.
         SweepError: A run failed. The others are finished first, and kept.
     """
     if type(jobs) is not int or jobs < 1:

@@ -143,8 +143,8 @@ def toy(tmp_path, monkeypatch):
     (tmp_path / "toy.fa").write_text(text)
     spans = (("chr1", 0, 40_000, "train"), ("chr1", 40_000, 60_000, "valid"))
     spans = (*spans, ("chr2", 0, 60_000, "test"))
-    regions = tuple(Region(c, start, end, "", split) for c, start, end, split in spans)
-    monkeypatch.setitem(genome_module.PROFILES, "toy", regions)
+    regions = tuple(Region(c, start, end, split) for c, start, end, split in spans)
+    monkeypatch.setitem(genome_module.REGIONS, "toy", regions)
     cells = _toy_cells()
     summits = pd.DataFrame(
         {
