@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -33,13 +34,45 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", f"ignore:{message}:DeprecationWarning")
 
 
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory):
+    """Temporary folder of the whole test session, one for all of its processes."""
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _data_dir(tmp_path_factory):
+def _data_dir(shared_folder, tmp_path_factory):
     """Downloads and built datasets go to one temporary folder, shared by all tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SFC_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("SFC_DATA_DIR", str(shared_folder / "data"))
         patch.setenv("SFC_RUNS_DIR", str(tmp_path_factory.mktemp("runs")))
         yield
+
+
+@pytest.fixture
+def have(shared_folder, _runs_dir):
+    """Function that puts finished records of specs into the test's store.
+
+    Each spec is trained once in a session, whichever tests and processes ask for it.
+    """
+
+    def have(*specs):
+        from sfc_lib.files import runs_dir
+        from sfc_lib.runs.pool import ensure
+        from sfc_lib.runs.store import verify
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SFC_RUNS_DIR", str(shared_folder / "runs"))
+            trained = ensure(specs, jobs=2, published=False, progress=False)
+        own = [runs_dir() / record.folder.name for record in trained]
+        for record, folder in zip(trained, own, strict=True):
+            shutil.copytree(record.folder, folder)
+        return [verify(folder) for folder in own]
+
+    return have
 
 
 @pytest.fixture(autouse=True)
