@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stderr
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,36 @@ from sfc_lib.errors import UserError
 from sfc_lib.own.cli import predict, train
 
 
+class Lines:
+    """Standard error that is no terminal: a progress bar says one line in half a minute."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.bar, self.due = stream, "", 0.0
+
+    def write(self, text: str) -> int:
+        """Write `text`, unless it only draws a bar again; the end of a bar is written."""
+        if text.startswith("\r"):
+            self.bar = text.strip()
+            if self.bar and time.monotonic() >= self.due:
+                self.due = time.monotonic() + 30
+                self.write("\n")
+        else:
+            self.stream.write(self.bar + text if text == "\n" else text)
+            self.bar = ""
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
 class Group(click.Group):
     """Commands that say in one line, with exit status 1, what a user can mend."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; what nobody foresaw shows its traceback."""
         try:
-            return super().invoke(ctx)
+            with nullcontext() if sys.stderr.isatty() else redirect_stderr(Lines(sys.stderr)):
+                return super().invoke(ctx)
         except UserError as error:
             raise click.ClickException(str(error)) from error
         except OSError as error:
@@ -87,9 +112,6 @@ def main() -> None:
 
     Example: sfc runs list
     """
-    if not sys.stderr.isatty():  # progress is a line now and then; tqdm reads these
-        os.environ.setdefault("TQDM_MININTERVAL", "30")
-        os.environ.setdefault("TQDM_BAR_FORMAT", "{l_bar}{n_fmt}/{total_fmt}, {elapsed}\n")
 
 
 for command in (train, predict):

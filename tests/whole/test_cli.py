@@ -8,8 +8,10 @@ import sys
 import click
 import pytest
 from click.testing import CliRunner
+from tqdm import tqdm
 
 from sfc_lib.cli import main
+from sfc_lib.errors import UserError
 from sfc_lib.files import checkout, runs_dir
 from sfc_lib.runs import sizes
 from sfc_lib.runs.spec import RunSpec
@@ -28,17 +30,6 @@ TINY = RunSpec(
 
 def sfc(*arguments, **options):
     return CliRunner().invoke(main, [str(argument) for argument in arguments], **options)
-
-
-def process(*arguments, **environment):
-    """The command in a process of its own, whose standard error is no terminal."""
-    code = "import sys; from sfc_lib.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-    )
 
 
 def verbs(command=main, words=()):
@@ -126,13 +117,18 @@ def test_verbs_begin_without_what_they_do_not_need():
     assert not heavy & set(done.stdout.split())
 
 
-def test_progress_off_a_terminal_is_lines():
-    done = process("sweep", "smoke", "--seeds", 1, "--only", "sep", "--no-published")
-    assert done.returncode == 0, done.stderr
-    bars = [line for line in done.stderr.splitlines() if line.strip()]
-    assert bars[-1].startswith("training: 100%|")
-    assert len(bars) <= 4
-    assert not any("\r" in line.strip("\r") for line in bars)
+def test_progress_off_a_terminal_is_a_line_now_and_then(monkeypatch):
+    def working(*_):
+        for step in tqdm(range(1000), desc="work", mininterval=0, miniters=1):
+            if step == 500:
+                print("half", file=sys.stderr)
+        raise UserError("done")
+
+    monkeypatch.setattr(sizes, "load_size", working)
+    first, half, last, error = sfc("sweep", "smoke").output.splitlines()
+    assert first.startswith("work:   0%|")
+    assert (half, error) == ("half", "Error: done")
+    assert last.startswith("work: 100%|")
 
 
 def test_list_parameters_shows_type_default_and_comment():
