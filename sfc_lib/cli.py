@@ -86,7 +86,7 @@ def sweep(
 
     wanted = load_size(size, seeds or None).only(only)
     if dry_run:
-        click.echo(sizes.table(sizes.plan(wanted, published)))
+        click.echo(sizes.plan_lines(sizes.cost_plan(wanted, published)))
         return
     records = ensure(wanted.specs, jobs=jobs, published=published, cluster=cluster)
     diverged = sum(record.diverged for record in records)
@@ -101,11 +101,12 @@ def runs() -> None:
 @runs.command("list")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True), required=False)
 def list_runs(folder: Path | None) -> None:
-    """List the records of a store (by default the published one) with their scores.
+    """List the records of a store (by default the published ones and yours) with their scores.
 
     Example: sfc runs list data/runs
     """
-    for record in _records(folder):
+    good, bad = _records(folder)
+    for record in good:
         valid = record.result["valid"] or {"auroc": float("nan"), "auprc": float("nan")}
         spec, options = record.spec, record.spec.dataset_options
         data = f"{spec.dataset} {options.get('tf', options.get('source', ''))}"
@@ -114,16 +115,19 @@ def list_runs(folder: Path | None) -> None:
             f"CR {spec.curvature:<3g}  seed {spec.seed:<3} "
             f"auROC {valid['auroc']:.4f}  auPRC {valid['auprc']:.4f}  {record.result['status']}"
         )
+    _refuse(bad)
 
 
 @runs.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True), required=False)
 def verify(folder: Path | None) -> None:
-    """Check every hash of every record in a store (by default the published one).
+    """Check every hash of every record in a store (by default the published ones and yours).
 
     Example: sfc runs verify data/runs
     """
-    click.echo(f"{len(_records(folder))} records, 0 bad.")
+    good, bad = _records(folder)
+    _refuse(bad)
+    click.echo(f"{len(good)} records, 0 bad.")
 
 
 @runs.command()
@@ -207,19 +211,18 @@ def _store(folder: Path | None) -> Path:
     return folder
 
 
-def _records(folder: Path | None) -> list:
-    """Finished records of a store; the bad ones are named one by one and end the command."""
-    from sfc_lib.runs.store import RESULT, RecordError, verify
+def _records(folder: Path | None) -> tuple[list, list[str]]:
+    """Records of a store, or of both, and what is wrong with the bad ones."""
+    from sfc_lib.files import published_dir, runs_dir
+    from sfc_lib.runs.store import all_records
 
-    good, bad = [], []
-    for path in sorted(path.parent for path in _store(folder).glob(f"*/{RESULT}")):
-        try:
-            good.append(verify(path))
-        except RecordError as error:
-            bad.append(str(error))
+    roots = [folder] if folder else [root for root in (published_dir(), runs_dir()) if root]
+    return all_records(roots, cached=False)
+
+
+def _refuse(bad: list[str]) -> None:
     if bad:
         raise click.ClickException("\n".join([f"{len(bad)} bad records:", *bad]))
-    return good
 
 
 @main.command()

@@ -103,3 +103,19 @@ def browser():
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=options)
         yield chromium
         chromium.close()
+
+
+# Finished runs, trained once for all tests of a process
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A store with finished records of `tiny.TINY` with seeds 0 and 1; copy from it."""
+    from tiny import tiny
+
+    from sfc_lib.runs.pool import run_one
+
+    root = tmp_path_factory.mktemp("finished")
+    for seed in (0, 1):
+        run_one(tiny(seed=seed).to_dict(), str(root))
+    return root

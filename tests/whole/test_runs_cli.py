@@ -9,9 +9,9 @@ from sfc_lib.cli import main
 from sfc_lib.files import checkout, runs_dir
 from sfc_lib.runs.pool import ensure
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import verify
+from sfc_lib.runs.store import verify_record
 
-RECORD = verify(sorted((checkout() / "data" / "runs").glob("*/result.json"))[0].parent)
+RECORD = verify_record(sorted((checkout() / "data" / "runs").glob("*/result.json"))[0].parent)
 
 TINY = RunSpec(dataset_options={"examples": 80}, width=0.05, batch_size=16, epochs=2)
 
