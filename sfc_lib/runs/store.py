@@ -23,7 +23,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -283,7 +283,9 @@ def held(folder: Path, wait: bool = True) -> Iterator[None]:
     except Timeout:
         if not wait:
             raise
-        holder = _read(path) or "another process"
+        holder = "another process"
+        with suppress(OSError):  # it may be gone by now
+            holder = path.read_text() or holder
         start = "\n" if sys.stderr.isatty() else ""  # a progress bar may stand there
         print(f"{start}waiting for run {folder.name}, trained by {holder}", file=sys.stderr)
         lock.acquire()
@@ -309,13 +311,6 @@ def is_held(folder: Path) -> bool:
 def lock_file(folder: Path) -> Path:
     """The file that is locked while a process is at the run of this folder."""
     return folder.with_name(f".{folder.name}.lock")
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:
-        return ""
 
 
 def set_aside(folder: Path) -> Path | None:

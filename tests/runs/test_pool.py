@@ -7,7 +7,6 @@ import importlib.util
 import json
 import multiprocessing
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -19,11 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from filelock import Timeout
 from processes import finish, script, wait_for
+from stand_ins import killed, killed_if_seed_is_1, page_faults, told, unportable, wait_for_another
 from tiny import TINY, Inline, tiny
 
 from sfc_lib.cli import main
@@ -143,6 +142,17 @@ def test_jobs_must_be_at_least_one(jobs):
         ensure([], jobs=jobs)
 
 
+def test_store_that_cannot_be_written_is_one_error(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SFC_RUNS_DIR", str(tmp_path / "file" / "runs"))
+    executor = Inline()
+    with pytest.raises(
+        UserError, match=r"file/runs: expected a folder .*Not a directory\. Set SFC_RU"
+    ):
+        ensure([A, B], executor=executor, progress=False)
+    assert executor.given == []
+
+
 def test_failing_run_is_named_and_the_others_finish():
     bad = tiny(class_weight=True, variant="symm", seed=7)
     with pytest.raises(UserError) as caught:
@@ -195,22 +205,7 @@ def test_progress_bar_counts_runs_where_it_is_wanted(finished, progress, capfd):
     assert ("training: 100%" in shown and "2/2" in shown) if progress else shown == ""
 
 
-# In local processes, with stand-ins for a run: spawned processes find them by their name
-
-
-def wait_for_another(values, root):
-    """Stands for a run; ends when as many run at once as its patience says."""
-    spec = RunSpec.from_dict(values)
-    seen = {"pid": os.getpid(), "environment": {name: os.environ.get(name) for name in ONE_THREAD}}
-    (Path(root) / spec.id).write_text(json.dumps(seen))
-    wait_for(lambda: len(list(Path(root).iterdir())) >= spec.patience)
-
-
-def killed_if_seed_is_1(values, root):
-    spec = RunSpec.from_dict(values)
-    if spec.seed == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    (Path(root) / spec.id).touch()
+# In local processes, with stand-ins for a run
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -218,10 +213,11 @@ def test_local_processes_are_as_many_as_jobs_with_one_thread_each(jobs, monkeypa
     monkeypatch.setattr(pool, "run_one", wait_for_another)
     runs_dir().mkdir()
     sweep([tiny(seed=seed, patience=jobs) for seed in range(4)], jobs=jobs, progress=False)
-    seen = [json.loads(path.read_text()) for path in runs_dir().iterdir()]
+    seen = [path.read_text().split("\n") for path in runs_dir().iterdir()]
     assert len(seen) == 4
-    assert len({run["pid"] for run in seen} - {os.getpid()}) == jobs
-    assert all(run["environment"] == ONE_THREAD for run in seen)
+    assert len({pid for pid, *_ in seen} - {str(os.getpid())}) == jobs
+    expected = [f"{name}={value}" for name, value in ONE_THREAD.items()]
+    assert all(environment == expected for _, *environment in seen)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -234,7 +230,7 @@ def test_killed_process_fails_its_own_run_only(jobs, monkeypatch):
         sweep(specs, jobs=jobs, progress=False)
     assert str(caught.value).startswith(f"1 of 4 runs failed:\n  {specs[1].id} (sep, seed 1)")
     names = {path.name for path in runs_dir().iterdir()}
-    assert names == {spec.id for spec in specs if spec.seed != 1}
+    assert names == {"0", "2", "3"}
 
 
 def test_interrupted_sweep_ends_its_own_processes_only(monkeypatch):
@@ -294,51 +290,23 @@ def test_sweep_interrupted_while_a_process_starts_leaves_none(owner, step, monke
 # What a process is like
 
 
-def error_of(values, error):
-    if error:
-        raise error
-    return os.environ.get("SFC_TEST"), os.environ["KERAS_BACKEND"], os.getpid()
-
-
-class UnportableError(Exception):
-    def __init__(self, one, two):
-        super().__init__(one)
-
-
-def unportable(values):
-    raise UnportableError("one", "two")
-
-
-def killed(values):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def page_faults(values):
-    """Pages that the system had to hand out to an array that is made again and again."""
-    np.ones(1 << 23)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(5):
-        np.ones(1 << 23)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-
-
 def test_processes_have_their_environment_one_backend_and_their_own_errors():
     values = {"backend": "jax"}, {"backend": "torch"}
     with Processes(1, {"SFC_TEST": "yes"}) as processes:
         first, again, other = (
-            processes.submit(error_of, values[number], None).result() for number in (0, 0, 1)
+            processes.submit(told, values[number], None).result() for number in (0, 0, 1)
         )
         assert first == again == ("yes", "jax", again[2])
         assert other[:2] == ("yes", "torch")
         assert len({first[2], other[2], os.getpid()}) == 3
         with pytest.raises(UserError, match="mend this"):
-            processes.submit(error_of, values[1], UserError("mend this")).result()
+            processes.submit(told, values[1], UserError("mend this")).result()
         with pytest.raises(RuntimeError, match="UnportableError: one"):
             processes.submit(unportable, values[1]).result()
-        assert processes.submit(error_of, values[1], None).result() == other
+        assert processes.submit(told, values[1], None).result() == other
         with pytest.raises(UserError, match="the process of the run died"):
             processes.submit(killed, values[1]).result()
-        assert processes.submit(error_of, values[1], None).result()[2] != other[2]
+        assert processes.submit(told, values[1], None).result()[2] != other[2]
     assert multiprocessing.active_children() == []
 
 
@@ -424,15 +392,15 @@ def test_threads_give_the_same_records_and_keep_standard_error(tmp_path):
 
 
 @pytest.mark.parametrize("death", [signal.SIGTERM, signal.SIGKILL])
-def test_processes_die_with_their_parent_and_let_go_of_their_runs(death):
-    long = [tiny(epochs=1000, patience=1000, seed=seed) for seed in (0, 1)]
-    parent = script("ensure(specs, progress=False)\n", long)
-    pids = [wait_for(lambda spec=spec: holder(spec) or parent.poll()) for spec in long]
+def test_process_dies_with_its_parent_and_lets_go_of_its_run(death):
+    long = tiny(epochs=1000, patience=1000)
+    parent = script("ensure(specs, jobs=1, progress=False)\n", [long])
+    child = wait_for(lambda: holder(long) or parent.poll())
     parent.send_signal(death)
     parent.communicate(timeout=60)
     assert parent.returncode == -death
-    wait_for(lambda: all(map(is_dead, pids)))
-    assert not any(is_held(runs_dir() / spec.id) for spec in long)
+    wait_for(lambda: is_dead(child))
+    assert not is_held(runs_dir() / long.id)
     assert hidden() == []
 
 
