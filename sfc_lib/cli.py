@@ -147,7 +147,7 @@ def sweep(
 
     wanted = load_size(size, seeds or None).only(only)
     if dry_run:
-        click.echo(sizes.table(sizes.plan(wanted, published)))
+        click.echo(sizes.plan_lines(sizes.cost_plan(wanted, published)))
         return
     records = ensure(wanted.specs, jobs=jobs, published=published, cluster=cluster)
     diverged = sum(record.diverged for record in records)
@@ -192,19 +192,12 @@ def verify(store: Path | None) -> None:
 
 
 def _records(store: Path | None) -> tuple[list, list[str]]:
-    """Finished records of the stores, and what is wrong with those that can't be trusted."""
+    """Records of a store or of both, and what is wrong with those that can't be trusted."""
     from sfc_lib.files import published_dir, runs_dir
-    from sfc_lib.runs.store import RESULT
-    from sfc_lib.runs.store import verify as read
+    from sfc_lib.runs.store import all_records
 
-    good, bad = [], []
-    for root in [store] if store else filter(None, (published_dir(), runs_dir())):
-        for path in sorted(root.glob(f"*/{RESULT}")):
-            try:
-                good.append(read(path.parent))
-            except UserError as error:
-                bad.append(str(error))
-    return good, bad
+    roots = [store] if store else [root for root in (published_dir(), runs_dir()) if root]
+    return all_records(roots, cached=False)
 
 
 def _name(bad: Sequence[str]) -> None:

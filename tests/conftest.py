@@ -2,7 +2,6 @@
 
 import importlib.util
 import os
-import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -50,29 +49,6 @@ def _data_dir(shared_folder, tmp_path_factory):
         patch.setenv("SFC_DATA_DIR", str(shared_folder / "data"))
         patch.setenv("SFC_RUNS_DIR", str(tmp_path_factory.mktemp("runs")))
         yield
-
-
-@pytest.fixture
-def have(shared_folder, _runs_dir):
-    """Function that puts finished records of specs into the test's store.
-
-    Each spec is trained once in a session, whichever tests and processes ask for it.
-    """
-
-    def have(*specs):
-        from sfc_lib.files import runs_dir
-        from sfc_lib.runs.pool import ensure
-        from sfc_lib.runs.store import verify
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("SFC_RUNS_DIR", str(shared_folder / "runs"))
-            trained = ensure(specs, jobs=2, published=False, progress=False)
-        own = [runs_dir() / record.folder.name for record in trained]
-        for record, folder in zip(trained, own, strict=True):
-            shutil.copytree(record.folder, folder)
-        return [verify(folder) for folder in own]
-
-    return have
 
 
 @pytest.fixture(autouse=True)
@@ -136,3 +112,19 @@ def browser():
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=options)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def finished(shared_folder):
+    """A store with finished records of `tiny.TINY` with seeds 0 and 1; copy from it.
+
+    They are trained once in a session: a process that comes second waits for the first.
+    """
+    from tiny import tiny
+
+    from sfc_lib.runs.pool import run_one
+
+    root = shared_folder / "finished"
+    for seed in (0, 1):
+        run_one(tiny(seed=seed).to_dict(), str(root))
+    return root

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sfc_lib.datasets.base import make_recipe
+from sfc_lib.errors import UserError
 from sfc_lib.files import sha256_file
 from sfc_lib.own.files import batches
-from sfc_lib.runs.model_file import ModelError, load_model
+from sfc_lib.runs.model_file import load_model
 from sfc_lib.runs.store import MODEL, RESULT, SPEC, UNREADABLE, seal
 
 
@@ -36,17 +37,17 @@ def load_predictor(path: Path) -> Predictor:
         path: A `.keras` file, or the folder of a report or run record that holds it.
 
     Raises:
-        ModelError: The file is missing, damaged, or not a model of this library.
+        UserError: The file is missing, damaged, or not a model of this library.
     """
     from sfc_lib.nn.folding import fold_separable
 
     path = path / MODEL if path.is_dir() else path
     if not path.is_file():
-        raise ModelError(f"{path}: expected a .keras model, or a folder that holds one; got none.")
+        raise UserError(f"{path}: expected a .keras model, or a folder that holds one; got none.")
     model = load_model(path)
     shapes = [tuple(tensor.shape) for tensor in (*model.inputs, *model.outputs)]
     if len(shapes) != 2 or any(len(shape) != 2 or not shape[1] for shape in shapes):
-        raise ModelError(
+        raise UserError(
             f"{path}: expected a model from sequences (batch, length) to (batch, tasks), "
             f"got the shapes {shapes}."
         )

@@ -18,7 +18,7 @@ from sklearn.metrics import roc_auc_score
 from sfc_lib.cli import main
 from sfc_lib.genomics.dna import encode
 from sfc_lib.own.train import interval, plan
-from sfc_lib.runs.store import verify
+from sfc_lib.runs.store import verify_record
 
 MOTIF, LENGTH = "TGATAAGG", 60
 EPOCHS = 12  # of the run that is killed
@@ -76,7 +76,7 @@ def record_of(trained, name):
     """The run record that a report shows."""
     spec = (trained / name / "spec.json").read_bytes()
     paths = (trained / "runs").glob("*/spec.json")
-    return verify(next(path.parent for path in paths if path.read_bytes() == spec))
+    return verify_record(next(path.parent for path in paths if path.read_bytes() == spec))
 
 
 @pytest.mark.parametrize("name", ["symm", "std"])

@@ -1,35 +1,33 @@
 """The command `sfc`: thin verbs, and one line for everything that a user can mend."""
 
-import os
 import re
+import shutil
 import subprocess
 import sys
 
 import click
 import pytest
 from click.testing import CliRunner
+from tiny import TINY
 from tqdm import tqdm
 
 from sfc_lib.cli import main
 from sfc_lib.errors import UserError
 from sfc_lib.files import checkout, runs_dir
 from sfc_lib.runs import sizes
-from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import verify
+from sfc_lib.runs.store import verify_record
 
-RECORD = verify(sorted((checkout() / "data" / "runs").glob("*/result.json"))[0].parent)
-
-TINY = RunSpec(
-    backend=os.environ["KERAS_BACKEND"],
-    dataset_options={"examples": 80},
-    width=0.05,
-    batch_size=16,
-    epochs=2,
-)
+RECORD = verify_record(sorted((checkout() / "data" / "runs").glob("*/result.json"))[0].parent)
 
 
 def sfc(*arguments, **options):
     return CliRunner().invoke(main, [str(argument) for argument in arguments], **options)
+
+
+@pytest.fixture
+def mine(finished):
+    """The record of TINY, which is in your own store."""
+    return verify_record(shutil.copytree(finished / TINY.id, runs_dir() / TINY.id))
 
 
 def verbs(command=main, words=()):
@@ -145,18 +143,16 @@ def test_verify_and_list_read_the_published_store():
     assert any("hematopoiesis" in line and "CR 100" in line for line in lines)
 
 
-def test_list_shows_your_own_records_too_unless_a_store_is_named(have):
-    published = len(sfc("runs", "list").output.splitlines())
-    have(TINY)
+def test_list_shows_your_own_records_too_unless_a_store_is_named(mine, tmp_path, monkeypatch):
+    monkeypatch.setenv("SFC_PUBLISHED_DIR", str(tmp_path))
+    shutil.copytree(RECORD.folder, tmp_path / RECORD.folder.name)
     lines = sfc("runs", "list").output.splitlines()
-    assert len(lines) == published + 1
-    assert lines[-1].startswith(TINY.id)
+    assert [line.split()[0] for line in lines] == [RECORD.spec.id, mine.spec.id]
     assert sfc("runs", "list", runs_dir()).output == f"{lines[-1]}\n"
 
 
 @pytest.mark.parametrize("verb", ["list", "verify"])
-def test_a_damaged_record_is_named_and_hides_no_other(verb, have):
-    have(TINY)
+def test_a_damaged_record_is_named_and_hides_no_other(verb, mine):
     (runs_dir() / "0123").mkdir()
     (runs_dir() / "0123" / "result.json").write_text("{")
     done = sfc("runs", verb, runs_dir())
@@ -196,22 +192,20 @@ def test_show_says_all_that_a_record_holds(digits):
     assert f"  dataset: {RECORD.result['dataset_fingerprint']}\n" in shown.output
 
 
-def test_retrain_trains_anew_and_compares(have):
-    (record,) = have(TINY)
-    before = (record.folder / "result.json").read_bytes()
+def test_retrain_trains_anew_and_compares(mine):
+    before = (mine.folder / "result.json").read_bytes()
     shown = sfc("runs", "retrain", TINY.id)
     assert shown.exit_code == 0, shown.output
-    assert f"again {record.result['valid']['auroc']:.6f} (+0.000000)" in shown.output
+    assert f"again {mine.result['valid']['auroc']:.6f} (+0.000000)" in shown.output
     for name in ("history.jsonl", "W_pos.npy", "model.keras"):
         assert f"  {name}: the same bytes" in shown.output
-    assert (record.folder / "result.json").read_bytes() == before
+    assert (mine.folder / "result.json").read_bytes() == before
 
 
-def test_retrain_of_fewer_epochs_compares_the_last_of_them(have):
-    (record,) = have(TINY)
+def test_retrain_of_fewer_epochs_compares_the_last_of_them(mine):
     shown = sfc("runs", "retrain", TINY.id, "--epochs", 1)
     assert shown.exit_code == 0, shown.output
-    first = record.history()[0]["valid_auroc"]
+    first = mine.history()[0]["valid_auroc"]
     assert f"valid auroc, epoch 1: {first:.6f}, again {first:.6f} (+0.000000)" in shown.output
     assert "epochs: 2, again 1" in shown.output
     assert "test auroc" not in shown.output, "the test set is judged after the best epoch only"

@@ -85,7 +85,7 @@ def test_without_a_backend(wheel, tmp_path):
     )
     print(f"\nbase: {fresh.size() / 1e6:.0f} MB, import {float(done.stdout):.2f} s, {done.stderr}")
     assert done.returncode == 1
-    assert "pip install 'sfc_lib[tensorflow]'" in done.stderr.splitlines()[-1]
+    assert 'pip install "sfc_lib[tensorflow]"' in done.stderr.splitlines()[-1]
     assert float(done.stdout) < 1
     assert fresh.size() < BASE
 
