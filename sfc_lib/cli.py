@@ -394,7 +394,7 @@ def verify_data(names: Sequence[str]) -> None:
     """
     from sfc_lib.genomics import sources
 
-    good, bad = sources.verify(sources.select(names) if names else None)
+    good, bad = sources.recheck(sources.select(names) if names else None)
     if bad:
         found = [f"{name}: {problem}" for name, problem in bad.items()]
         advice = f"{len(good)} are good. `sfc data fetch NAME` gets a bad one again."

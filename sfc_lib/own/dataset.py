@@ -18,8 +18,7 @@ import numpy as np
 import pandas as pd
 
 from sfc_lib.datasets.base import SPLITS, Recipe, Report, Split
-from sfc_lib.errors import InputError
-from sfc_lib.files import read_chunks, read_lines
+from sfc_lib.errors import UserError
 from sfc_lib.genomics.fasta import iterate_fasta, read_fasta
 from sfc_lib.genomics.genome import BEYOND, HOLDS_N, Genome
 from sfc_lib.genomics.intervals import (
@@ -31,6 +30,7 @@ from sfc_lib.genomics.intervals import (
     resize,
 )
 from sfc_lib.genomics.shuffle import dinucleotide_shuffle
+from sfc_lib.genomics.text import read_chunks, read_lines
 from sfc_lib.own.files import Labels, is_hash, read_labels, recall, remember
 from sfc_lib.own.splitting import at_random, named, of_genome
 
@@ -80,8 +80,8 @@ def from_peaks(
     positives shuffled, each in the split of its origin.
 
     Raises:
-        InputError: A file that is not what it should be, with its line.
-        GenomeError: Intervals that the genome can't hold, with the first one's line.
+        UserError: A file that is not what it should be, with its line.
+        UserError: Intervals that the genome can't hold, with the first one's line.
     """
     genome, dropped, counts = Genome(windows.genome), Counter[str](), Counter[str]()
     intervals = read_peaks(peaks)
@@ -156,7 +156,7 @@ def _cut(
         dropped[f"{kind}: {HOLDS_N}"] += int((mine & inside & ~keep).sum())
     table = table[keep]
     if not len(table):
-        raise InputError(f"{windows.genome[0]}: expected windows without N, got none that is left.")
+        raise UserError(f"{windows.genome[0]}: expected windows without N, got none that is left.")
     splits = windows.splits(table)
     labels = table["label"].to_numpy(dtype=np.uint8)[:, None]
     dropped["across two splits"] += int((splits == "").sum())
@@ -182,7 +182,7 @@ def _is_fasta(path: Path) -> bool:
 def _of_width(path: Path, width: int) -> np.ndarray:
     codes = read_fasta(path)[1]
     if codes.shape[1] != width:
-        raise InputError(
+        raise UserError(
             f"{path}:1: expected sequences of {width} bp as the windows around peaks, "
             f"got {codes.shape[1]} bp. Give `window` that length, or other sequences."
         )
@@ -224,7 +224,7 @@ class Custom(Recipe):
 
     Raises:
         ValueError: Files that make none of the three kinds, or a bad option.
-        InputError: A file that can't be read, with its line.
+        UserError: A file that can't be read, with its line.
     """
 
     name: ClassVar[str] = "custom"
@@ -259,7 +259,7 @@ class Custom(Recipe):
         self._set("genome", tuple(_content(path) for path in self.genome))
         if self.positives and self.positives == self.negatives:
             path = recall(self.negatives, "negatives")
-            raise InputError(f"{path}: expected other sequences than the positives, got the same.")
+            raise UserError(f"{path}: expected other sequences than the positives, got the same.")
         if not self.task_names:
             named = (
                 self._labels().tasks if self.labels else ("bound" if self.peaks else "positive",)
@@ -357,13 +357,13 @@ class Custom(Recipe):
             line = next(
                 r.line for r, _ in iterate_fasta(paths["sequences"]) if r.name == unlabelled
             )
-            raise InputError(
+            raise UserError(
                 f"{paths['sequences']}:{line}: expected a sequence whose labels stand in "
                 f"{paths['labels']}, got {unlabelled!r}. Add a line for it, or leave it out."
             )
         known = set(names)
         if unknown := [row for row, name in enumerate(table.names) if name not in known]:
-            raise InputError(
+            raise UserError(
                 f"{paths['labels']}:{table.lines[unknown[0]]}: expected the name of a sequence in "
                 f"{paths['sequences']}, got {table.names[unknown[0]]!r}; {len(unknown):,} of "
                 f"{len(table.names):,} names are not there. A name ends at its first blank."
@@ -403,7 +403,7 @@ def distinct(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, dict[st
 def require_length(path: Path, codes: np.ndarray, length: int, like: str) -> None:
     """Refuse sequences of another length than `like`'s."""
     if codes.shape[1] != length:
-        raise InputError(
+        raise UserError(
             f"{path}:1: expected sequences of {length} bp as {like}, got {codes.shape[1]} bp. "
             "All sequences must have one length."
         )
@@ -421,7 +421,7 @@ def _require_both_classes(
             positives = part.positives[column]
             if 0 < positives < len(part):
                 continue
-            raise InputError(
+            raise UserError(
                 f"{path}: expected positive and negative examples of {task!r} in every split, got "
                 f"{positives:,} positive of {len(part):,} in {name!r} ({totals[column]:,} of "
                 f"{examples:,} in all; left out: {left_out}). Give more examples, larger "

@@ -19,9 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sfc_lib.errors import InputError
-from sfc_lib.files import SETTLED, data_dir, read_chunks, read_lines, stamp, write_json
+from sfc_lib.errors import UserError
+from sfc_lib.files import data_dir, settled, stamp, write_json
 from sfc_lib.genomics.fasta import iterate_fasta
+from sfc_lib.genomics.text import read_chunks, read_lines
 
 SEPARATORS = {"commas": ",", "semicolons": ";", "spaces": None}
 
@@ -44,7 +45,7 @@ def read_labels(path: str | Path) -> Labels:
     line ends, a BOM and empty lines are accepted.
 
     Raises:
-        InputError: `file:line: expected …, got …`: no header, or one that looks like data;
+        UserError: `file:line: expected …, got …`: no header, or one that looks like data;
             an unnamed task, or two of one name; another number of columns; a label other
             than 0 or 1; a name that is empty or comes twice; no sequence.
     """
@@ -55,14 +56,14 @@ def read_labels(path: str | Path) -> Labels:
         if line.strip()
     ]
     if not rows:
-        raise InputError(f"{path}:1: expected a header and lines of labels, got only blank lines.")
+        raise UserError(f"{path}:1: expected a header and lines of labels, got only blank lines.")
     header, rows = rows[0], rows[1:]
     tasks = _tasks(path, *header)
     seen: set[str] = set()
     for number, fields in rows:
         _check(path, number, fields, tasks, seen)
     if not rows:
-        raise InputError(f"{path}:{header[0]}: expected sequences below the header, got none.")
+        raise UserError(f"{path}:{header[0]}: expected sequences below the header, got none.")
     flat = np.array(["".join(fields[1:]) for _, fields in rows], dtype=f"S{len(tasks)}")
     values = (flat.view("u1") - ord("0")).reshape(len(rows), len(tasks))
     names = tuple(fields[0].strip() for _, fields in rows)
@@ -73,13 +74,13 @@ def _tasks(path: Path, number: int, fields: Sequence[str]) -> tuple[str, ...]:
     tasks = tuple(field.strip() for field in fields[1:])
     expected = f"{path}:{number}: expected a header, a word and then the name of each task"
     if not tasks:
-        raise InputError(f"{expected}, separated by tabs, got one column.{_hint(fields[0])}")
+        raise UserError(f"{expected}, separated by tabs, got one column.{_hint(fields[0])}")
     if all(task in ("0", "1") for task in tasks):
-        raise InputError(f"{expected}, got {list(fields)}. Put a line like 'name\\ttask' on top.")
+        raise UserError(f"{expected}, got {list(fields)}. Put a line like 'name\\ttask' on top.")
     if "" in tasks:
-        raise InputError(f"{expected}, got none in column {tasks.index('') + 2}.")
+        raise UserError(f"{expected}, got none in column {tasks.index('') + 2}.")
     if twice := [task for task in tasks if tasks.count(task) > 1]:
-        raise InputError(f"{expected}, each another, got {twice[0]!r} again.")
+        raise UserError(f"{expected}, each another, got {twice[0]!r} again.")
     return tasks
 
 
@@ -89,19 +90,19 @@ def _check(
     """Refuse a line that is not a new name and a 0 or 1 for each task."""
     name, values = fields[0].strip(), fields[1:]
     if len(values) != len(tasks):
-        raise InputError(
+        raise UserError(
             f"{path}:{number}: expected {len(tasks) + 1} tab-separated columns as in the header, "
             f"got {len(fields)}.{_hint(fields[0])}"
         )
     for task, value in zip(tasks, values, strict=True):
         if value not in ("0", "1"):
-            raise InputError(
+            raise UserError(
                 f"{path}:{number}: expected 0 or 1 for {task!r}, got {value!r}. A sequence whose "
                 "label is not known must be left out."
             )
     if not name or name in seen:
         problem = f"got {name!r} again" if name else "got none"
-        raise InputError(f"{path}:{number}: expected a name of its own for each line, {problem}.")
+        raise UserError(f"{path}:{number}: expected a name of its own for each line, {problem}.")
     seen.add(name)
 
 
@@ -126,21 +127,20 @@ def remember(path: str | Path) -> str:
     A file that did not change since it was noted is not read again.
 
     Raises:
-        InputError: No such file, a folder, empty, unreadable, or damaged gzip.
+        UserError: No such file, a folder, empty, unreadable, or damaged gzip.
     """
     path = Path(path).expanduser().absolute()
     try:
         before = stamp(path)
     except OSError as error:
-        raise InputError(f"{path}: expected a readable file, got: {error.strerror}.") from error
+        raise UserError(f"{path}: expected a readable file, got: {error.strerror}.") from error
     for note in _notes().glob("*.json"):
         if _read(note) == (path, before):
             return note.stem
-    now, digest = time.time_ns(), hashlib.sha256()
+    began, digest = time.time_ns(), hashlib.sha256()
     for chunk in read_chunks(path):
         digest.update(chunk)
-    settled = now - max(before[-2:]) > SETTLED and stamp(path) == before
-    about = {"path": str(path), "stamp": before if settled else None}
+    about = {"path": str(path), "stamp": before if settled(path, before, began) else None}
     write_json(_notes() / f"{digest.hexdigest()}.json", about)
     return digest.hexdigest()
 
@@ -149,20 +149,20 @@ def recall(sha256: str, role: str) -> Path:
     """Where the file with this content lies.
 
     Raises:
-        InputError: It was never seen on this machine, is gone, or holds something else now.
+        UserError: It was never seen on this machine, is gone, or holds something else now.
     """
     path, _ = _read(_notes() / f"{sha256}.json")
     if path is None:
-        raise InputError(
+        raise UserError(
             f"{role}: expected a file with sha256 {sha256}, which this machine has not seen. "
             "Give its path again."
         )
     try:
         if remember(path) == sha256:
             return path
-    except InputError as error:
-        raise InputError(f"{role}: {error} Give the path where it is now.") from error
-    raise InputError(
+    except UserError as error:
+        raise UserError(f"{role}: {error} Give the path where it is now.") from error
+    raise UserError(
         f"{path}: expected {role} with sha256 {sha256}, got a file that was changed since. "
         "Give its path again: changed data are another dataset."
     )
@@ -187,13 +187,13 @@ def batches(
     """Names and codes, uint8 (≤ size, length), of a FASTA file's sequences, batch by batch.
 
     Raises:
-        InputError: The FASTA is malformed, or a sequence has another length; with its line.
+        UserError: The FASTA is malformed, or a sequence has another length; with its line.
     """
     names: list[str] = []
     rows: list[np.ndarray] = []
     for record, codes in iterate_fasta(path):
         if len(codes) != length:
-            raise InputError(
+            raise UserError(
                 f"{path}:{record.line}: expected sequences of {length} bp as the model was trained "
                 f"on, got {len(codes)} bp in {record.name!r}. Cut or extend them to that length."
             )

@@ -97,7 +97,7 @@ def predict_fasta(
         The number of sequences.
 
     Raises:
-        InputError: The FASTA is malformed, or a sequence has not the length of the model's.
+        UserError: The FASTA is malformed, or a sequence has not the length of the model's.
     """
     output.write("\t".join(["name", *predictor.tasks]).encode() + b"\n")
     total = 0

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from sfc_lib import RunSpec, load_dataset
-from sfc_lib.errors import InputError, UserError
+from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import decode, encode
-from sfc_lib.genomics.genome import GenomeError
 from sfc_lib.own.dataset import Custom, distinct, read_peaks
 
 SPLITS = ("train", "valid", "test")
@@ -170,7 +169,7 @@ def test_summits_are_taken_where_the_file_has_them(peaks, tmp_path):
     path.write_text("".join(lines).format(*[-1] * len(lines)))
     assert "summit" not in read_peaks(path)
     path.write_text("".join(lines).format(50, *[-1] * (len(lines) - 1)))
-    with pytest.raises(InputError, match=r"narrowPeak\.gz:2: expected a summit .* got '-1'"):
+    with pytest.raises(UserError, match=r"narrowPeak\.gz:2: expected a summit .* got '-1'"):
         read_peaks(path)
 
 
@@ -202,7 +201,7 @@ def test_negatives_from_a_fasta_are_split_like_the_positives(peaks, tmp_path):
         part = getattr(dataset, split)
         assert abs((len(part) - part.positives[0]) / 300 - part.positives[0] / 120) < 0.02
     fasta(path, random_rows(30, 9, length=21))
-    with pytest.raises(InputError, match=r"n\.fa:1: expected sequences of 20 bp .* got 21 bp"):
+    with pytest.raises(UserError, match=r"n\.fa:1: expected sequences of 20 bp .* got 21 bp"):
         load_dataset("custom", **options | {"negatives": path})
 
 
@@ -348,16 +347,16 @@ BAD_FASTA = {
 def test_bad_fasta_is_refused_with_its_line(two, kind):
     content, message = BAD_FASTA[kind]
     two["negatives"].write_bytes(content)
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         load_dataset("custom", **two)
 
 
 def test_the_same_sequences_as_positives_and_negatives(two, tmp_path):
-    with pytest.raises(InputError, match=r"pos\.fa: expected other sequences than the positives"):
+    with pytest.raises(UserError, match=r"pos\.fa: expected other sequences than the positives"):
         load_dataset("custom", **two | {"negatives": two["positives"]})
     fasta(two["negatives"], random_rows(60, 1)[::-1])
     message = r"got 0 positive of 0 in 'train' \(0 of 0 in all; left out: 120 same sequence with"
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         load_dataset("custom", **two)
 
 
@@ -366,10 +365,10 @@ def test_names_must_agree_between_sequences_and_labels(table):
     lines = options["labels"].read_text().splitlines(keepends=True)
     options["labels"].write_text("".join([*lines, "s99\t0\t1\n"]))
     message = r"labels\.tsv:82: expected the name of a sequence in .*s\.fa, got 's99'; 1 of 81"
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         load_dataset("custom", **options)
     options["labels"].write_text("".join(lines[:-3]))
-    with pytest.raises(InputError, match=r"s\.fa:1: .*labels stand in .*labels\.tsv, got 's0'"):
+    with pytest.raises(UserError, match=r"s\.fa:1: .*labels stand in .*labels\.tsv, got 's0'"):
         load_dataset("custom", **options)
 
 
@@ -381,27 +380,27 @@ def test_a_task_of_one_class(table, two):
     message = (
         r"examples of 'TAL1' in every split, got 0 positive of \d+ in 'train' \(0 of 80 in all"
     )
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         load_dataset("custom", **options)
     fasta(two["positives"], random_rows(2, 1))
-    with pytest.raises(InputError, match=r"'positive' in every split, .* Give more examples"):
+    with pytest.raises(UserError, match=r"'positive' in every split, .* Give more examples"):
         load_dataset("custom", **two)
 
 
 BAD_PEAKS = {
-    "another assembly": ("chr1\t10\t60\nchr1\t4990\t5001\n", GenomeError,
+    "another assembly": ("chr1\t10\t60\nchr1\t4990\t5001\n", UserError,
                          r"p\.bed:2: expected end <= 5,000, .* \(hg38 is not hg19\)"),
-    "unknown chromosomes": ("chr9\t10\t60\n", GenomeError, r"p\.bed:1: .*got 'chr9'; 1 of 1"),
-    "start >= end": ("chr1\t60\t60\n", InputError, r"p\.bed:1: expected start < end"),
-    "negative": ("chr1\t-5\t60\n", InputError, r"p\.bed:1: expected a start .* got '-5'"),
-    "spaces": ("chr1 5 60\n", InputError, r"p\.bed:1: .* separated by spaces"),
-    "two columns": ("chr1\t5\n", InputError, r"p\.bed:1: expected 3 to 12 tab-separated"),
-    "1-based": ("chr1:5-60\n", InputError, r"p\.bed:1: .* counts from 1"),
-    "header": ("chrom\tstart\tend\n", InputError, r"p\.bed:1: .* looks like column names"),
-    "fasta": (">chr1\nACGT\n", InputError, r"p\.bed:1: .*This looks like FASTA"),
-    "empty": ("", InputError, r"p\.bed:1: expected text, got an empty file"),
-    "comments": ("#a\ntrack x\n", InputError, r"p\.bed:1: expected at least one interval"),
-    "nothing fits": ("chr1\t0\t2\n", InputError, r"g\.fa: expected windows without N, got none"),
+    "unknown chromosomes": ("chr9\t10\t60\n", UserError, r"p\.bed:1: .*got 'chr9'; 1 of 1"),
+    "start >= end": ("chr1\t60\t60\n", UserError, r"p\.bed:1: expected start < end"),
+    "negative": ("chr1\t-5\t60\n", UserError, r"p\.bed:1: expected a start .* got '-5'"),
+    "spaces": ("chr1 5 60\n", UserError, r"p\.bed:1: .* separated by spaces"),
+    "two columns": ("chr1\t5\n", UserError, r"p\.bed:1: expected 3 to 12 tab-separated"),
+    "1-based": ("chr1:5-60\n", UserError, r"p\.bed:1: .* counts from 1"),
+    "header": ("chrom\tstart\tend\n", UserError, r"p\.bed:1: .* looks like column names"),
+    "fasta": (">chr1\nACGT\n", UserError, r"p\.bed:1: .*This looks like FASTA"),
+    "empty": ("", UserError, r"p\.bed:1: expected text, got an empty file"),
+    "comments": ("#a\ntrack x\n", UserError, r"p\.bed:1: expected at least one interval"),
+    "nothing fits": ("chr1\t0\t2\n", UserError, r"g\.fa: expected windows without N, got none"),
 }  # fmt: skip
 
 

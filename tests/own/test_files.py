@@ -7,7 +7,8 @@ import os
 import numpy as np
 import pytest
 
-from sfc_lib.errors import InputError
+import sfc_lib.files
+from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import decode
 from sfc_lib.own import files
 from sfc_lib.own.files import batches, recall, remember
@@ -38,7 +39,7 @@ def test_the_same_content_has_one_hash(tmp_path, file):
 
 
 def test_an_unchanged_file_is_not_read_again(file, monkeypatch):
-    monkeypatch.setattr(files, "SETTLED", -(10**12))  # as if it were old
+    monkeypatch.setattr(sfc_lib.files, "SETTLED", -(10**12))  # as if it were old
     first = remember(file)
     monkeypatch.setattr(files, "read_chunks", None)
     assert remember(file) == first
@@ -51,16 +52,16 @@ def test_a_change_is_seen_even_just_after_reading(file):
     file.write_bytes(TEXT.replace(b"ACGT", b"ACGA"))
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert remember(file) != first
-    with pytest.raises(InputError, match=rf"a\.fa: expected peaks with sha256 {first}, got a file"):
+    with pytest.raises(UserError, match=rf"a\.fa: expected peaks with sha256 {first}, got a file"):
         recall(first, "peaks")
 
 
 def test_a_file_that_is_gone_or_was_never_seen(file):
     first = remember(file)
     file.unlink()
-    with pytest.raises(InputError, match=r"genome 1: .*a\.fa: .*No such file.*where it is now"):
+    with pytest.raises(UserError, match=r"genome 1: .*a\.fa: .*No such file.*where it is now"):
         recall(first, "genome 1")
-    with pytest.raises(InputError, match=r"labels: expected a file with sha256 0000.*not seen"):
+    with pytest.raises(UserError, match=r"labels: expected a file with sha256 0000.*not seen"):
         recall("0" * 64, "labels")
 
 
@@ -69,16 +70,16 @@ def test_a_damaged_note_is_as_good_as_none(file, damage):
     first = remember(file)
     (note,) = (file.parent / "home" / "own").glob("*.json")
     note.write_bytes(damage)
-    with pytest.raises(InputError, match="has not seen"):
+    with pytest.raises(UserError, match="has not seen"):
         recall(first, "positives")
     assert remember(file) == first
     assert recall(first, "positives") == file
 
 
 def test_folders_and_missing_files_are_refused(tmp_path):
-    with pytest.raises(InputError, match="nothing: expected a readable file, got: No such file"):
+    with pytest.raises(UserError, match="nothing: expected a readable file, got: No such file"):
         remember(tmp_path / "nothing")
-    with pytest.raises(InputError, match="expected a readable file, got: Is a directory"):
+    with pytest.raises(UserError, match="expected a readable file, got: Is a directory"):
         remember(tmp_path)
 
 
@@ -91,7 +92,5 @@ def test_batches_give_every_sequence_once(tmp_path):
     assert [len(names) for names, _ in found] == [5, 5, 5, 5, 3]
     assert [name for names, _ in found for name in names] == [f"s{i}" for i in range(23)]
     assert [row for _, codes in found for row in decode(codes)] == rows
-    with pytest.raises(
-        InputError, match=r"s\.fa:1: expected sequences of 8 bp .* got 7 bp in 's0'"
-    ):
+    with pytest.raises(UserError, match=r"s\.fa:1: expected sequences of 8 bp .* got 7 bp in 's0'"):
         list(batches(path, 8))

@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 
-from sfc_lib.errors import InputError
+from sfc_lib.errors import UserError
 from sfc_lib.own.files import read_labels
 
 GOOD = "name\tGATA1\tTAL1\ns1\t1\t0\ns2\t0\t0\n"
@@ -71,10 +71,10 @@ def test_lines_are_those_of_the_file(tmp_path):
     ],
 )
 def test_refused_with_file_and_line(tmp_path, content, line, message):
-    with pytest.raises(InputError, match=rf"labels\.tsv:{line}: .*{message}"):
+    with pytest.raises(UserError, match=rf"labels\.tsv:{line}: .*{message}"):
         read_labels(written(tmp_path, content))
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"labels\.tsv: expected a readable file, got: No such"):
+    with pytest.raises(UserError, match=r"labels\.tsv: expected a readable file, got: No such"):
         read_labels(tmp_path / "labels.tsv")
