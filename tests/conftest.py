@@ -122,9 +122,10 @@ def finished(shared_folder):
     """
     from tiny import tiny
 
-    from sfc_lib.runs.pool import run_one
+    from sfc_lib.runs.pool import sweep
 
     root = shared_folder / "finished"
-    for seed in (0, 1):
-        run_one(tiny(seed=seed).to_dict(), str(root))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SFC_RUNS_DIR", str(root))
+        sweep([tiny(seed=seed) for seed in (0, 1)], progress=False)
     return root

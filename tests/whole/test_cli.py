@@ -162,14 +162,14 @@ def test_a_damaged_record_is_named_and_hides_no_other(verb, mine):
     assert (TINY.id in done.output) == (verb == "list")
 
 
-def test_sweep_trains_a_profile_then_publishes_it(tmp_path, monkeypatch):
+def test_sweep_trains_a_size_then_publishes_it(tmp_path, monkeypatch):
     monkeypatch.setenv("SFC_RUNS_DIR", str(tmp_path / "runs"))
     monkeypatch.setenv("SFC_PUBLISHED_DIR", str(tmp_path / "published"))
     done = sfc("sweep", "smoke", "--seeds", "1", "--no-published")
     assert "3 runs complete, of which diverged: 0." in done.output
     done = sfc("runs", "publish", "--size", "smoke")
     assert "3 of 6 records published." in done.output
-    assert sfc("runs", "verify").output == "3 records, 0 bad.\n"
+    assert sfc("runs", "verify", tmp_path / "published").output == "3 records, 0 bad.\n"
 
 
 def test_claims_prints_verdicts():
