@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from sfc_lib.errors import UserError
-from sfc_lib.own.cli import predict, train
+from sfc_lib.own.cli import predict_verb, train_verb
 
 
 class Group(click.Group):
@@ -53,7 +53,7 @@ def main() -> None:
     """Replicate the figures of Alexandari, Shrikumar & Kundaje (2017), or rerun parts of it."""
 
 
-for command in (train, predict):
+for command in (train_verb, predict_verb):
     main.add_command(command)
 
 
