@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sfc_lib.errors import InputError
-from sfc_lib.files import read_lines
+from sfc_lib.errors import UserError
+from sfc_lib.genomics.text import read_lines
 
 COLUMNS = ("chrom", "start", "end")
 NARROWPEAK = 10  # columns of a narrowPeak file; the tenth is the summit's distance from start
@@ -65,7 +65,7 @@ def read_intervals(path: str | Path, *, summits: bool = False) -> pd.DataFrame:
             may lie behind its peak's end, as in some of ENCODE's files.
 
     Raises:
-        InputError: `file:line: expected …, got …`: no interval at all; columns missing,
+        UserError: `file:line: expected …, got …`: no interval at all; columns missing,
             or separated by spaces; a position that is no integer ≥ 0; start ≥ end; no
             summit; or a format that counts from 1 (GFF, GTF, VCF, `chr1:100-200`).
     """
@@ -74,7 +74,7 @@ def read_intervals(path: str | Path, *, summits: bool = False) -> pd.DataFrame:
         (number, line) for number, line in enumerate(read_lines(path), 1) if not SKIPPED.match(line)
     ]
     if not numbered:
-        raise InputError(f"{path}:1: expected at least one interval, got none.")
+        raise UserError(f"{path}:1: expected at least one interval, got none.")
     numbers, lines = zip(*numbered, strict=True)
     columns = _columns(path, numbers, lines, summits)
     start, end = (
@@ -83,7 +83,7 @@ def read_intervals(path: str | Path, *, summits: bool = False) -> pd.DataFrame:
     )
     if (wrong := np.flatnonzero(start >= end)).size:
         row = wrong[0]
-        raise InputError(
+        raise UserError(
             f"{path}:{numbers[row]}: expected start < end, got {start[row]} and {end[row]}. "
             "Intervals are 0-based half-open: the first base of a chromosome is 0, 1."
         )
@@ -134,15 +134,15 @@ def _positions(
 def _chromosomes(path: Path, numbers: tuple[int, ...], column: list[str]) -> list[str]:
     names = {name: canonical_name(name) for name in dict.fromkeys(column)}
     if wrong := [name for name in names if not re.fullmatch(r"\S+", name)]:
-        raise InputError(
+        raise UserError(
             f"{path}:{numbers[column.index(wrong[0])]}: expected a chromosome's name without "
             f"blanks, got {wrong[0]!r}."
         )
     return [names[name] for name in column]
 
 
-def _refused(path: Path, number: int, line: str, expected: str, got: str) -> InputError:
-    return InputError(f"{path}:{number}: expected {expected}, got {got}.{_hint(line)}")
+def _refused(path: Path, number: int, line: str, expected: str, got: str) -> UserError:
+    return UserError(f"{path}:{number}: expected {expected}, got {got}.{_hint(line)}")
 
 
 def _hint(line: str) -> str:

@@ -17,7 +17,6 @@ import pandas as pd
 
 from sfc_lib.datasets.base import SPLITS, Recipe, Report, Split
 from sfc_lib.errors import UserError
-from sfc_lib.files import read_chunks, read_lines
 from sfc_lib.genomics.dna import ALPHABET
 from sfc_lib.genomics.fasta import iterate_fasta, read_fasta
 from sfc_lib.genomics.genome import BEYOND, HOLDS_N, Genome
@@ -29,6 +28,7 @@ from sfc_lib.genomics.intervals import (
     resize,
 )
 from sfc_lib.genomics.shuffle import dinucleotide_shuffle
+from sfc_lib.genomics.text import read_chunks, read_lines
 from sfc_lib.own.files import ROLES, Labels, is_hash, read_labels, recall, remember, require_kind
 from sfc_lib.own.splitting import at_random, named, of_genome
 
@@ -295,7 +295,7 @@ def read_peaks(path: Path) -> pd.DataFrame:
     Raises:
         UserError: As `read_intervals`; a tenth column that is no distance from the start.
     """
-    intervals, lines = read_intervals(path), read_lines(path)
+    intervals, lines = read_intervals(path), list(read_lines(path))
     middle = (intervals["start"] + intervals["end"]) // 2
     if lines[intervals.index[0] - 1].count("\t") + 1 != NARROWPEAK:
         return intervals.assign(summit=middle, at="middle")

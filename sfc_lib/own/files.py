@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import SETTLED, data_dir, read_chunks, read_lines, stamp, write_json
+from sfc_lib.files import data_dir, settled, stamp, write_json
+from sfc_lib.genomics.text import read_chunks, read_lines
 
 ROLES = ("positives", "negatives", "sequences", "labels", "peaks")  # and genome, of several files
 KINDS = (
@@ -85,11 +86,10 @@ def remember(path: str | Path) -> str:
     for note in _notes().glob("*.json"):
         if _read(note) == (path, before):
             return note.stem
-    now, digest = time.time_ns(), hashlib.sha256()
+    began, digest = time.time_ns(), hashlib.sha256()
     for chunk in read_chunks(path):
         digest.update(chunk)
-    settled = now - max(before[-2:]) > SETTLED and stamp(path) == before
-    about = {"path": str(path), "stamp": before if settled else None}
+    about = {"path": str(path), "stamp": before if settled(path, before, began) else None}
     write_json(_notes() / f"{digest.hexdigest()}.json", about)
     return digest.hexdigest()
 

@@ -30,9 +30,9 @@ from sfc_lib.runs.store import MODEL, RESULT, SPEC
 
 REPORT, SCORES, LOADER = "report.html", "scores.tsv", "load_model.py"
 LOADING = f"""\
-import sfc_lib.nn.architectures  # first: it tells Keras of the layers
+from sfc_lib import build_model  # first: it makes the layers known to Keras
 import keras
-model = keras.saving.load_model("{MODEL}")
+model = keras.saving.load_model("{MODEL}", compile=False)
 """
 NAMES = {"std": "std (no SFC)", "sep": "sep (SFC)", "symm": "symm (symmetric SFC)"}
 METRICS = {"auroc": "auROC", "auprc": "auPRC"}

@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pytest
 
+import sfc_lib.files
 from sfc_lib.errors import UserError
 from sfc_lib.own import files
 from sfc_lib.own.files import read_labels, recall, remember, require_folder, require_kind
@@ -38,7 +39,7 @@ def test_the_same_content_has_one_hash(tmp_path, file):
 
 
 def test_an_unchanged_file_is_not_read_again(file, monkeypatch):
-    monkeypatch.setattr(files, "SETTLED", -(10**12))  # as if it were old
+    monkeypatch.setattr(sfc_lib.files, "SETTLED", -(10**12))  # as if it were old
     first = remember(file)
     monkeypatch.setattr(files, "read_chunks", None)
     assert remember(file) == first

@@ -13,6 +13,7 @@ from made_up import record, results
 
 from sfc_lib.datasets import simulated_tf
 from sfc_lib.datasets.base import Dataset, Split, load_dataset
+from sfc_lib.errors import UserError
 from sfc_lib.genomics.motifs import RESOURCES, read_meme
 from sfc_lib.nn.gradients import importance_profiles
 from sfc_lib.pages import claims, figure3_importance, figure4_positional_weights
@@ -20,7 +21,7 @@ from sfc_lib.pages.figure3_importance import describe, normalise
 from sfc_lib.pages.results import load_results, only
 from sfc_lib.runs import evaluation as of_runs
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import IMPORTANCE, RecordError, best_seeds
+from sfc_lib.runs.store import IMPORTANCE, best_seeds
 
 POSITIONS = np.arange(200)
 
@@ -111,20 +112,20 @@ def test_a_split_without_positives_and_a_set_without_the_task_are_named(monkeypa
 def test_profile_of_a_record_is_read_back(tmp_path):
     carried = record(tmp_path, RunSpec(), 0.9, importance=bumpy(0.1))
     assert (carried.importance() == bumpy(0.1)).all()
-    with pytest.raises(RecordError, match=r"this record has no importance\.npy"):
+    with pytest.raises(UserError, match=r"this record has no importance\.npy"):
         record(tmp_path, RunSpec(seed=1), 0.9).importance()
 
 
 @pytest.mark.parametrize("bad", [np.zeros((2, 200), np.float32), np.zeros(200), np.array("x")])
 def test_another_array_is_refused_with_its_file(bad, tmp_path):
-    with pytest.raises(RecordError, match=r"importance\.npy: expected a float32 array of 1 dim"):
+    with pytest.raises(UserError, match=r"importance\.npy: expected a float32 array of 1 dim"):
         record(tmp_path, RunSpec(), 0.9, importance=bad).importance()
 
 
 def test_a_changed_or_broken_file_is_refused(tmp_path):
     carried = record(tmp_path, RunSpec(), 0.9, importance=bumpy(0.1))
     (carried.folder / IMPORTANCE).write_bytes(b"no array")
-    with pytest.raises(RecordError, match="changed since"):
+    with pytest.raises(UserError, match="changed since"):
         carried.importance()
 
 

@@ -11,11 +11,11 @@ from sfc_lib.pages.results import cpu_minutes
 from sfc_lib.runs.pool import retrain
 from sfc_lib.runs.sizes import load_size, size_names
 from sfc_lib.runs.spec import PROTOCOL
-from sfc_lib.runs.store import MODEL, best_seeds, verify
+from sfc_lib.runs.store import MODEL, best_seeds, verify_record
 
 ROOT = checkout()
 FOLDERS = sorted(path for path in (ROOT / "data" / "runs").iterdir() if path.is_dir())
-RECORDS = {folder.name: verify(folder) for folder in FOLDERS}
+RECORDS = {folder.name: verify_record(folder) for folder in FOLDERS}
 
 
 def test_every_run_of_the_standard_profile_is_published():
