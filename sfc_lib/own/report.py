@@ -23,10 +23,11 @@ from matplotlib.ticker import MaxNLocator
 
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write
+from sfc_lib.own.dataset import N
 from sfc_lib.own.files import require_folder
 from sfc_lib.own.train import Outcome
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import MODEL, RESULT, SPEC
+from sfc_lib.runs.store import MODEL, RESULT
 
 REPORT, SCORES, LOADER = "report.html", "scores.tsv", "load_model.py"
 LOADING = f"""\
@@ -34,10 +35,8 @@ from sfc_lib import build_model  # first: it makes the layers known to Keras
 import keras
 model = keras.saving.load_model("{MODEL}", compile=False)
 """
-NAMES = {"std": "std (no SFC)", "sep": "sep (SFC)", "symm": "symm (symmetric SFC)"}
 METRICS = {"auroc": "auROC", "auprc": "auPRC"}
 SPLITS = {"train": "training", "valid": "validation", "test": "test"}
-N = 4  # code of an unknown base
 
 
 def require_free(folder: Path, spec: RunSpec) -> None:
@@ -76,12 +75,10 @@ def write_report(outcome: Outcome, folder: Path, command: str) -> Path:
     Raises:
         UserError: The folder holds another run.
     """
-    require_free(folder, outcome.record.spec)
     record = outcome.record
-    contents = {
-        name: (record.folder / name).read_bytes()
-        for name in (*sorted(record.result["files"]), RESULT)
-    }
+    require_free(folder, record.spec)
+    names = (*sorted(record.result["files"]), RESULT)
+    contents = {name: (record.folder / name).read_bytes() for name in names}
     contents[SCORES] = outcome.scores.to_csv(sep="\t", index=False).encode()
     contents[LOADER] = LOADING.encode()
     contents[REPORT] = render(outcome, folder, command).encode()
@@ -93,11 +90,10 @@ def write_report(outcome: Outcome, folder: Path, command: str) -> Path:
 
 def score_lines(outcome: Outcome) -> list[str]:
     """The test scores as lines of text."""
-    test = outcome.scores[outcome.scores.split == "test"]
     return [
         f"test  {row['task']}: auROC {_scored(row, 'auroc')}, auPRC {_scored(row, 'auprc')}; "
         f"{row['positives']:,} positive of {row['examples']:,}"
-        for _, row in test.iterrows()
+        for row in outcome.scores[outcome.scores.split == "test"].to_dict("records")
     ]
 
 
@@ -110,32 +106,42 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    record, dataset = outcome.record, outcome.dataset
-    test, counts = dataset.test, dataset.counts
+    environment.filters |= {"commas": "{:,}".format, "share": "{:.1%}".format, "time": _time}
+    environment.filters |= {"score": _score, "interval": _interval, "scored": _scored}
+    record, dataset, scores = outcome.record, outcome.dataset, outcome.scores
+    parts = {title: getattr(dataset, name) for name, title in SPLITS.items()}
+    tasks, counts = dataset.task_names, dataset.counts
+    test = scores[scores.split == "test"]
+    by_task = scores.assign(
+        task=pd.Categorical(scores.task, tasks), split=scores.split.map(SPLITS)
+    ).sort_values("task", kind="stable")
     return environment.get_template(REPORT).render(
         subject=_subject(outcome),
-        network=NAMES[record.spec.variant],
         spec=record.spec.to_dict(),
+        settings=json.dumps(record.spec.to_dict(), indent=1),
+        run=record.spec.id,
         result=record.result,
         dataset=dataset,
-        cards=_cards(outcome),
-        scores=_scores(outcome),
-        fewest=min(min(count, len(test) - count) for count in test.positives),
+        parts=parts,
+        chromosomes=_chromosomes(counts),
+        counted={what: n for what, n in counts.items() if not what.startswith("windows of")},
+        unknown=sum(int((part.codes == N).any(axis=1).sum()) for part in parts.values()),
+        metrics=METRICS,
+        scores=by_task.to_dict("records"),
+        test=test.to_dict("records"),
+        means=test[list(METRICS)].mean(),
+        fewest=int(min(test.positives.min(), (test.examples - test.positives).min())),
         figures=_figures(outcome),
         smoothed=SPAN if dataset.length >= SMOOTHED else 0,
-        first=MOST_TASKS if len(dataset.task_names) > MOST_TASKS else 0,
+        first=MOST_TASKS if len(tasks) > MOST_TASKS else 0,
+        files=[
+            (role, path, path.stat().st_size, sha) for role, (path, sha) in outcome.files.items()
+        ],
         negatives=outcome.files["negatives"][0].name if "negatives" in outcome.files else "",
-        unknown=sum(int((part.codes == N).any(axis=1).sum()) for part in _parts(outcome).values()),
-        chromosomes=_chromosomes(counts),
-        splits=_splits(outcome),
-        counted={what: n for what, n in counts.items() if not what.startswith("windows of")},
         loading=LOADING,
-        names={"model": MODEL, "spec": SPEC, "result": RESULT, "loader": LOADER},
+        loader=LOADER,
         folder=folder,
-        files=_files(outcome),
-        provenance=_provenance(outcome),
         command=command,
-        settings=json.dumps(record.spec.to_dict(), indent=1),
     )
 
 
@@ -148,59 +154,17 @@ def _subject(outcome: Outcome) -> str:
     return first.name if tasks[0] in ("positive", "bound") else tasks[0]
 
 
-def _parts(outcome: Outcome) -> dict[str, Any]:
-    return {title: getattr(outcome.dataset, name) for name, title in SPLITS.items()}
-
-
-def _cards(outcome: Outcome) -> list[tuple[str, str, str]]:
-    """What is most asked for: a label, a value and a note each."""
-    test = outcome.scores[outcome.scores.split == "test"]
-    result, sizes = outcome.record.result, [len(part) for part in _parts(outcome).values()]
-    cards = [
-        (
-            f"test {label}",
-            _rounded(test[name].mean()),
-            "mean of the tasks"
-            if len(test) > 1
-            else f"95 % interval {_interval(test.iloc[0], name)}",
-        )
-        for name, label in METRICS.items()
-    ]
-    split = " / ".join(f"{size:,}" for size in sizes)
-    return [
-        *cards,
-        ("sequences", f"{sum(sizes):,}", f"train / valid / test {split}"),
-        ("best epoch", str(result["best_epoch"]), f"of {result['epochs']} trained"),
-        ("parameters", f"{result['parameters']:,}", f"trained in {_time(result['wall_seconds'])}"),
-    ]
-
-
-def _scores(outcome: Outcome) -> pd.DataFrame:
-    """Scores task by task, in the order of the tasks; what matters most stands first."""
-    return pd.DataFrame(
-        {
-            "task": task,
-            "split": SPLITS[row["split"]],
-            **{label: _scored(row, name) for name, label in METRICS.items()},
-            "positive": f"{row['positives']:,} ({row['positives'] / row['examples']:.1%})",
-            "sequences": f"{row['examples']:,}",
-        }
-        for task in outcome.dataset.task_names
-        for _, row in outcome.scores[outcome.scores.task == task].iterrows()
-    )
-
-
 def _scored(row: Mapping[str, Any], name: str) -> str:
-    return f"{_rounded(row[name])} ({_interval(row, name)})"
+    return f"{_score(row[name])} ({_interval(row, name)})"
 
 
 def _interval(row: Mapping[str, Any], name: str) -> str:
     """The interval of a score; a dash where there is none."""
     low, high = (row[f"{name}_{end}"] for end in ("low", "high"))
-    return "–" if np.isnan(low) else f"{_rounded(low)}–{_rounded(high)}"
+    return "–" if np.isnan(low) else f"{_score(low)}–{_score(high)}"
 
 
-def _rounded(value: float) -> str:
+def _score(value: float) -> str:
     """A score between 0 and 1 with three digits, as papers print it."""
     return f"{value:.3f}".removeprefix("0")
 
@@ -216,51 +180,6 @@ def _chromosomes(counts: Mapping[str, int]) -> dict[str, list[str]]:
         if match := re.fullmatch(r"windows of (\S+) in (\w+)", what):
             found[match[2]].append(match[1])
     return {SPLITS[split]: chroms for split, chroms in found.items()}
-
-
-def _splits(outcome: Outcome) -> pd.DataFrame:
-    """Sequences and positives of each split."""
-    tasks = outcome.dataset.task_names
-    titles = [task if task == "positive" else f"positive: {task}" for task in tasks]
-    return pd.DataFrame(
-        {
-            "split": split,
-            "sequences": f"{len(part):,}",
-            **{
-                title: f"{count:,} ({count / len(part):.1%})"
-                for title, count in zip(titles, part.positives, strict=True)
-            },
-        }
-        for split, part in _parts(outcome).items()
-    )
-
-
-def _files(outcome: Outcome) -> pd.DataFrame:
-    return pd.DataFrame(
-        [
-            (role, path.name, f"{path.stat().st_size:,}", sha256)
-            for role, (path, sha256) in outcome.files.items()
-        ],
-        columns=["input", "file", "bytes", "sha256 of its content, decompressed"],
-    )
-
-
-def _provenance(outcome: Outcome) -> pd.DataFrame:
-    """What the numbers rest on."""
-    result, about = outcome.record.result, outcome.record.result["environment"]
-    versions = {"python": about["python"], **about["versions"]}
-    times = [_time(result[f"{kind}_seconds"]) for kind in ("wall", "cpu")]
-    items = {
-        "run": outcome.record.spec.id,
-        "dataset fingerprint": outcome.dataset.fingerprint,
-        f"{MODEL}, sha256": result["files"][MODEL],
-        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "processor, threads": f"{about['cpu']}, {about['threads']}",
-        "commit of the code": about["commit"],
-        "finished": about["finished"],
-        "training, wall / CPU": " / ".join(times),
-    }
-    return pd.DataFrame(items.items(), columns=["item", "value"])
 
 
 # The figures, each small enough to be read on a phone.

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from own_data import QUICK, SYMM, sfc
 
-from sfc_lib.own.report import draw_importance, draw_positional_weights, draw_score_curves
+from sfc_lib import RunSpec, load_dataset
+from sfc_lib.own.report import (
+    draw_importance,
+    draw_positional_weights,
+    draw_score_curves,
+    render,
+)
+from sfc_lib.own.train import Outcome, scores_with_intervals
+from sfc_lib.runs.store import Record
 
 FROM = {"symm": "positives pos.fa", "std": "sequences all.fa"}
 
@@ -73,6 +81,56 @@ def test_names_in_the_report_are_text_not_html(trained):
     page = (trained / "std" / "report.html").read_text()
     assert "GATA1 &lt;b&gt;" in page
     assert "GATA1 <b>" not in page
+
+
+@pytest.fixture
+def page_of_peaks(trained, tmp_path):
+    """Function from options to the page of a run on peaks; its network is that of `symm`."""
+    letters = {c: "".join(np.random.default_rng(c).choice(list("ACGT"), 4000)) for c in (1, 2, 3)}
+    (tmp_path / "g.fa").write_text("".join(f">chr{c}\n{text}\n" for c, text in letters.items()))
+    result = json.loads((trained / "symm" / "result.json").read_text())
+
+    def page(lines, **options):
+        (tmp_path / "p.bed").write_text("".join(lines))
+        files = {"peaks": tmp_path / "p.bed", "genome": tmp_path / "g.fa"}
+        spec = RunSpec(dataset="custom", dataset_options={**files, "window": 60, **options})
+        dataset = load_dataset("custom", **spec.dataset_options)
+        rng = np.random.default_rng(0)
+        guess = rng.random(dataset.test.labels.shape)
+        scores = scores_with_intervals(dataset.test.labels, guess, ["bound"], rng)
+        outcome = Outcome(
+            Record(spec, trained / "symm", result),
+            dataset,
+            {"test": guess},
+            scores.assign(split="test"),
+            rng.normal(size=(1, 60)),
+            [9],
+            {role: (path, "0" * 64) for role, path in files.items()},
+        )
+        text = re.sub(r"<[^>]*>", " ", render(outcome, tmp_path / "report", "sfc train"))
+        return re.sub(r"\s+", " ", text)
+
+    return page
+
+
+def test_the_page_of_peaks_says_what_they_are_compared_with_and_where(page_of_peaks):
+    lines = [f"chr{c}\t{s}\t{s + 40}\n" for c in (1, 2, 3) for s in range(100, 3800, 90)]
+    page = page_of_peaks([*lines, "chr9\t5\t9\n"])
+    for text in (
+        "p.bed: sep (SFC) network",
+        "The negatives are the positives with their dinucleotides shuffled. A network may",
+        "Windows of 60 bp; those with N",
+        "Whole chromosomes, by their sizes: training chr1; validation chr2; test chr3. No two",
+        f"{len(lines) + 1} peaks taken by their middle",
+        "Left out: 1 positive: on a chromosome that the genome lacks.",
+    ):
+        assert text in page
+    chosen = {"valid_chromosomes": ["chr1"], "test_chromosomes": ["chr2"]}
+    page = page_of_peaks(lines, **chosen)
+    assert "Chromosomes as asked for: training chr3; validation chr1; test chr2. No" in page
+    assert "Left out: nothing." in page
+    page = page_of_peaks([line for line in lines if "chr1" in line])
+    assert "is cut into stretches: training chr1; validation chr1; test chr1. No" in page
 
 
 @pytest.mark.parametrize("width", [1280, 390])
