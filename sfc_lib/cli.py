@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from sfc_lib.errors import UserError
-from sfc_lib.own.cli import predict, train
+from sfc_lib.own.cli import predict_verb, train_verb
 
 
 class Lines:
@@ -114,7 +114,7 @@ def main() -> None:
     """
 
 
-for command in (train, predict):
+for command in (train_verb, predict_verb):
     main.add_command(command)
 
 
