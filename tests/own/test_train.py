@@ -141,7 +141,7 @@ def test_what_is_not_there_is_said_before_keras_is_imported(tmp_path, monkeypatc
         check=False,
     )
     assert done.returncode != 0
-    for package in ("keras", "tensorflow", "matplotlib", "pandas", "numba"):
+    for package in ("keras", "tensorflow", "matplotlib", "pandas"):
         assert f" {package}\n" not in done.stderr
 
 
