@@ -78,10 +78,10 @@ class Curvature(keras.regularizers.Regularizer):
 class CurvatureConstraint(keras.constraints.Constraint):
     """Keep every second difference of each row of `W_pos` within ± `limit`.
 
-    The paper's third version has this in place of the penalty. After an update the second differences are clipped and integrated twice; each
-    row keeps its mean and its end-to-end difference. Rows already within the limit
-    are returned untouched. Two cumulative sums do it in O(units · length), where
-    the authors' code builds an O(units · length²) tensor.
+    The paper's third version has this in place of the penalty. After an update the second
+    differences are clipped and integrated twice; each row keeps its mean and its end-to-end
+    difference. Rows already within the limit are returned untouched. Two cumulative sums do
+    it in O(units · length), where the authors' code builds an O(units · length²) tensor.
 
     Args:
         limit: Largest absolute second difference allowed, a finite number ≥ 0;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import tempfile
@@ -15,9 +16,7 @@ from sfc_lib.errors import UserError
 from sfc_lib.files import (
     SCRATCH,
     atomic_write,
-    published_dir,
     remove,
-    runs_dir,
     scratch_in,
     sha256_file,
     sync_folder,
@@ -34,6 +33,7 @@ from sfc_lib.runs.store import (
     held,
     lock_file,
     seal,
+    stores,
     verify_record,
 )
 
@@ -105,13 +105,13 @@ def find_id(run: str) -> Record:
     """
     if not re.fullmatch("[0-9a-f]{1,16}", run):
         raise UserError(f"run must be 1 to 16 hexadecimal digits, got {run!r}.")
-    stores = [root for root in (runs_dir(), published_dir()) if root]
-    found = {f.name: f for root in stores for f in _run_folders(root) if (f / RESULT).exists()}
+    roots = reversed(stores())
+    found = {f.name: f for root in roots for f in _run_folders(root) if (f / RESULT).exists()}
     names = sorted(name for name in found if name.startswith(run))
     if len(names) > 1:
         raise UserError(f"run {run} may be any of {', '.join(names)}.")
     if not names:
-        raise UserError(f"no run {run} in {' or '.join(map(str, stores))}: see `sfc runs list`.")
+        raise UserError(f"no run {run} in {' or '.join(map(str, stores()))}: see `sfc runs list`.")
     return verify_record(found[names[0]])
 
 
@@ -146,22 +146,20 @@ def compare(record: Record, again: Record) -> str:
     """
     lines = [f"{record.spec.id}  {record.spec.dataset} {record.spec.variant}"]
     old, new = record.result["epochs"], again.result["epochs"]
-    shorter = new < old
-    if shorter:
+    if new < old:
         pair = [r.history()[new - 1] for r in (record, again)]
         for metric in ("auroc", "auprc"):
             lines += _both(f"valid {metric}, epoch {new}", *(x[f"valid_{metric}"] for x in pair))
     else:
-        for split in ("valid", "test"):
-            for metric in ("auroc", "auprc"):
-                values = ((r.result[split] or {}).get(metric) for r in (record, again))
-                lines += _both(f"{split} {metric}", *values)
+        for split, metric in itertools.product(("valid", "test"), ("auroc", "auprc")):
+            values = ((r.result[split] or {}).get(metric) for r in (record, again))
+            lines += _both(f"{split} {metric}", *values)
     lines.append(f"  epochs: {old}, again {new}; status: {again.result['status']}")
-    if shorter:
-        return "\n".join(lines)
-    first = record.result.get("files_of_run", record.result["files"])
-    for name, sha256 in sorted(again.result["files"].items()):
-        lines.append(f"  {name}: {'the same bytes' if first.get(name) == sha256 else 'differs'}")
+    if new >= old:
+        first = record.result.get("files_of_run", record.result["files"])
+        for name, sha256 in sorted(again.result["files"].items()):
+            same = "the same bytes" if first.get(name) == sha256 else "differs"
+            lines.append(f"  {name}: {same}")
     return "\n".join(lines)
 
 

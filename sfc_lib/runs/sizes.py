@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import published_dir, runs_dir
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import RESULT, SPEC, look_up
+from sfc_lib.runs.store import RESULT, SPEC, look_up, stores
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SIZES_FILE = Path(__file__).parent / "sizes.toml"
 
@@ -136,62 +139,43 @@ def _sizes_file() -> dict[str, Any]:
         return tomllib.load(file)
 
 
-@dataclass(frozen=True)
-class Row:
-    """The runs of one model of an experiment, as counts, and the cost of those to train."""
+def cost_plan(size: Size, published: bool = True) -> pd.DataFrame:
+    """What a sweep would do: one row a model of each experiment; nothing is trained.
 
-    experiment: str
-    model: str
-    complete: int
-    to_train: int
-    cpu_hours: float | None  # None where no run of the model was ever finished
-
-
-def cost_plan(size: Size, published: bool = True) -> list[Row]:
-    """One row a model of each experiment of a size; nothing is trained.
-
-    CPU-hours are those of finished runs of the model, whatever their seed, in either store.
+    Columns: experiment, model, complete, to train (runs), CPU-hours of those to train, from
+    finished runs of the model, whatever their seed, in either store; NaN where there is none.
 
     Args:
         size: What is wanted, as `load_size` or `Size.only` give it.
         published: Whether records of the published store count as complete.
     """
-    seconds = _cpu_seconds(root for root in (published_dir(), runs_dir()) if root)
-    rows = []
+    import pandas as pd
+
+    seconds, rows = _cpu_seconds(), []
     for experiment in size.experiments.values():
         for model, specs in experiment.models.items():
             missing = sum(look_up(spec, published) is None for spec in specs)
-            known = seconds.get(specs[0].model, [])
-            hours = missing * mean(known) / 3600 if known else None
-            hours = hours if missing else 0.0
-            rows.append(Row(experiment.name, model, len(specs) - missing, missing, hours))
-    return rows
+            known = seconds.get(specs[0].model, [math.nan])
+            hours = missing * mean(known) / 3600 if missing else 0.0
+            rows.append((experiment.name, model, len(specs) - missing, missing, hours))
+    return pd.DataFrame(rows, columns=["experiment", "model", "complete", "to train", "CPU-hours"])
 
 
-def plan_lines(rows: Sequence[Row]) -> str:
-    """The plan as text: a line a row, and one of totals."""
-    width = max(len(row.experiment) for row in rows)
-    label = max(len("model"), *(len(row.model) for row in rows))
-    lines = [f"{'experiment':<{width}}  {'model':<{label}}  complete  to train  CPU-hours"]
-    for row in rows:
-        cost = "unknown" if row.cpu_hours is None else f"{row.cpu_hours:.2f}"
-        lines.append(
-            f"{row.experiment:<{width}}  {row.model:<{label}}  {row.complete:>8}  "
-            f"{row.to_train:>8}  {cost:>9}"
-        )
-    hours = sum(row.cpu_hours or 0 for row in rows)
-    unknown = sum(row.to_train for row in rows if row.cpu_hours is None)
-    return "\n".join(lines) + (
-        f"\n{sum(row.complete for row in rows)} runs complete, "
-        f"{sum(row.to_train for row in rows)} to train: about {hours:.2f} CPU-hours"
+def plan_lines(plan: pd.DataFrame) -> str:
+    """The plan as text, with a line of totals."""
+    unknown = plan.loc[plan["CPU-hours"].isna(), "to train"].sum()
+    return (
+        plan.to_string(index=False, na_rep="unknown", float_format="%.2f")
+        + f"\n{plan['complete'].sum()} runs complete, {plan['to train'].sum()} to train: "
+        + f"about {plan['CPU-hours'].sum():.2f} CPU-hours"
         + (f", and {unknown} runs of unknown cost." if unknown else ".")
     )
 
 
-def _cpu_seconds(roots: Iterable[Path]) -> dict[str, list[float]]:
+def _cpu_seconds() -> dict[str, list[float]]:
     """CPU-seconds of finished runs by model; records are not verified for an estimate."""
     found: dict[str, dict[str, float]] = {}  # a run may be in both stores, and counts once
-    for path in (path for root in roots for path in root.glob(f"*/{RESULT}")):
+    for path in (path for root in stores() for path in root.glob(f"*/{RESULT}")):
         try:
             spec = RunSpec.from_dict(json.loads((path.parent / SPEC).read_text()))
             seconds = float(json.loads(path.read_text())["cpu_seconds"])

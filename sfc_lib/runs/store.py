@@ -237,8 +237,13 @@ def find(spec: RunSpec, root: Path) -> Record | None:
 
 def look_up(spec: RunSpec, published: bool = True) -> Record | None:
     """The record of a spec from the published store (unless told not to) or the user's."""
-    roots = [published_dir() if published else None, runs_dir()]
-    return next((record for root in roots if root and (record := find(spec, root))), None)
+    return next((record for root in stores(published) if (record := find(spec, root))), None)
+
+
+def stores(published: bool = True) -> list[Path]:
+    """The published store, unless it is not wanted or there is none, and the user's."""
+    root = published_dir() if published else None
+    return [root, runs_dir()] if root else [runs_dir()]
 
 
 def all_records(roots: Iterable[Path], *, cached: bool = True) -> tuple[list[Record], list[str]]:
@@ -326,14 +331,11 @@ def set_aside(folder: Path) -> Path | None:
 
 def best_seeds(records: Iterable[Record]) -> list[Record]:
     """Of records that differ only in their seed, the one with the best validation auROC."""
-    best: dict[str, Record] = {}
+    groups: dict[str, list[Record]] = {}
     for record in records:
-        if record.diverged:
-            continue
-        key, score = record.spec.model, record.result["valid"]["auroc"]
-        if key not in best or score > best[key].result["valid"]["auroc"]:
-            best[key] = record
-    return list(best.values())
+        if not record.diverged:
+            groups.setdefault(record.spec.model, []).append(record)
+    return [max(group, key=lambda r: r.result["valid"]["auroc"]) for group in groups.values()]
 
 
 PACKAGES = ("sfc-lib", "keras", "numpy", "scikit-learn")
@@ -354,22 +356,19 @@ def environment(backend: str) -> dict[str, object]:
 
 def commit() -> str | None:
     """Git commit of the checkout, `+changes` if the library differs from it; None without git."""
-    root = checkout()
-    if root is None:
+    if (root := checkout()) is None:
         return None
-    head = _git(root, "rev-parse", "HEAD")
-    changed = _git(root, "status", "--porcelain", "--", "sfc_lib", "requirements.lock")
-    return f"{head}+changes" if head and changed else head
-
-
-def _git(root: Path, *arguments: str) -> str | None:
+    asked = ("rev-parse", "HEAD"), ("status", "--porcelain", "--", "sfc_lib", "requirements.lock")
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+        head, changes = (
+            subprocess.check_output(
+                ["git", "-C", root, *words], stderr=subprocess.DEVNULL, text=True
+            )
+            for words in asked
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()
+    return head.strip() + ("+changes" if changes else "")
 
 
 def _version(name: str) -> str | None:
