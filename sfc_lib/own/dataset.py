@@ -134,41 +134,39 @@ class Custom(Recipe):
         return {role: recall(sha256, role) for role, sha256 in self.inputs().items()}
 
     def build(self) -> tuple[dict[str, Split], dict[str, int]]:
-        parts, made = self._made()
-        return parts, dict(made.dropped)
+        made = self._examples()
+        return self._parts(made), dict(made.dropped)
 
     def write(self, folder: Path) -> Report:
-        parts, made = self._made()
-        for name, part in parts.items():
+        made = self._examples()
+        for name, part in self._parts(made).items():
             np.save(folder / f"{name}_codes.npy", part.codes)
             np.save(folder / f"{name}_labels.npy", part.labels)
         return Report(made.dropped, made.counts)
 
-    def _made(self) -> tuple[dict[str, Split], Examples]:
-        made = self._examples()
-        chosen = {name: made.splits == name for name in SPLITS}
-        parts = {name: Split(made.codes[rows], made.labels[rows]) for name, rows in chosen.items()}
-        first = next(iter(self.paths.values()))
-        _require_both_classes(parts, self.task_names, first, made.dropped)
-        return parts, made
-
     def _examples(self) -> Examples:
-        seed = np.random.SeedSequence(int(self.fingerprint[:16], 16))
-        rng = np.random.default_rng(seed)
+        rng = np.random.default_rng(np.random.SeedSequence(int(self.fingerprint[:16], 16)))
         if self.peaks:
             return from_peaks(self, rng)
         codes, labels = from_two(self.paths) if self.positives else self._from_table()
         keep, dropped = distinct(codes, labels)
         codes, labels = codes[keep], labels[keep]
-        counts = {"sequences of unknown bases only": int((codes == N).all(axis=1).sum())}
+        silent = int((codes == N).all(axis=1).sum())
+        counts = {"sequences of unknown bases only": silent} if silent else {}
         splits = at_random(labels, self.valid_fraction, self.test_fraction, rng)
-        return Examples(codes, labels, splits, dropped, {w: n for w, n in counts.items() if n})
+        return Examples(codes, labels, splits, dropped, counts)
 
     def _from_table(self) -> tuple[np.ndarray, np.ndarray]:
         table = self._labels()
         if table.tasks != self.task_names:
             raise UserError(f"custom: expected the tasks {table.tasks}, got {self.task_names}.")
         return from_table(self.paths, table)
+
+    def _parts(self, made: Examples) -> dict[str, Split]:
+        chosen = {name: made.splits == name for name in SPLITS}
+        parts = {name: Split(made.codes[rows], made.labels[rows]) for name, rows in chosen.items()}
+        _require_both_classes(parts, self.task_names, next(iter(self.paths.values())), made.dropped)
+        return parts
 
 
 def _content(value: str | Path) -> str:
@@ -273,8 +271,6 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
     used = table["why"] == ""
     labels = (table.loc[used, "kind"] == "positive").to_numpy(dtype=np.uint8)[:, None]
     splits = table.loc[used, "split"].to_numpy(dtype="<U5")
-    counts = {f"peaks taken by their {at}": int(n) for at, n in peaks["at"].value_counts().items()}
-    counts |= _windows_by_chromosome(table[used])
     if sequences is not None:
         shares = [float(np.mean(splits == name)) for name in ("valid", "test")]
         new = np.zeros((len(sequences), 1), dtype=np.uint8)
@@ -283,7 +279,7 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
     elif others is None:
         codes = np.concatenate([codes, dinucleotide_shuffle(codes, seed=0)])
         labels, splits = np.concatenate([labels, 0 * labels]), np.concatenate([splits, splits])
-    return Examples(codes, labels, splits, _reasons(table[~used]), counts)
+    return Examples(codes, labels, splits, *_tallies(peaks, table))
 
 
 def read_peaks(path: Path) -> pd.DataFrame:
@@ -370,9 +366,9 @@ def _cut(
     if not keep.any():
         raise UserError(f"{path}: expected windows without N, got none that is left.")
     used = table.iloc[rows[keep]]
-    if recipe.valid_chromosomes:
-        chosen = recipe.valid_chromosomes, recipe.test_chromosomes
-        splits = used["chrom"].map(named(list(used["chrom"].unique()), *chosen)).to_numpy("<U5")
+    if asked := recipe.valid_chromosomes:
+        chosen = named(list(used["chrom"].unique()), asked, recipe.test_chromosomes)
+        splits = used["chrom"].map(chosen).to_numpy(dtype="<U5")
     else:
         splits = of_genome(used, recipe.valid_fraction, recipe.test_fraction)
     table.loc[used.index, "split"] = splits
@@ -380,19 +376,15 @@ def _cut(
     return codes[splits != ""], table
 
 
-def _windows_by_chromosome(used: pd.DataFrame) -> dict[str, int]:
-    found = used.value_counts(["split", "chrom"])
-    return {
-        f"windows of {chrom} in {split}": int(found[split, chrom])
-        for split in SPLITS
-        for chrom in found.get(split, pd.Series()).index
-    }
-
-
-def _reasons(unused: pd.DataFrame) -> dict[str, int]:
-    """How many windows were not used, by kind and reason."""
-    found = unused.value_counts(["kind", "why"], sort=False)
-    return {f"{kind}: {why}": int(number) for (kind, why), number in found.items()}
+def _tallies(peaks: pd.DataFrame, table: pd.DataFrame) -> tuple[dict[str, int], dict[str, int]]:
+    """Windows that were left out, by kind and reason; and what was used, by where it lies."""
+    unused = table["why"] != ""
+    reasons = table[unused].value_counts(["kind", "why"], sort=False)
+    counts = {f"peaks taken by their {at}": int(n) for at, n in peaks["at"].value_counts().items()}
+    places = table[~unused].value_counts(["split", "chrom"])
+    for split in (split for split in SPLITS if split in places):
+        counts |= {f"windows of {c} in {split}": int(n) for c, n in places[split].items()}
+    return {f"{kind}: {why}": int(n) for (kind, why), n in reasons.items()}, counts
 
 
 def _is_fasta(path: Path) -> bool:

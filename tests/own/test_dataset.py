@@ -428,6 +428,7 @@ BAD_PEAKS = {
     "unknown chromosomes": ("chr9\t10\t60\n", r"p\.bed:1: .*got 'chr9'; 1 of 1"),
     "start >= end": ("chr1\t60\t60\n", r"p\.bed:1: expected start < end"),
     "negative": ("chr1\t-5\t60\n", r"p\.bed:1: expected a start .* got '-5'"),
+    "decimals": ("chr1\t9.0\t60.0\n", r"p\.bed:1: expected a start that is an integer.*'9\.0'"),
     "spaces": ("chr1 5 60\n", r"p\.bed:1: .* separated by spaces"),
     "two columns": ("chr1\t5\n", r"p\.bed:1: expected 3 to 12 tab-separated"),
     "1-based": ("chr1:5-60\n", r"p\.bed:1: .* counts from 1"),
