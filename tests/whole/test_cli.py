@@ -1,5 +1,6 @@
 """The command `sfc`: thin verbs, and one line for everything that a user can mend."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -175,6 +176,18 @@ def test_sweep_trains_a_size_then_publishes_it(tmp_path, monkeypatch):
 def test_claims_prints_verdicts():
     shown = sfc("claims", "--seeds", "3")
     assert re.search(r"Of (\d+) comparisons: \1 too few seeds\.", shown.output)
+    assert max(map(len, shown.output.splitlines())) <= 80
+    records = json.loads(sfc("claims", "--seeds", "3", "--format", "json").output)
+    assert {record["verdict"] for record in records} == {"too few seeds"}
+    table = sfc("claims", "--seeds", "3", "--format", "csv").output.splitlines()
+    assert len(table) == 1 + len(records)
+
+
+def test_claims_never_train_but_say_what_does():
+    shown = sfc("claims", "--size", "smoke", "--no-published")
+    assert shown.exit_code == 1
+    assert "6 of 6 runs have no record: simulated_tf (std 2, sep 2, symm 2)" in shown.output
+    assert "`sfc sweep smoke --no-published` trains them." in shown.output
 
 
 @pytest.mark.parametrize("digits", [16, 12])
