@@ -91,12 +91,13 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     If the block raises, or the process dies, `path` keeps what it had.
 
     Raises:
-        OSError: It can't be written, for instance because the disk is full; `path` is named.
+        OSError: It can't be written, for instance because the disk is full; `path` is named,
+            or what of it is no folder.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=SCRATCH, dir=path.parent)
-    try:
-        with naming(path):
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=SCRATCH, dir=path.parent)
+        try:
             with os.fdopen(handle, "wb") as file:
                 yield file
                 file.flush()
@@ -104,18 +105,19 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             os.chmod(name, 0o644)
             os.replace(name, path)
             sync_folder(path.parent)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Make an `OSError` that names no file, as that of a full disk does not, name `path`."""
+    """Make an `OSError` that names no file, or a scratch file, name `path`."""
     try:
         yield
     except OSError as error:
-        if error.filename is not None or str(path) in str(error):
+        of_scratch = str(error.filename).endswith(SCRATCH)
+        if not of_scratch and (error.filename is not None or str(path) in str(error)):
             raise
         if error.errno is None:
             raise OSError(f"{path}: {error}") from error

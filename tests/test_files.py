@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfc_lib import files
+from sfc_lib.errors import UserError
 
 FOLDERS = {
     "SFC_DATA_DIR": files.data_dir,
@@ -64,6 +65,25 @@ def test_atomic_write_keeps_the_old_content_if_the_block_raises(target, error):
         write_half_and_raise(target, error)
     assert target.read_bytes() == b"old"
     assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("place", ["folder", "folder/file/below", "/proc/below"])
+def test_place_that_can_not_be_written_to_is_named_not_the_scratch_file(target, tmp_path, place):
+    with (
+        pytest.raises(OSError, match=r"folder|/proc") as told,
+        files.atomic_write(tmp_path / place),
+    ):
+        pass
+    assert str(tmp_path / place).startswith(told.value.filename)
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("folder", ["file", "/proc/cache"])
+def test_cache_that_can_not_be_written_to_is_named(target, monkeypatch, folder):
+    folder = target.parent / folder
+    monkeypatch.setenv("SFC_DATA_DIR", str(folder))
+    with pytest.raises(UserError, match=f"^{folder}/own: expected a folder that can be written to"):
+        files.cache_folder("own")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

@@ -33,7 +33,7 @@ from sfc_lib.genomics.text import BOM, LONGEST, read_chunks
 
 AMBIGUOUS = "RYSWKMBDHV"
 PACKED = (".gz", ".bgz", ".bz2", ".zip")
-INDEX, COPY, HASHES = "index.fai", "sequence.fa", "sha256.json"  # in a file's folder of the cache
+INDEX, COPY, ABOUT = "index.fai", "sequence.fa", "about.json"  # in a file's folder of the cache
 _LETTERS = (ALPHABET + AMBIGUOUS).encode() + (ALPHABET + AMBIGUOUS).lower().encode()
 _CODES = np.full(256, 255, dtype=np.uint8)
 _CODES[list(_LETTERS)] = [ALPHABET.find(chr(letter).upper()) % 5 for letter in _LETTERS]  # -1: N
@@ -105,12 +105,12 @@ def open_fasta(path: str | Path) -> pyfaidx.Fasta:
     """
     path = Path(path)
     names = [INDEX] if _is_plain(path) else [INDEX, COPY]
-    key = hashlib.sha256(repr((path.resolve(), stamp(path))).encode()).hexdigest()
+    key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
     folder = cache_folder("fasta") / f"{path.name}-{key[:16]}"
     folder.mkdir(exist_ok=True)
     with FileLock(folder / "lock"):
-        if not _is_whole(folder, names):
-            for left in scratch_in(folder):  # by a process that was killed: we hold the lock
+        if not _is_whole(path, folder, names):
+            for left in [*scratch_in(folder), folder / COPY]:  # nobody writes: we hold the lock
                 remove(left)
             _prepare(path, folder, names)
     sequence = folder / COPY if COPY in names else path
@@ -134,18 +134,20 @@ def _is_plain(path: Path) -> bool:
     return not start.startswith(GZIP) and start != BOM and path.suffix not in PACKED
 
 
-def _is_whole(folder: Path, names: list[str]) -> bool:
-    """Whether the files of these names hold what was written, to the last byte."""
+def _is_whole(path: Path, folder: Path, names: list[str]) -> bool:
+    """Whether the files of these names hold what was made of the file as it is now."""
     try:
-        expected = json.loads((folder / HASHES).read_bytes())
-        return expected == {name: known_sha256(folder / name, kept=True) for name in names}
-    except (OSError, ValueError):
+        about = json.loads((folder / ABOUT).read_bytes())
+        return about["stamp"] == list(stamp(path)) and about["sha256"] == {
+            name: known_sha256(folder / name, kept=True) for name in names
+        }
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
 def _prepare(path: Path, folder: Path, names: list[str]) -> None:
     """Check a file; write a plain copy, if it is one of the names, then the index, then hashes."""
-    chunks, hashes = read_chunks(path), {}
+    before, chunks, hashes = stamp(path), read_chunks(path), {}
     if COPY in names:
         digest = hashlib.sha256()
         with atomic_write(folder / COPY) as copy:
@@ -157,7 +159,8 @@ def _prepare(path: Path, folder: Path, names: list[str]) -> None:
     index = "".join(rows).encode()
     with atomic_write(folder / INDEX) as file:
         file.write(index)
-    write_json(folder / HASHES, hashes | {INDEX: hashlib.sha256(index).hexdigest()})
+    hashes[INDEX] = hashlib.sha256(index).hexdigest()
+    write_json(folder / ABOUT, {"stamp": before, "sha256": hashes})
 
 
 def _copied(chunks: Iterable[bytes], copy: BinaryIO, digest: Any) -> Iterator[bytes]:

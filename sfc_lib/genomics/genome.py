@@ -127,25 +127,26 @@ class Genome:
     def __init__(
         self, paths: str | Path | Sequence[str | Path], regions: Sequence[Region] | None = None
     ) -> None:
-        self._records: dict[str, tuple[pyfaidx.Fasta, str]] = {}
-        for path in [paths] if isinstance(paths, (str, Path)) else paths:
-            fasta = open_fasta(path)
-            for name in fasta.keys():  # noqa: SIM118  (a Fasta is no dict)
-                if (chrom := canonical_name(name)) in self._records:
-                    raise UserError(f"{path}: expected each chromosome once, got {name!r} again.")
-                self._records[chrom] = fasta, name
+        paths = [paths] if isinstance(paths, (str, Path)) else paths
+        self._records: dict[str, pyfaidx.FastaRecord] = {}
+        for path in paths:
+            for record in open_fasta(path):
+                if (chrom := canonical_name(record.name)) in self._records:
+                    raise UserError(
+                        f"{path}: expected each chromosome once, got {record.name!r} again."
+                    )
+                self._records[chrom] = record
         spans = [(r.chrom, r.start, r.end) for r in regions or ()]
         if regions is None:
-            spans = [(chrom, 0, len(fasta[name])) for chrom, (fasta, name) in self._records.items()]
+            spans = [(chrom, 0, len(record)) for chrom, record in self._records.items()]
+        for chrom, _, end in spans:
+            if (length := len(self._records.get(chrom, ""))) < end:
+                raise UserError(
+                    f"{', '.join(map(str, paths))}: expected {chrom} with {end:,} bp or more, "
+                    f"got {length:,} bp."
+                )
         self.regions = pd.DataFrame(spans, columns=["chrom", "start", "end"])
         self._restricted = regions is not None
-        for chrom, _, end in spans:
-            fasta, name = self._record(chrom)
-            if len(fasta[name]) < end:
-                raise UserError(
-                    f"{fasta.filename}: expected {chrom} with {end:,} bp or more, "
-                    f"got {len(fasta[name]):,} bp."
-                )
         self._lengths = self.regions.groupby("chrom", sort=False)["end"].max().to_dict()
 
     @property
@@ -175,10 +176,9 @@ class Genome:
                 f"{chrom}:{start}-{end}: expected 0 <= start <= end <= {self.length(chrom):,} "
                 "(0-based half-open)."
             )
-        fasta, name = self._record(chrom)
-        codes = np.empty(end - start, dtype=np.uint8)
+        record, codes = self._records[canonical_name(chrom)], np.empty(end - start, dtype=np.uint8)
         for at in range(start, end, BLOCK):
-            block = to_codes(fasta[name][at : min(at + BLOCK, end)].encode())
+            block = to_codes(record[at : min(at + BLOCK, end)].encode())
             codes[at - start : at - start + len(block)] = block
         return codes
 
@@ -259,13 +259,6 @@ class Genome:
                 "Are they of another assembly, or is the genome hard-masked?",
                 stacklevel=2,
             )
-
-    def _record(self, chrom: str) -> tuple[pyfaidx.Fasta, str]:
-        if (name := canonical_name(chrom)) not in self._records:
-            raise UserError(
-                f"{chrom!r}: expected in the FASTA files, got {list(self._records)[:SHOWN]}."
-            )
-        return self._records[name]
 
     def _known(self) -> str:
         more = ", …" if len(self.chroms) > SHOWN else ""

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import requests
 import urllib3
@@ -114,14 +114,12 @@ class Source:
 @cache
 def _read_registry() -> dict[str, Source]:
     with open(RESOURCES / "registry.tsv", newline="") as file:
-        _, *rows = csv.reader(file, delimiter="\t")
-    return {row[0]: _source(*row) for row in rows}
+        return {row["file"]: _source(row) for row in csv.DictReader(file, delimiter="\t")}
 
 
-def _source(file: str, size: str, *rest: str) -> Source:
-    sha256, of_content, region, md5, to_download, addresses, licence, citation = rest
-    known = (file, int(size or 0), sha256, of_content, region, md5)
-    return Source(*known, int(to_download), tuple(addresses.split()), licence, citation)
+def _source(row: dict[str, Any]) -> Source:
+    sizes = {name: int(row[name] or 0) for name in ("bytes", "download_bytes")}
+    return Source(**row | sizes | {"addresses": tuple(row["addresses"].split())})
 
 
 def registry() -> dict[str, Source]:
@@ -192,9 +190,8 @@ def fetch(name: str, mirror: Path | None = None) -> Path:
         return source.path
     cache_folder("downloads")
     with _writing(source), _locked(source.path):
-        problem = _check(source)
-        if problem is not None:
-            _obtain(source, mirror or _mirror(), problem)
+        if not _is_right(source):
+            _obtain(source, mirror or _mirror())
         compress(source.path)
     return source.path
 
@@ -230,16 +227,16 @@ def recheck(sources: Sequence[Source] | None = None) -> tuple[list[Source], dict
 def announce(sources: Sequence[Source], mirror: Path | None = None) -> str:
     """What obtaining these sources will bring here: each size, from where, and the total."""
     mirror, folder = mirror or _mirror(), cache_folder("downloads")
-    lines = []
-    for source in sources:
-        whence = mirror or source.addresses[0].split("/")[2]
-        lines.append(f"{_size(source, mirror):>23}  {source.file}  from {whence}")
+    sizes = [_size(source, mirror) for source in sources]
+    lines = [
+        f"{size:>23}  {source.file}  from {mirror or source.addresses[0].split('/')[2]}"
+        for source, size in zip(sources, sizes, strict=True)
+    ]
     total = sum(_bytes(source, mirror) for source in sources)
-    about = "about " if any(_bytes(s, mirror) != s.bytes for s in sources) else ""
+    about = "about " if any(size.startswith("about") for size in sizes) else ""
     free = shutil.disk_usage(folder).free
-    return "\n".join(
-        [*lines, f"{len(sources)} files, {about}{total:,} bytes, to {folder} ({free:,} free)."]
-    )
+    total_line = f"{len(sources)} files, {about}{total:,} bytes, to {folder} ({free:,} free)."
+    return "\n".join([*lines, total_line])
 
 
 def check_space(sources: Sequence[Source], mirror: Path | None = None) -> None:
@@ -302,15 +299,16 @@ def _locked(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _check(source: Source) -> str | None:
-    """What is wrong with the file in the cache; None if it is right, which is noted."""
+def _is_right(source: Source) -> bool:
+    """Whether the right file is in the cache, which is then noted; a wrong one is named."""
     if not source.path.exists():
-        return ""
+        return False
     before, began = stamp(source.path), time.time_ns()
     if problem := mismatch(source.path, source):
-        return problem
+        print(f"{source.path}: {problem}; obtained again", file=sys.stderr, flush=True)
+        return False
     note(source.path, source.content_hash, before, began)
-    return None
+    return True
 
 
 def mismatch(path: Path, source: Source) -> str | None:
@@ -380,17 +378,12 @@ def compress(path: Path) -> None:
             shutil.copyfileobj(plain, packed, BLOCK)
 
 
-def _obtain(source: Source, mirror: Path | None, problem: str) -> None:
-    if problem:
-        print(f"{source.path}: {problem}; obtained again", file=sys.stderr, flush=True)
+def _obtain(source: Source, mirror: Path | None) -> None:
     check_space([source], mirror)
-    if mirror:
-        _copy(mirror / source.file, source)
-    else:
+    if mirror is None:
         _download(source)
-
-
-def _copy(path: Path, source: Source) -> None:
+        return
+    path = mirror / source.file
     if not path.is_file():
         raise UserError(
             f"{path}: expected {source.file} ({_size(source, path)}) in the mirror folder, got no "

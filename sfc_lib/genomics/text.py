@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
-import os
 import stat
 import zlib
 from collections.abc import Iterator
@@ -44,12 +43,12 @@ def read_chunks(path: Path) -> Iterator[bytes]:
     """
     line, start = 1, b""
     try:
+        _refuse_emptied(path)
         with open_content(path) as file:
-            _refuse_emptied(path, file)
             while chunk := file.read(CHUNK):
                 start = start or chunk
                 if (place := chunk.find(0)) >= 0:
-                    raise no_text(path, line + chunk.count(b"\n", 0, place), chunk[place], start)
+                    raise _no_text(path, line + chunk.count(b"\n", 0, place), chunk[place], start)
                 yield chunk.removeprefix(BOM) if chunk is start else chunk
                 line += chunk.count(b"\n")
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -89,13 +88,13 @@ def _decoded(
         return decoder.decode(chunk, final=not chunk)
     except UnicodeDecodeError as error:
         line = number + error.object.count(b"\n", 0, error.start)
-        raise no_text(path, line, error.object[error.start], start) from error
+        raise _no_text(path, line, error.object[error.start], start) from error
 
 
-def _refuse_emptied(path: Path, file: io.BufferedIOBase) -> None:
+def _refuse_emptied(path: Path) -> None:
     """Refuse what can be read but once, and has been: nothing of it may be lost unseen."""
-    about = os.fstat(file.fileno())
-    if stat.S_ISREG(about.st_mode):
+    about = path.stat()
+    if stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode):
         return
     if (about.st_dev, about.st_ino) in _emptied:
         raise UserError(
@@ -104,7 +103,7 @@ def _refuse_emptied(path: Path, file: io.BufferedIOBase) -> None:
     _emptied.add((about.st_dev, about.st_ino))
 
 
-def no_text(path: Path, line: int, byte: int, start: bytes) -> UserError:
+def _no_text(path: Path, line: int, byte: int, start: bytes) -> UserError:
     """The error for a byte that no text holds; `start` is how the file begins."""
     kind = next((kind for begin, kind in KINDS.items() if start.startswith(begin)), "no text file")
     return UserError(f"{path}:{line}: expected text, got the byte 0x{byte:02x}. This is {kind}.")

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfc_lib import files
 from sfc_lib.errors import UserError
 from sfc_lib.files import data_dir
 from sfc_lib.genomics.dna import decode
@@ -169,6 +170,11 @@ def test_a_changed_file_is_read_anew(written):
     assert whole(open_fasta(written(">a\nACGT\n"))) == {"a": "ACGT"}
     path = written(">b\nGGGGGG\n")
     assert whole(open_fasta(path)) == {"b": "GGGGGG"}
+    path = written(gzip.compress(b">c\nGG\n"))
+    assert whole(open_fasta(path)) == {"c": "GG"}
+    assert whole(open_fasta(written(">d\nCC\n"))) == {"d": "CC"}
+    path.with_name("copy.fa").hardlink_to(path)  # which changes a time of the file
+    assert whole(open_fasta(path)) == {"d": "CC"}
 
 
 def test_same_size_but_later_is_read_anew(written):
@@ -197,6 +203,32 @@ def test_index_and_copy_are_made_once(written):
     times = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
     open_fasta(path).close()
     assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == times
+
+
+def damaged(content):
+    """The content with a bit flipped in each byte in turn; cut; emptied."""
+    for at in range(len(content)):
+        yield content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :]
+    yield from (content[:-1], b"", content + b"x")
+
+
+@pytest.mark.parametrize("name", ["sequence.fa", "index.fai", "about.json", ".sequence.fa.noted"])
+def test_damage_of_any_byte_in_the_cache_is_mended(written, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("SFC_DATA_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(files, "SETTLED", -(10**12))  # nothing is too young to be noted
+    path = written(gzip.compress(GOOD.encode()), "damage.fa.gz")
+    for _ in range(2):
+        open_fasta(path).close()
+    (folder,) = (data_dir() / "fasta").glob("damage.fa.gz-*")
+    for content in damaged((folder / name).read_bytes()):
+        times = (folder / name).stat()
+        (folder / name).write_bytes(content)
+        os.utime(folder / name, ns=(times.st_atime_ns, times.st_mtime_ns))
+        files._known.clear()  # as in another process
+        with open_fasta(path) as fasta:
+            assert whole(fasta) == {"one": "ACGTAC", "two": "GGGGTT"}
+    (folder / name).unlink()
+    assert whole(open_fasta(path)) == {"one": "ACGTAC", "two": "GGGGTT"}
 
 
 OPEN = """
@@ -241,6 +273,6 @@ def test_many_processes_at_once_and_one_killed_before(large):
         "lock",
         "index.fai",
         "sequence.fa",
-        "sha256.json",
+        "about.json",
     }
     assert len(open_fasta(large)["a"]) == 12_000_000

@@ -31,6 +31,14 @@ from sfc_lib.genomics.sources import (
     select,
 )
 
+SEQUENCE = "NNNNacgtACGTnnRYGATTACA" * 40
+MD5 = hashlib.md5(SEQUENCE[:500].upper().encode()).hexdigest()
+
+
+def fasta(sequence, header=">chr9", width=50, end="\n"):
+    lines = [sequence[i : i + width] for i in range(0, len(sequence), width)]
+    return end.join([header, *lines, ""]).encode()
+
 
 @pytest.fixture(autouse=True)
 def empty_cache(tmp_path, monkeypatch):
@@ -98,7 +106,7 @@ def test_every_line_of_the_registry_is_whole():
         assert len(source.content_hash) in (32, 64)
 
 
-def test_registry_has_all_of_hg19_for_the_full_profile():
+def test_registry_has_all_of_hg19_for_the_full_regions():
     regions = [source.region.split(":") for source in select(["hg19/full"])]
     assert [name for name, _ in regions] == [f"chr{n}" for n in (*range(1, 23), "X", "Y")]
     assert sum(int(extent.removeprefix("0-")) for _, extent in regions) == 3_095_677_412
@@ -142,14 +150,6 @@ def test_unknown_name_is_told_similar_ones(ask):
 
 
 # What counts as the same content
-
-SEQUENCE = "NNNNacgtACGTnnRYGATTACA" * 40
-MD5 = hashlib.md5(SEQUENCE[:500].upper().encode()).hexdigest()
-
-
-def fasta(sequence, header=">chr9", width=50, end="\n"):
-    lines = [sequence[i : i + width] for i in range(0, len(sequence), width)]
-    return end.join([header, *lines, ""]).encode()
 
 
 @pytest.fixture

@@ -369,7 +369,7 @@ BAD_FASTA = {
     "protein": (b">a\nMEEPQSDPSV\n", r"neg\.fa:2: .* got 'E' in column 2. This looks like protein"),
     "rna": (b">a\nACGUACGUAC\n", r"neg\.fa:2: .* got 'U' .* This looks like RNA"),
     "alignment": (b">a\nACG--ACGTA\n", r"neg\.fa:2: .* got '-' .* This looks like an alignment"),
-    "binary": (bytes(range(256)), r"neg\.fa:1: expected text, got the byte 0x00. This is no text"),
+    "binary": (bytes(range(256)), r"neg\.fa:1: expected text.* This is no text"),
     "fastq": (b"@a\nACGT\n+\nIIII\n", r"neg\.fa:1: expected FASTA, a line that begins with '>'"),
     "bed": (b"chr1\t1\t2\n", r"neg\.fa:1: expected FASTA"),
     "nameless": (b">\nACGT\n", r"neg\.fa:1: expected a name behind '>'"),
