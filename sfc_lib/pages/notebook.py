@@ -144,7 +144,7 @@ def run_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> Path:
 
 def _train_missing(settings: Mapping[str, Any]) -> None:
     """Train the runs that a figure's notebook will ask for here, where their bar is seen."""
-    if {"size", "seeds", "published", "jobs"} <= set(settings):
+    if {"size", "seeds", "published", "jobs"} <= set(settings) and settings["jobs"]:
         plan = load_size(settings["size"], settings["seeds"] or None)
         ensure(plan.specs, jobs=settings["jobs"], published=settings["published"])
 

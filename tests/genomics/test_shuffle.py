@@ -3,12 +3,9 @@
 import itertools
 import math
 import re
-import subprocess
-import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,9 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-import sfc_lib
 from sfc_lib.genomics.dna import decode, encode, random_sequences
-from sfc_lib.genomics.shuffle import dinucleotide_shuffle
+from sfc_lib.genomics.shuffle import dinucleotide_chain, dinucleotide_shuffle
 
 SEQUENCES = random_sequences(3000, 150, (0.3, 0.2, 0.2, 0.3), np.random.default_rng(5))
 
@@ -98,13 +94,14 @@ def test_sequences_too_short_to_shuffle(shape):
     assert np.array_equal(dinucleotide_shuffle(codes, 0), codes)
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 512, 2999, 3000, 5000])
+@pytest.mark.parametrize("chunk", [1, 7, 256, 299, 300, 5000])
 def test_same_bytes_for_any_chunk(chunk):
+    codes = SEQUENCES[:300]
     pieces = [
-        dinucleotide_shuffle(SEQUENCES[i : i + chunk], 2, np.arange(3000)[i : i + chunk])
-        for i in range(0, 3000, chunk)
+        dinucleotide_shuffle(codes[i : i + chunk], 2, np.arange(300)[i : i + chunk])
+        for i in range(0, 300, chunk)
     ]
-    assert np.array_equal(np.concatenate(pieces), dinucleotide_shuffle(SEQUENCES, 2))
+    assert np.array_equal(np.concatenate(pieces), dinucleotide_shuffle(codes, 2))
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
@@ -141,21 +138,29 @@ def test_bad_arguments_are_named(arguments, message):
         dinucleotide_shuffle(*arguments)
 
 
-def test_compiling_writes_nothing_and_warns_of_nothing(tmp_path):
-    code = (
-        "import numpy as np\n"
-        "from sfc_lib.genomics.shuffle import dinucleotide_shuffle\n"
-        "dinucleotide_shuffle(np.zeros((1, 9), np.uint8), 0)\n"
-    )
-    package = Path(sfc_lib.__file__).parent
+# The chain
 
-    def files():
-        return {p for p in package.rglob("*") if p.suffix in (".nbi", ".nbc")}
+COUNTS = np.array([[5, 1, 3, 1], [2, 2, 0, 4], [1, 1, 1, 1], [0, 3, 2, 5]])
 
-    before = files()
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert files() == before
-    assert not list(tmp_path.iterdir())
+
+def test_chain_has_the_frequencies_it_was_given():
+    codes = dinucleotide_chain(COUNTS, 200, 0, np.arange(2000))
+    pairs = np.zeros((4, 4))
+    np.add.at(pairs, (codes[:, :-1], codes[:, 1:]), 1)
+    expected = COUNTS / COUNTS.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(pairs / pairs.sum(axis=1, keepdims=True), expected, atol=0.01)
+    first = np.bincount(codes[:, 0], minlength=4) / len(codes)
+    np.testing.assert_allclose(first, COUNTS.sum(axis=1) / COUNTS.sum(), atol=0.04)
+
+
+def test_a_row_of_the_chain_depends_on_its_number_and_the_seed_alone():
+    whole = dinucleotide_chain(COUNTS, 50, 7, np.arange(20))
+    assert np.array_equal(dinucleotide_chain(COUNTS, 50, 7, np.array([13, 2])), whole[[13, 2]])
+    assert not np.array_equal(dinucleotide_chain(COUNTS, 50, 8, np.arange(20)), whole)
+    assert dinucleotide_chain(COUNTS, 50, 7, np.arange(0)).shape == (0, 50)
+
+
+@pytest.mark.parametrize("counts", [np.ones((4, 3)), -np.ones((4, 4)), np.diag([1, 1, 1, 0])])
+def test_chain_refuses_other_counts(counts):
+    with pytest.raises(ValueError, match=r"counts must be \(4, 4\)"):
+        dinucleotide_chain(counts, 10, 0, np.arange(2))
