@@ -15,7 +15,7 @@ from sfc_lib.genomics.motifs import RESOURCES, read_meme
 from sfc_lib.nn.gradients import importance_profiles
 from sfc_lib.runs import evaluation as of_runs
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import IMPORTANCE, MODEL, verify
+from sfc_lib.runs.store import IMPORTANCE, MODEL, find
 
 PROFILE = (1 + 0.1 * np.sin(np.arange(200) / 9)).astype(np.float32)
 
@@ -110,7 +110,7 @@ def test_models_are_measured_once_where_no_record_carries_a_profile(tmp_path, mo
     monkeypatch.setattr(of_runs, "NEW_SEQUENCES", (400, 8000))
     monkeypatch.setenv("SFC_DATA_DIR", str(tmp_path / "data"))
     specs = [RunSpec(seed=seed) for seed in range(10)]
-    found = [verify(checkout() / "data" / "runs" / spec.id) for spec in specs]
+    found = [find(spec, checkout() / "data" / "runs") for spec in specs]
     best = next(record for record in found if MODEL in record.result["files"])
     codes = of_runs.sequences(best.spec)
     direct = importance_profiles(best.model(), codes, [2])[0]
