@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import keras
 from keras import layers
 
+from sfc_lib.errors import UserError
 from sfc_lib.nn.curvature import Curvature, nonnegative
 from sfc_lib.nn.folding import SeparableModel
 from sfc_lib.nn.layers import OneHotDNA, SeparableFC, positive_integer
@@ -79,7 +80,7 @@ def match_units(length: int, channels: int, outputs: int) -> int:
         outputs: Neurons of the fully connected layer behind the SFC layer.
 
     Raises:
-        ValueError: An argument is not an integer ≥ 1, or no n ≥ 1 fits.
+        ValueError: An argument is not an integer ≥ 1; a `UserError` if no n ≥ 1 fits.
 
     Example:
 
@@ -90,7 +91,7 @@ def match_units(length: int, channels: int, outputs: int) -> int:
         positive_integer(value, "match_units", name)
     units = outputs * length * channels // (length + channels + outputs)
     if units < 1:
-        raise ValueError(
+        raise UserError(
             f"match_units: no SFC layer has as few weights as a Dense of {outputs} outputs "
             f"on {length} positions x {channels} channels. Choose units yourself."
         )
@@ -127,7 +128,7 @@ def build_model(
         precision: Keras dtype policy, e.g. `"mixed_bfloat16"`; the output stays float32.
 
     Raises:
-        ValueError: An unknown name, a length too short for the pooling, or an
+        UserError: An unknown name, a length too short for the pooling, or an
             option of the SFC layer given for `std`.
 
     Example:
@@ -137,9 +138,9 @@ def build_model(
     """
     shape = network_shape(architecture, length, tasks, width)
     if variant not in VARIANTS:
-        raise ValueError(f"build_model: variant must be one of {VARIANTS}, got {variant!r}.")
+        raise UserError(f"build_model: variant must be one of {VARIANTS}, got {variant!r}.")
     if variant == "std" and (units is not None or curvature or initializer != "paper"):
-        raise ValueError("build_model: std has no SFC layer, so no units, curvature, initializer.")
+        raise UserError("build_model: std has no SFC layer, so no units, curvature, initializer.")
     net = ARCHITECTURES[architecture]
     policy = {"dtype": precision}
     inputs = keras.Input((length,), dtype="uint8", name="codes")
@@ -177,28 +178,28 @@ class NetworkShape:
 
     @property
     def default_units(self) -> int:
-        """SFC neurons where none are asked for; a `ValueError` where none would match."""
+        """SFC neurons where none are asked for; a `UserError` where none would match."""
         units = match_units(self.length, self.filters[-1], self.outputs)
         return min(units, self.max_units or units)
 
 
 def network_shape(architecture: str, length: int, tasks: int, width: float = 1.0) -> NetworkShape:
-    """Shape of a network at its SFC layer, or a `ValueError` that names what does not fit."""
+    """Shape of a network at its SFC layer, or a `UserError` that names what does not fit."""
     if architecture not in ARCHITECTURES:
-        raise ValueError(
+        raise UserError(
             f"build_model: architecture must be one of {tuple(ARCHITECTURES)}, "
             f"got {architecture!r}."
         )
     positive_integer(length, "build_model", "length")
     positive_integer(tasks, "build_model", "tasks")
     if nonnegative(width, "build_model", "width") == 0:
-        raise ValueError("build_model: width must be > 0, got 0.")
+        raise UserError("build_model: width must be > 0, got 0.")
     net = ARCHITECTURES[architecture]
     filters = tuple(max(1, round(block.filters * width)) for block in net.blocks)
     pooled = _pooled_length(net, length)
     if pooled < 1:
         shortest = next(n for n in range(length + 1, 10_000) if _pooled_length(net, n) >= 1)
-        raise ValueError(
+        raise UserError(
             f"build_model: {architecture} needs sequences of at least {shortest} bp, got {length}."
         )
     return NetworkShape(pooled, filters, net.hidden[0] if net.hidden else tasks, net.max_units)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 import keras
 from keras import layers, ops
 
+from sfc_lib.errors import UserError
 from sfc_lib.nn.layers import USUAL_BATCH, SeparableFC, outer_products
 
 Join = Callable[[SeparableFC, layers.Dense, keras.KerasTensor], keras.KerasTensor]
@@ -32,7 +33,7 @@ def fold_separable(model: keras.Model) -> keras.Model:
         The folded model, not compiled, with weights of its own.
 
     Raises:
-        ValueError: The model is of another kind, or an SFC layer's output goes anywhere but
+        UserError: The model is of another kind, or an SFC layer's output goes anywhere but
             into a Dense layer, for instance through an activation or a BatchNormalization.
 
     Example:
@@ -71,7 +72,7 @@ def fold_separable(model: keras.Model) -> keras.Model:
 
 
 def _refuse(sfc: SeparableFC, follower: str) -> None:
-    raise ValueError(
+    raise UserError(
         f"fold_separable: {sfc.name!r} is followed by {follower}, not by a Dense layer, so the "
         "two are not one Dense layer. Only SFC layers directly before a Dense can be folded."
     )
@@ -80,7 +81,7 @@ def _refuse(sfc: SeparableFC, follower: str) -> None:
 def _functional(model: keras.Model) -> keras.Model:
     """The model as a plain functional one, of the same layers."""
     if getattr(model, "inputs", None) is None:  # subclassed, or sequential and not yet built
-        raise ValueError(
+        raise UserError(
             f"fold_separable: expected a functional or built sequential model, got {model!r}."
         )
     if isinstance(model, keras.Sequential):
@@ -173,20 +174,13 @@ class SeparableModel(keras.Model):
 
     def __init__(self, inputs, outputs, name: str | None = None, **kwargs) -> None:
         super().__init__(inputs, outputs, name=name, **kwargs)
-        fast = _joined(_functional(self), _itself, _collapsed, _leave)
+        fast = _joined(
+            _functional(self),
+            layer_of=lambda layer: layer,
+            join=lambda sfc, dense, x: CollapsedPair(sfc, dense)(x),
+            alone=lambda sfc, follower: None,  # it is computed as ever
+        )
         self._fast: Callable = lambda: fast  # hidden from Keras, which would track it
 
     def call(self, inputs, training=None, mask=None):
         return self._fast()(inputs, training=training, mask=mask)
-
-
-def _itself(layer):
-    return layer
-
-
-def _collapsed(sfc, dense, x):
-    return CollapsedPair(sfc, dense)(x)
-
-
-def _leave(sfc, follower) -> None:
-    """What is not followed by a Dense layer is computed as ever."""

@@ -134,7 +134,8 @@ def _tensorflow(tail: keras.Model, columns: Sequence[int]) -> Callable[[Any], An
 def _jax(tail: keras.Model, columns: Sequence[int]) -> Callable[[Any], Any]:
     import jax
 
-    weights = [[v.value for v in group] for group in _variables(tail)]
+    groups = tail.trainable_variables, tail.non_trainable_variables
+    weights = [[v.value for v in group] for group in groups]
 
     @jax.jit
     def gradients(x: Any, weights: Any) -> Any:
@@ -161,10 +162,6 @@ def _torch(tail: keras.Model, columns: Sequence[int]) -> Callable[[Any], Any]:
 
 
 _BACKENDS = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}
-
-
-def _variables(model: keras.Model) -> tuple[list[Any], list[Any]]:
-    return model.trainable_variables, model.non_trainable_variables
 
 
 def _checked(model: keras.Model, codes: np.ndarray, tasks: Sequence[int] | None) -> Sequence[int]:

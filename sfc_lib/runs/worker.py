@@ -18,7 +18,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from queue import SimpleQueue
+from queue import LifoQueue
 from typing import Any
 
 from sfc_lib.errors import UserError
@@ -51,7 +51,7 @@ class Processes(Executor):
         self._environment = dict(environment)
         self._threads = ThreadPoolExecutor(jobs)  # each waits for one process
         self._theirs, self._line = SPAWN.Pipe(duplex=False)
-        self._slots: SimpleQueue[tuple[str, ProcessPoolExecutor | None]] = SimpleQueue()
+        self._slots: LifoQueue[tuple[str, ProcessPoolExecutor | None]] = LifoQueue()
         for _ in range(jobs):
             self._slots.put(("", None))
 
