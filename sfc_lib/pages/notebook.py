@@ -170,7 +170,7 @@ def run_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> Path:
 
 def _train_missing(settings: Mapping[str, Any]) -> None:
     """Train the runs that a figure's notebook will ask for here, where their bar is seen."""
-    if set(settings) >= FIGURE:
+    if set(settings) >= FIGURE and settings["jobs"]:  # with 0, the notebook says what is missing
         from sfc_lib.runs.pool import ensure
         from sfc_lib.runs.sizes import load_size
 
