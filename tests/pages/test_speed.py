@@ -423,7 +423,7 @@ def test_smoke_run_measures_a_section_and_keeps_the_others(tmp_path):
     others = {name: body for name, body in before["sections"].items() if name != "layers"}
     assert others == {name: results.sections[name] for name in others}
     assert results.sections["layers"]["size"] == "quick"
-    table = results.table("layers", kind="layer")
+    table = results.of("layers", kind="layer")
     parts = {"tensorflow", "tensorflow, all cores", "jax", "torch"}
     assert set(results.sections["layers"]["parts"]) == parts
     here = table[table.part == "tensorflow"]
