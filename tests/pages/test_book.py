@@ -6,6 +6,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -273,6 +275,15 @@ def test_notebooks_in_the_repository_hold_no_outputs():
             assert cell["id"]
             assert not cell.get("outputs"), path
             assert cell.get("execution_count") is None, path
+
+
+def test_the_lines_on_the_api_page_load_a_saved_model(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "book" / "api.md").read_text(), re.DOTALL)
+    (lines,) = [block for block in blocks if "load_model" in block]
+    (tmp_path / "model.keras").symlink_to(next((ROOT / "data" / "runs").glob("*/model.keras")))
+    command = [sys.executable, "-c", f"{lines}\nprint(model.get_layer('sfc').W_pos.shape)"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r"\(\d+, \d+\)\n", done.stdout)
 
 
 # How a build fails; nothing of these reaches Jupyter Book.

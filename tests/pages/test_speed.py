@@ -188,8 +188,8 @@ def points(axes, marker):
 def test_layer_figure_shows_ratios_to_the_authors_form(tmp_path):
     figure = speed.layer_forms(loaded(tmp_path, made_up()))
     for axes, ratio in zip(figure.axes, (0.5, 0.2), strict=True):
-        assert points(axes, speed.LINES["ours"][1]) == [pytest.approx((ratio, 0))]
-        assert points(axes, speed.LINES["authors' form"][1]) == [pytest.approx((1, 0))]
+        assert points(axes, speed.LOOKS["ours"][1]) == [pytest.approx((ratio, 0))]
+        assert points(axes, speed.LOOKS["authors' form"][1]) == [pytest.approx((1, 0))]
         assert pytest.approx([10 / 11, 12 / 11]) in ranges(axes, speed.PALETTE["authors' form"])
         assert axes.get_xlabel() == "time of a step / that of the authors' form"
     cases = [text.get_text() for text in figure.axes[0].get_yticklabels()]
