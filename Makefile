@@ -1,28 +1,37 @@
 # From a fresh clone: `make book` builds the book, `make test` runs every test.
-# Both first set up .venv from requirements.lock.
+# Both first set up .venv from requirements.lock. `make help` lists the rest.
 
 PYTHON ?= python3
 SIZE ?= quick
 NAME ?= figure1_performance
 JOBS ?= 2
 BIN := .venv/bin
+UNTRAINED := tests/genomics tests/nn tests/datasets tests/test_files.py tests/runs/test_spec.py \
+  tests/own/test_files.py tests/own/test_splitting.py tests/pages/test_claims.py \
+  tests/pages/test_figure1_performance.py tests/pages/test_figure4_positional_weights.py \
+  tests/pages/test_notebook.py
 
-.PHONY: help book test reproduce figure benchmark lab lint lock readme clean
+.PHONY: help book test reproduce figure benchmark lab lint lowest backends lock readme clean
 
 help:
-	@echo "make book                     build the book from the published records"
-	@echo "make test                     run every test"
-	@echo "make reproduce SIZE=quick  train every run anew, then build the book from them"
-	@echo "make figure NAME=...          run one notebook of notebooks/"
-	@echo "make benchmark                time everything on this machine, for the book's page Speed"
-	@echo "make lab                      open the notebooks in JupyterLab"
-	@echo "make lint                     ruff and mypy"
+	@echo "make book                  build the book from the published records"
+	@echo "make test                  run every test, in two processes"
+	@echo "make reproduce SIZE=quick  train every run anew, then build the book from them;"
+	@echo "                           sizes: smoke, quick, standard, full"
+	@echo "make figure NAME=...       run one notebook of notebooks/"
+	@echo "make benchmark             time everything on this machine, for the book's page Speed"
+	@echo "make lab                   open the notebooks in JupyterLab"
+	@echo "make lint                  ruff, mypy, and the arrows between the rooms"
+	@echo "make lowest                the tests without training on the oldest allowed libraries"
+	@echo "make backends              install without a backend, with JAX, with torch: size, a run"
+	@echo "make lock                  pin requirements.lock anew (needs uv)"
+	@echo "make readme                the README's picture and minutes, from the records"
 
 book: .venv/installed
 	$(BIN)/sfc book --jobs $(JOBS)
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Its own store: nothing published or trained before is used. Interrupted, it goes on
 # where it stopped; remove the folder to start over.
@@ -43,15 +52,27 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
+
+# The lower bounds of pyproject.toml hold: a new environment of the oldest releases (needs uv).
+# Old releases may warn of what newer ones changed.
+lowest:
+	uv venv --clear --python 3.11 .venv/lowest
+	uv pip install --python .venv/lowest --resolution lowest-direct -e '.[tensorflow,book,cluster,dev]'
+	.venv/lowest/bin/python -m pytest -n 2 --dist loadfile -o filterwarnings=default $(UNTRAINED)
+
+# Needs the network, and some minutes for each backend.
+backends: .venv/installed
+	$(BIN)/python -m pytest -m installs -s tests/whole/test_installs.py
 
 # The parts of the README that come from the records: its picture and its table.
 readme: .venv/installed
 	$(BIN)/python benchmarks/readme.py
 
 lock:
-	uv pip compile pyproject.toml --extra book --extra jax --extra dev --extra cluster --universal \
-	  --fork-strategy fewest --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --output-file requirements.lock
+	uv pip compile pyproject.toml --extra tensorflow --extra jax --extra book --extra cluster \
+	  --extra dev --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --output-file requirements.lock
 
 clean:
 	rm -rf .venv book/_build book/_executed book/assets

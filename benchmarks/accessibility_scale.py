@@ -60,8 +60,8 @@ class Stress(StreamedRecipe):
 
     def chunks(self) -> Iterator[Chunk]:
         size = int(BASES * self.scale)
-        regions = tuple(genome.Region(name, 0, size, "", "train") for name in _names())
-        genome.PROFILES["stress"] = regions
+        regions = tuple(genome.Region(name, 0, size, "train") for name in _names())
+        genome.REGIONS["stress"] = regions
         rng = np.random.default_rng(0)
         spacing = size // int(PEAKS * self.scale)
         starts = np.arange(1000, size - 1000, spacing)

@@ -1,59 +1,120 @@
-"""The command `sfc`. Every verb is one call into the library.
-
-The verbs `sfc data …`: source files and the datasets built from them.
-"""
+"""The command `sfc`. Every verb is one call into the library, imported when it is called."""
 
 from __future__ import annotations
 
 import os
 import sys
+import tempfile
+import time
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stderr
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
 from sfc_lib.errors import UserError
-from sfc_lib.own.cli import predict, train
+from sfc_lib.own.cli import predict_verb, train_verb
+
+
+class Lines:
+    """Standard error that is no terminal: a progress bar says one line in half a minute."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream, self.bar, self.due = stream, "", 0.0
+
+    def write(self, text: str) -> int:
+        """Write `text`, unless it only draws a bar again; the end of a bar is written."""
+        if text.startswith("\r"):
+            self.bar = text.strip()
+            if self.bar and time.monotonic() >= self.due:
+                self.due = time.monotonic() + 30
+                self.write("\n")
+        else:
+            self.stream.write(self.bar + text if text == "\n" else text)
+            self.bar = ""
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 class Group(click.Group):
-    """Commands whose expected errors are a message on standard error, and exit status 1."""
+    """Commands that say in one line, with exit status 1, what a user can mend."""
 
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the verb; a traceback appears only for what nobody foresaw."""
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; what nobody foresaw shows its traceback."""
         try:
-            return super().invoke(ctx)
-        except (UserError, ValueError) as error:
+            with nullcontext() if sys.stderr.isatty() else redirect_stderr(Lines(sys.stderr)):
+                return super().invoke(ctx)
+        except UserError as error:
             raise click.ClickException(str(error)) from error
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise click.ClickException(f"{error.filename}: {error.strerror}") from error
         except KeyboardInterrupt:
             click.echo("\nInterrupted. What is finished is kept; run it again to go on.", err=True)
             sys.exit(130)
 
 
-size_option = click.option(
-    "--size", default="standard", show_default=True, help="smoke, quick, standard, full."
-)
-seeds_option = click.option(
-    "--seeds", default=0, show_default=True, help="Random seeds; 0 for the size's number."
-)
-jobs_option = click.option(
-    "--jobs", default=2, show_default=True, help="Training processes, one thread each."
-)
-published_option = click.option(
-    "--published/--no-published",
-    default=True,
-    show_default=True,
-    help="Read the records that came with the repository.",
-)
+def _writable(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a place where nothing can be written before any work is done."""
+    if path:
+        folder = path if path.is_dir() else next(p for p in path.absolute().parents if p.exists())
+        try:
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            why = f"{path}: {folder} cannot be written: {error.strerror}"
+            raise click.BadParameter(why, context, option) from error
+    return path
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+def _use(_context: object, _option: object, folder: Path | None) -> None:
+    if folder:
+        os.environ["SFC_DATA_MIRROR"] = str(folder)
+
+
+PATH = click.Path(path_type=Path)
+STORE = click.Path(path_type=Path, exists=True, file_okay=False)
+shown = partial(click.option, show_default=True)
+size_option = shown("--size", default="standard", help="How big: smoke, quick, standard or full.")
+seeds_option = shown(
+    "--seeds", type=click.IntRange(0), default=0, help="Runs of each network; 0: the size's number."
+)
+jobs_option = shown(
+    "--jobs", type=click.IntRange(1), default=2, help="Training processes, one thread each."
+)
+published_option = shown(
+    "--published/--no-published", default=True, help="Read the records of the repository too."
+)
+mirror_option = click.option(
+    "--mirror",
+    type=STORE,
+    callback=_use,
+    expose_value=False,
+    help="Folder that holds the files under their names; nothing is downloaded then.",
+)
+
+EPILOG = """Completion of verbs and options by the Tab key: put this line into ~/.bashrc (for zsh:
+zsh_source, into ~/.zshrc; fish: _SFC_COMPLETE=fish_source sfc | source)
+
+\b
+eval "$(_SFC_COMPLETE=bash_source sfc)"
+"""
+
+
+@click.group(cls=Group, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sfc-lib")
 def main() -> None:
-    """Replicate the figures of Alexandari, Shrikumar & Kundaje (2017), or rerun parts of it."""
+    """Replicate the figures of Alexandari, Shrikumar & Kundaje (2017), or rerun parts of it.
+
+    Example: sfc runs list
+    """
 
 
-for command in (train, predict):
+for command in (train_verb, predict_verb):
     main.add_command(command)
 
 
@@ -86,7 +147,7 @@ def sweep(
 
     wanted = load_size(size, seeds or None).only(only)
     if dry_run:
-        click.echo(sizes.table(sizes.plan(wanted, published)))
+        click.echo(sizes.plan_lines(sizes.cost_plan(wanted, published)))
         return
     records = ensure(wanted.specs, jobs=jobs, published=published, cluster=cluster)
     diverged = sum(record.diverged for record in records)
@@ -99,13 +160,14 @@ def runs() -> None:
 
 
 @runs.command("list")
-@click.argument("folder", type=click.Path(path_type=Path, exists=True), required=False)
-def list_runs(folder: Path | None) -> None:
-    """List the records of a store (by default the published one) with their scores.
+@click.argument("store", type=STORE, required=False)
+def list_runs(store: Path | None) -> None:
+    """List the records of a STORE with their scores; by default the published and your own.
 
     Example: sfc runs list data/runs
     """
-    for record in _records(folder):
+    good, bad = _records(store)
+    for record in good:
         valid = record.result["valid"] or {"auroc": float("nan"), "auprc": float("nan")}
         spec, options = record.spec, record.spec.dataset_options
         data = f"{spec.dataset} {options.get('tf', options.get('source', ''))}"
@@ -114,33 +176,52 @@ def list_runs(folder: Path | None) -> None:
             f"CR {spec.curvature:<3g}  seed {spec.seed:<3} "
             f"auROC {valid['auroc']:.4f}  auPRC {valid['auprc']:.4f}  {record.result['status']}"
         )
+    _name(bad)
 
 
 @runs.command()
-@click.argument("folder", type=click.Path(path_type=Path, exists=True), required=False)
-def verify(folder: Path | None) -> None:
-    """Check every hash of every record in a store (by default the published one).
+@click.argument("store", type=STORE, required=False)
+def verify(store: Path | None) -> None:
+    """Check every hash of every record in a STORE; by default in the published and your own.
 
     Example: sfc runs verify data/runs
     """
-    click.echo(f"{len(_records(folder))} records, 0 bad.")
+    good, bad = _records(store)
+    _name(bad)
+    click.echo(f"{len(good)} records, 0 bad.")
+
+
+def _records(store: Path | None) -> tuple[list, list[str]]:
+    """Records of a store or of both, and what is wrong with those that can't be trusted."""
+    from sfc_lib.files import published_dir, runs_dir
+    from sfc_lib.runs.store import all_records
+
+    roots = [store] if store else [root for root in (published_dir(), runs_dir()) if root]
+    return all_records(roots, cached=False)
+
+
+def _name(bad: Sequence[str]) -> None:
+    if bad:
+        raise click.ClickException("\n".join([f"{len(bad)} bad records:", *bad]))
 
 
 @runs.command()
-@click.argument("target", type=click.Path(path_type=Path), required=False)
+@click.argument("target", type=PATH, callback=_writable, required=False)
 @size_option
 def publish(target: Path | None, size: str) -> None:
     """Copy a size's finished records into the published store, slimmed.
 
     Example: sfc runs publish data/runs --size standard
     """
-    from sfc_lib.files import runs_dir
-    from sfc_lib.runs.housekeeping import publish as publish_records
+    from sfc_lib.files import published_dir, runs_dir
+    from sfc_lib.runs import housekeeping
     from sfc_lib.runs.sizes import load_size
     from sfc_lib.runs.store import find
 
+    if (target := target or published_dir()) is None:
+        raise click.UsageError("name a folder: outside the repository there is no published store.")
     found = [find(spec, runs_dir()) for spec in load_size(size).specs]
-    written = publish_records([record for record in found if record], _store(target))
+    written = housekeeping.publish([record for record in found if record], target)
     click.echo(f"{len(written)} of {len(found)} records published.")
 
 
@@ -166,8 +247,6 @@ def retrain(run: str, epochs: int | None) -> None:
 
     Example: sfc runs retrain 664ee8bc958542bb --epochs 1
     """
-    import tempfile
-
     from sfc_lib.runs import housekeeping, pool
 
     record = housekeeping.find_id(run)
@@ -199,33 +278,10 @@ def prune(damaged: bool, unfinished: bool, yes: bool) -> None:
     click.echo(f"{len(removed)} removed from {root}.")
 
 
-def _store(folder: Path | None) -> Path:
-    from sfc_lib.files import published_dir
-
-    if (folder := folder or published_dir()) is None:
-        raise click.UsageError("name a folder: outside the repository there is no published store.")
-    return folder
-
-
-def _records(folder: Path | None) -> list:
-    """Finished records of a store; the bad ones are named one by one and end the command."""
-    from sfc_lib.runs.store import RESULT, RecordError, verify
-
-    good, bad = [], []
-    for path in sorted(path.parent for path in _store(folder).glob(f"*/{RESULT}")):
-        try:
-            good.append(verify(path))
-        except RecordError as error:
-            bad.append(str(error))
-    if bad:
-        raise click.ClickException("\n".join([f"{len(bad)} bad records:", *bad]))
-    return good
-
-
 @main.command()
 @click.argument("name")
 @click.option("-p", "parameters", nargs=2, multiple=True, help="Parameter and its value.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Executed notebook.")
+@click.option("-o", "--output", type=PATH, callback=_writable, help="Executed notebook.")
 @click.option("--list-parameters", is_flag=True, help="Show what can be set, and stop.")
 def notebook(
     name: str, parameters: Sequence[tuple[str, str]], output: Path | None, list_parameters: bool
@@ -250,19 +306,28 @@ def notebook(
 @main.command("claims")
 @size_option
 @seeds_option
-@jobs_option
 @published_option
-def show_claims(size: str, seeds: int, jobs: int, published: bool) -> None:
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "csv", "json"]),
+    default="text",
+    show_default=True,
+    help="Text to read; csv and json have all columns.",
+)
+def show_claims(size: str, seeds: int, published: bool, form: str) -> None:
     """Grade the paper's claims against the runs of a size.
 
-    Example: sfc claims --size standard
+    Nothing is trained: where runs have no record, it says which, and how to train them.
+
+    Example: sfc claims --size standard --format csv
     """
-    from sfc_lib.pages import claims
     from sfc_lib.pages.results import load_results
 
-    grades = claims.grade(load_results(size, seeds, published, jobs))
-    click.echo(claims.table(grades).to_string(index=False))
-    click.echo(claims.summary(grades))
+    results = load_results(size, seeds, published, jobs=0)
+    from sfc_lib.pages import claims  # later: it takes long, and there may be nothing to grade
+
+    click.echo(claims.FORMATS[form](claims.grade(results)).rstrip("\n"))
 
 
 @main.command()
@@ -270,7 +335,7 @@ def show_claims(size: str, seeds: int, jobs: int, published: bool) -> None:
 @seeds_option
 @jobs_option
 @published_option
-@click.option("-o", "--output", type=click.Path(path_type=Path), default="book/_build/html")
+@click.option("-o", "--output", type=PATH, callback=_writable, default="book/_build/html")
 def book(size: str, seeds: int, jobs: int, published: bool, output: Path) -> None:
     """Run every notebook and build the book.
 
@@ -280,20 +345,6 @@ def book(size: str, seeds: int, jobs: int, published: bool, output: Path) -> Non
 
     index = build_book(output, size=size, seeds=seeds, jobs=jobs, published=published)
     click.echo(f"Open {index}")
-
-
-mirror_option = click.option(
-    "--mirror",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    callback=lambda _context, _option, folder: _use(folder),
-    expose_value=False,
-    help="Folder that holds the files under their names; nothing is downloaded then.",
-)
-
-
-def _use(folder: Path | None) -> None:
-    if folder:
-        os.environ["SFC_DATA_MIRROR"] = str(folder)
 
 
 @main.group()
@@ -323,7 +374,7 @@ def list_data(names: Sequence[str], cite: bool) -> None:
     click.echo(f"{len(chosen)} files, about {total:,} bytes to download; {here} are here.")
 
 
-@data.command("verify")
+@data.command()
 @click.argument("names", nargs=-1)
 @mirror_option
 def fetch(names: Sequence[str]) -> None:
@@ -352,7 +403,7 @@ def verify_data(names: Sequence[str]) -> None:
     """
     from sfc_lib.genomics import sources
 
-    good, bad = sources.verify(sources.select(names) if names else None)
+    good, bad = sources.recheck(sources.select(names) if names else None)
     if bad:
         found = [f"{name}: {problem}" for name, problem in bad.items()]
         advice = f"{len(good)} are good. `sfc data fetch NAME` gets a bad one again."

@@ -9,7 +9,3 @@ class UserError(ValueError):
     The command line prints its message as one line; any other exception is a fault of this
     library, and shows itself with its traceback.
     """
-
-
-class InputError(UserError):
-    """A file is not what it should be; the message names the file and the line."""

@@ -33,11 +33,20 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", f"ignore:{message}:DeprecationWarning")
 
 
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory):
+    """Temporary folder of the whole test session, one for all of its processes."""
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _data_dir(tmp_path_factory):
+def _data_dir(shared_folder, tmp_path_factory):
     """Downloads and built datasets go to one temporary folder, shared by all tests."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SFC_DATA_DIR", str(tmp_path_factory.mktemp("data")))
+        patch.setenv("SFC_DATA_DIR", str(shared_folder / "data"))
         patch.setenv("SFC_RUNS_DIR", str(tmp_path_factory.mktemp("runs")))
         yield
 
@@ -103,3 +112,20 @@ def browser():
         chromium = playwright.chromium.launch(executable_path=str(CHROMIUM), args=options)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def finished(shared_folder):
+    """A store with finished records of `tiny.TINY` with seeds 0 and 1; copy from it.
+
+    They are trained once in a session: a process that comes second waits for the first.
+    """
+    from tiny import tiny
+
+    from sfc_lib.runs.pool import sweep
+
+    root = shared_folder / "finished"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SFC_RUNS_DIR", str(root))
+        sweep([tiny(seed=seed) for seed in (0, 1)], progress=False)
+    return root

@@ -22,12 +22,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from sfc_lib.errors import UserError
 from sfc_lib.files import sha256_file
 from sfc_lib.nn.layers import SeparableFC
 from sfc_lib.runs import training
 from sfc_lib.runs.pool import run_one
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import RecordError, verify
+from sfc_lib.runs.store import verify_record
 
 
 def in_a_fork(function, *arguments):
@@ -50,8 +51,8 @@ def ended(child):
 def state_of(folder):
     """Hashes of a record's files; None if it is none. What verifies must be the truth."""
     try:
-        return verify(folder).result["files"]
-    except RecordError:
+        return verify_record(folder).result["files"]
+    except UserError:
         return None
 
 

@@ -19,6 +19,7 @@ CONTENT = gzip.compress(PLAIN, mtime=0)
 NAME = "folder/file.txt.gz"
 CHILD = """
 import json, resource, sys
+from sfc_lib.errors import UserError
 from sfc_lib.genomics import sources
 fields, limit = json.loads(sys.argv[1]), int(sys.argv[2])
 source = sources.Source(**{**fields, "addresses": tuple(fields["addresses"])})
@@ -28,7 +29,7 @@ if limit:
 print("ready", flush=True)
 try:
     print(sources.fetch(source.file))
-except sources.SourceError as error:
+except UserError as error:
     sys.exit(str(error))
 """
 
@@ -85,15 +86,35 @@ class Handler(BaseHTTPRequestHandler):
             body = gzip.compress(gzip.decompress(body), compresslevel=1, mtime=1)
         elif deed == "gzip on the way" and "gzip" in self.headers.get("Accept-Encoding", ""):
             self.send_header("Content-Encoding", "gzip")
-        cut = deed in ("truncated", "stalled") or deed == "held"
+        if deed.startswith("endless"):
+            self.stream(b"\x1f\x8b" + b"x" * (1 << 16), chunked=deed == "endless in chunks")
+            return
+        cut = deed in ("truncated", "stalled", "held", "dripping")
         self.send_header("Content-Length", str(promised if cut else len(body)))
         self.end_headers()
+        if deed == "dripping":
+            for byte in body:
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+                server.sent += 1
+                if server.released.wait(0.02):
+                    return
         self.wfile.write(body[: server.first] if cut else body)
         self.wfile.flush()
         if deed in ("stalled", "held"):
             server.released.wait()
         if deed == "held":
             self.wfile.write(body[server.first :])
+
+    def stream(self, part, chunked):
+        """Send the same part until nobody listens."""
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+            part = b"%x\r\n%b\r\n" % (len(part), part)
+        self.end_headers()
+        while not self.server.released.is_set():
+            self.wfile.write(part)
+            self.server.sent += len(part)
 
     def log_message(self, *arguments):
         pass
@@ -111,7 +132,7 @@ def serving(body=CONTENT):
     """A server on 127.0.0.1; set `behaviour`, `body`, `first` (bytes sent before a pause)."""
     with Server(("127.0.0.1", 0), Handler) as http:
         http.behaviour, http.body, http.requests = {}, body, []
-        http.first, http.released = len(body) // 2, threading.Event()
+        http.first, http.sent, http.released = len(body) // 2, 0, threading.Event()
         http.address = f"http://127.0.0.1:{http.server_port}"
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -1,5 +1,6 @@
 """Files are whole or untouched, and the folders move with their environment variables."""
 
+import hashlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfc_lib import files
+from sfc_lib.errors import UserError
 
 FOLDERS = {
     "SFC_DATA_DIR": files.data_dir,
@@ -63,6 +65,25 @@ def test_atomic_write_keeps_the_old_content_if_the_block_raises(target, error):
         write_half_and_raise(target, error)
     assert target.read_bytes() == b"old"
     assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("place", ["folder", "folder/file/below", "/proc/below"])
+def test_place_that_can_not_be_written_to_is_named_not_the_scratch_file(target, tmp_path, place):
+    with (
+        pytest.raises(OSError, match=r"folder|/proc") as told,
+        files.atomic_write(tmp_path / place),
+    ):
+        pass
+    assert str(tmp_path / place).startswith(told.value.filename)
+    assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("folder", ["file", "/proc/cache"])
+def test_cache_that_can_not_be_written_to_is_named(target, monkeypatch, folder):
+    folder = target.parent / folder
+    monkeypatch.setenv("SFC_DATA_DIR", str(folder))
+    with pytest.raises(UserError, match=f"^{folder}/own: expected a folder that can be written to"):
+        files.cache_folder("own")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
@@ -150,6 +171,53 @@ def test_sha256_of_known_content(tmp_path):
     # printf '{"a":[1,2.5,null],"b":"x"}' | sha256sum
     digest = "6739d783db2ab3fd0e308ed566ca042752f3cab5f9516e0e6d9e411041c24c13"
     assert files.sha256_json({"b": "x", "a": (1, 2.5, None)}) == digest
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Names of the files that were hashed; nothing is too young to be remembered."""
+    read, sha256_file = [], files.sha256_file
+    monkeypatch.setattr(files, "SETTLED", -(10**12))
+    monkeypatch.setattr(files, "sha256_file", lambda path: read.append(path) or sha256_file(path))
+    return read
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_hash_is_remembered_until_the_file_is_touched(target, reads, kept):
+    old = files.known_sha256(target, kept=kept)
+    assert files.known_sha256(target, kept=kept) == old == hashlib.sha256(b"old").hexdigest()
+    assert len(reads) == 1
+    before = target.stat()
+    target.write_bytes(b"new")  # as long, and under the same time
+    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert files.known_sha256(target, kept=kept) == hashlib.sha256(b"new").hexdigest()
+    assert len(reads) == 2
+    assert [path.name for path in target.parent.iterdir()] == ["file"] + [".file.noted"] * kept
+
+
+def test_hash_that_is_kept_is_known_to_other_processes(target, reads):
+    files.known_sha256(target, kept=True)
+    files._known.clear()
+    assert files.known_sha256(target, kept=True) == hashlib.sha256(b"old").hexdigest()
+    assert len(reads) == 1
+    files.forget(target)
+    files.known_sha256(target, kept=True)
+    assert len(reads) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"null", b"{", b"[1, 2]", b'["x"]', b"\xff", b"{}"])
+def test_a_damaged_note_is_not_believed(target, reads, content):
+    files.known_sha256(target, kept=True)
+    files._known.clear()
+    (target.parent / ".file.noted").write_bytes(content)
+    assert files.known_sha256(target, kept=True) == hashlib.sha256(b"old").hexdigest()
+    assert len(reads) == 2
+
+
+def test_hash_of_a_file_just_written_is_not_remembered(target):
+    """Another write within the clock's step might not show in its stamp."""
+    files.known_sha256(target, kept=True)
+    assert files.noted(target) is None
 
 
 @given(st.dictionaries(st.text(), plain, max_size=4))

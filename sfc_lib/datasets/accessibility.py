@@ -43,6 +43,7 @@ import numpy as np
 import pandas as pd
 
 from sfc_lib.datasets.base import SPLITS, Chunk, StreamedRecipe
+from sfc_lib.errors import UserError
 from sfc_lib.files import data_dir, sha256_file
 from sfc_lib.genomics.genome import Genome, files_of, load_genome, regions_of, split_of
 from sfc_lib.genomics.insertion import insert_motifs
@@ -56,7 +57,7 @@ from sfc_lib.genomics.intervals import (
 )
 from sfc_lib.genomics.motifs import RESOURCES, Motif, read_meme
 from sfc_lib.genomics.shuffle import dinucleotide_shuffle
-from sfc_lib.genomics.sources import SourceError, fetch, registry
+from sfc_lib.genomics.sources import fetch, registry
 
 PADDING = 100  # bp on either side of a merged region
 WIDTH, STRIDE = 200, 50  # bp
@@ -291,7 +292,7 @@ class SimulatedAccessibility(TiledRecipe):
         paths = [folder / name for name in DNASE["roadmap"] if self.dnase == "roadmap"]
         for path in paths:
             if not path.is_file():
-                raise SourceError(
+                raise UserError(
                     f"{path}: expected Roadmap's DNase peaks, got no such file. Place it there; "
                     f"it is at {ROADMAP}{path.name}. Or leave out dnase='roadmap'."
                 )
@@ -303,7 +304,7 @@ def _content_hash(path: Path) -> str:
         with gzip.open(path) as file:
             return hashlib.sha256(file.read()).hexdigest()
     except (OSError, EOFError) as error:
-        raise SourceError(f"{path}: expected a whole gzip file, got: {error}.") from error
+        raise UserError(f"{path}: expected a whole gzip file, got: {error}.") from error
 
 
 def read_summits(table: Sequence[Factor]) -> tuple[pd.DataFrame, list[Motif]]:

@@ -171,7 +171,7 @@ def load_dataset(name: str, **options: Any) -> Dataset:
 
     Raises:
         ValueError: An unknown dataset or option, or a bad value.
-        sfc_lib.genomics.sources.SourceError: A source file can't be had.
+        UserError: A source file can't be had.
 
     Example:
 

@@ -1,6 +1,6 @@
-"""Reference sequence: windows of it as codes, from FASTA files or from a profile's part of hg19.
+"""Reference sequence: windows of it as codes, from FASTA files or from the regions of hg19.
 
-The regions of hg19 that the datasets use, and the split that each is for.
+Which regions of hg19 the datasets use, and the split that each is for, has a name:
 
 - `hg19-subset`: chr20 whole and the first part of chrX, chr1 and chr22, for a laptop.
 - `full`: the paper's, chromosomes 1 to 22, X and Y; validation on chr1, test on chr2.
@@ -8,7 +8,6 @@ The regions of hg19 that the datasets use, and the split that each is for.
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,84 +23,84 @@ from sfc_lib.genomics.fasta import open_fasta, to_codes
 from sfc_lib.genomics.intervals import canonical, canonical_name, resize, within
 from sfc_lib.genomics.sources import fetch, registry
 
+BLOCK = 1 << 24  # bases read from a file at once
+N = ALPHABET.index("N")
+BEYOND, HOLDS_N = "beyond the sequence", "N in the window"  # why a window is dropped
+SHOWN = 30  # names of chromosomes in a message
+FEW_N = 0.05  # of the intervals of one file may have N in their middle without a warning
 FOLDERS = {"hg19-subset": "hg19/chr", "full": "hg19/full/chr"}  # how names of their files begin
 FULL_SPLITS = {"chr1": "valid", "chr2": "test"}  # the rest is for training
 
 
 @dataclass(frozen=True)
 class Region:
-    """Part of a chromosome, 0-based half-open, the MD5 of its upper-case letters, its split."""
+    """Part of a chromosome, 0-based half-open, and its split."""
 
     chrom: str
     start: int
     end: int
-    md5: str
     split: str
 
 
 def _full() -> tuple[Region, ...]:
     found = []
-    for source in (s for name, s in registry().items() if name.startswith(FOLDERS["full"])):
-        chrom, _, span = source.region.partition(":")
+    for name in (name for name in registry() if name.startswith(FOLDERS["full"])):
+        chrom, _, span = registry()[name].region.partition(":")
         start, end = map(int, span.split("-"))
-        split = FULL_SPLITS.get(chrom, "train")
-        found.append(Region(chrom, start, end, source.md5_of_region, split))
+        found.append(Region(chrom, start, end, FULL_SPLITS.get(chrom, "train")))
     return tuple(found)
 
 
-PROFILES: dict[str, tuple[Region, ...]] = {
+REGIONS: dict[str, tuple[Region, ...]] = {
     "hg19-subset": (
-        Region("chr20", 0, 63_025_520, "0dec9660ec1efaaf33281c0d5ea2560f", "train"),
-        Region("chrX", 0, 40_000_000, "95e21c09781307af28ce618eb665a58e", "train"),
-        Region("chrX", 40_000_000, 69_999_930, "bda2c616eaebd0297f8e017a46f852dd", "valid"),
-        Region("chr1", 0, 9_876_492, "b6261ddb47dd9c8fc7e7daa8eb8a6c9e", "valid"),
-        Region("chr22", 0, 22_000_000, "1dd835907b31b36f20839239e9c14e5c", "test"),
+        Region("chr20", 0, 63_025_520, "train"),
+        Region("chrX", 0, 40_000_000, "train"),
+        Region("chrX", 40_000_000, 69_999_930, "valid"),
+        Region("chr1", 0, 9_876_492, "valid"),
+        Region("chr22", 0, 22_000_000, "test"),
     ),
     "full": _full(),
 }
 
 
-def regions_of(profile: str) -> tuple[Region, ...]:
-    """The regions of a profile.
+def regions_of(regions: str) -> tuple[Region, ...]:
+    """The regions of hg19 that go by this name.
 
     Raises:
-        ValueError: An unknown profile; the valid ones are listed.
+        UserError: An unknown name; the valid ones are listed.
     """
-    if profile not in PROFILES:
-        raise ValueError(f"profile must be one of {sorted(PROFILES)}, got {profile!r}.")
-    return PROFILES[profile]
+    if regions not in REGIONS:
+        raise UserError(
+            f"regions of hg19: profile must be one of {sorted(REGIONS)}, got {regions!r}."
+        )
+    return REGIONS[regions]
 
 
-def files_of(profile: str) -> list[str]:
-    """Names in the registry of a profile's FASTA files."""
-    regions_of(profile)
-    return [name for name in registry() if name.startswith(FOLDERS[profile])]
+def files_of(regions: str) -> list[str]:
+    """Names in the registry of the FASTA files that hold these regions."""
+    regions_of(regions)
+    return [name for name in registry() if name.startswith(FOLDERS[regions])]
 
 
-def split_of(intervals: pd.DataFrame, profile: str) -> np.ndarray:
+def split_of(intervals: pd.DataFrame, regions: str) -> np.ndarray:
     """`"train"`, `"valid"` or `"test"` where an interval lies wholly in regions of that split.
 
     Empty where it lies in none, or across two. Shape (len(intervals),).
     """
     splits = np.full(len(intervals), "", dtype="<U5")
     intervals = intervals.assign(chrom=canonical(intervals["chrom"]))
-    regions = pd.DataFrame([vars(region) for region in regions_of(profile)])
-    for split, part in regions.groupby("split"):
+    for split, part in pd.DataFrame(map(vars, regions_of(regions))).groupby("split"):
         splits[within(intervals, part)] = split
     return splits
 
 
-__all__ = ["PROFILES", "Genome", "GenomeError", "Region", "load_genome", "split_of"]
+def load_genome(regions: str) -> Genome:
+    """These regions of hg19; their files are fetched, and every base is the registered one.
 
-BLOCK = 1 << 24  # bases read from a file at once
-N = ALPHABET.index("N")
-BEYOND, HOLDS_N = "beyond the sequence", "N in the window"  # why a window is dropped
-SHOWN = 30  # names of chromosomes in a message
-FEW_N = 0.05  # of the intervals of one file may have N in their middle without a warning
-
-
-class GenomeError(UserError):
-    """A sequence is not what was asked for: unknown, too short, or not the one expected."""
+    Raises:
+        UserError: An unknown name, the valid ones are listed; or a file can't be had.
+    """
+    return Genome([fetch(name) for name in files_of(regions)], regions_of(regions))
 
 
 class Genome:
@@ -115,8 +114,8 @@ class Genome:
         regions: Only what lies in these regions is given out; all, by default.
 
     Raises:
-        sfc_lib.files.InputError: A file that is no FASTA, with its line.
-        GenomeError: A chromosome is there twice, or doesn't reach a region's end.
+        UserError: A file that is no FASTA, with its line; a chromosome that is there twice, or
+            doesn't reach a region's end.
 
     Example:
 
@@ -128,25 +127,26 @@ class Genome:
     def __init__(
         self, paths: str | Path | Sequence[str | Path], regions: Sequence[Region] | None = None
     ) -> None:
-        self._records: dict[str, tuple[pyfaidx.Fasta, str]] = {}
-        for path in [paths] if isinstance(paths, (str, Path)) else paths:
-            fasta = open_fasta(path)
-            for name in fasta.keys():  # noqa: SIM118  (a Fasta is no dict)
-                if (chrom := canonical_name(name)) in self._records:
-                    raise GenomeError(f"{path}: expected each chromosome once, got {name!r} again.")
-                self._records[chrom] = fasta, name
+        paths = [paths] if isinstance(paths, (str, Path)) else paths
+        self._records: dict[str, pyfaidx.FastaRecord] = {}
+        for path in paths:
+            for record in open_fasta(path):
+                if (chrom := canonical_name(record.name)) in self._records:
+                    raise UserError(
+                        f"{path}: expected each chromosome once, got {record.name!r} again."
+                    )
+                self._records[chrom] = record
         spans = [(r.chrom, r.start, r.end) for r in regions or ()]
         if regions is None:
-            spans = [(chrom, 0, len(fasta[name])) for chrom, (fasta, name) in self._records.items()]
+            spans = [(chrom, 0, len(record)) for chrom, record in self._records.items()]
+        for chrom, _, end in spans:
+            if (length := len(self._records.get(chrom, ""))) < end:
+                raise UserError(
+                    f"{', '.join(map(str, paths))}: expected {chrom} with {end:,} bp or more, "
+                    f"got {length:,} bp."
+                )
         self.regions = pd.DataFrame(spans, columns=["chrom", "start", "end"])
         self._restricted = regions is not None
-        for chrom, _, end in spans:
-            fasta, name = self._record(chrom)
-            if len(fasta[name]) < end:
-                raise GenomeError(
-                    f"{fasta.filename}: expected {chrom} with {end:,} bp or more, "
-                    f"got {len(fasta[name]):,} bp."
-                )
         self._lengths = self.regions.groupby("chrom", sort=False)["end"].max().to_dict()
 
     @property
@@ -158,28 +158,27 @@ class Genome:
         """Length of a chromosome in bp; the end of its last region, where there are regions.
 
         Raises:
-            GenomeError: An unknown chromosome; the known ones are named.
+            UserError: An unknown chromosome; the known ones are named.
         """
         name = canonical_name(chrom)
         if name not in self._lengths:
-            raise GenomeError(f"{chrom!r}: expected one of {self._known()}.")
+            raise UserError(f"{chrom!r}: expected one of {self._known()}.")
         return self._lengths[name]
 
     def codes(self, chrom: str, start: int, end: int) -> np.ndarray:
         """Codes of [start, end), uint8 (end − start,).
 
         Raises:
-            GenomeError: An unknown chromosome, or positions beyond its ends.
+            UserError: An unknown chromosome, or positions beyond its ends.
         """
         if not 0 <= start <= end <= self.length(chrom):
-            raise GenomeError(
+            raise UserError(
                 f"{chrom}:{start}-{end}: expected 0 <= start <= end <= {self.length(chrom):,} "
                 "(0-based half-open)."
             )
-        fasta, name = self._record(chrom)
-        codes = np.empty(end - start, dtype=np.uint8)
+        record, codes = self._records[canonical_name(chrom)], np.empty(end - start, dtype=np.uint8)
         for at in range(start, end, BLOCK):
-            block = to_codes(fasta[name][at : min(at + BLOCK, end)].encode())
+            block = to_codes(record[at : min(at + BLOCK, end)].encode())
             codes[at - start : at - start + len(block)] = block
         return codes
 
@@ -197,7 +196,7 @@ class Genome:
 
         Raises:
             ValueError: Windows of several widths.
-            GenomeError: An unknown chromosome, unless the genome is limited to regions.
+            UserError: An unknown chromosome, unless the genome is limited to regions.
         """
         widths = np.unique((intervals["end"] - intervals["start"]).to_numpy())
         if len(widths) > 1 or (len(widths) and widths[0] < 1):
@@ -233,21 +232,21 @@ class Genome:
             path: Of their file, for messages.
 
         Raises:
-            GenomeError: `file:line: …`: a chromosome that is not here; a position beyond
+            UserError: `file:line: …`: a chromosome that is not here; a position beyond
                 a chromosome's end.
         """
         chrom = canonical(intervals["chrom"])
         unknown = ~chrom.isin(self.chroms).to_numpy()
         if unknown.any():
             line, name = intervals.index[unknown][0], intervals["chrom"].to_numpy()[unknown][0]
-            raise GenomeError(
+            raise UserError(
                 f"{path}:{line}: expected a chromosome of the genome ({self._known()}), "
                 f"got {name!r}; {unknown.sum():,} of {len(intervals):,} intervals lie on such ones."
             )
         length, end = chrom.map(self._lengths).to_numpy(), intervals["end"].to_numpy()
         if (beyond := np.flatnonzero(end > length)).size:
             row = beyond[0]
-            raise GenomeError(
+            raise UserError(
                 f"{path}:{intervals.index[row]}: expected end <= {length[row]:,}, the length of "
                 f"{chrom.iloc[row]}, got {end[row]:,}; {beyond.size:,} of {len(intervals):,} "
                 "intervals lie beyond. Are they of another assembly (hg38 is not hg19)? "
@@ -261,45 +260,6 @@ class Genome:
                 stacklevel=2,
             )
 
-    def verify(self, regions: Sequence[Region]) -> None:
-        """Compare regions with the MD5 of their upper-case letters.
-
-        Raises:
-            GenomeError: The sequence of a region is another one.
-        """
-        for region in regions:
-            fasta, name = self._record(region.chrom)
-            digest = hashlib.md5(usedforsecurity=False)
-            for at in range(region.start, region.end, BLOCK):
-                letters = fasta[name][at : min(at + BLOCK, region.end)]
-                digest.update(letters.upper().encode())
-            if digest.hexdigest() != region.md5:
-                raise GenomeError(
-                    f"{fasta.filename}: expected {region.chrom}:{region.start}-{region.end} "
-                    f"with MD5 {region.md5}, got {digest.hexdigest()}. If it lies in the cache, "
-                    "remove its folder, and it is made again."
-                )
-
-    def _record(self, chrom: str) -> tuple[pyfaidx.Fasta, str]:
-        if (name := canonical_name(chrom)) not in self._records:
-            raise GenomeError(
-                f"{chrom!r}: expected in the FASTA files, got {list(self._records)[:SHOWN]}."
-            )
-        return self._records[name]
-
     def _known(self) -> str:
         more = ", …" if len(self.chroms) > SHOWN else ""
         return ", ".join(self.chroms[:SHOWN]) + more
-
-
-def load_genome(profile: str) -> Genome:
-    """The regions of hg19 of a profile, their files fetched and every base verified.
-
-    Raises:
-        ValueError: An unknown profile; the valid ones are listed.
-        sfc_lib.genomics.sources.SourceError: A file can't be had.
-    """
-    regions = regions_of(profile)
-    genome = Genome([fetch(name) for name in files_of(profile)], regions)
-    genome.verify(regions)
-    return genome

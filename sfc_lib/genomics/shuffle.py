@@ -9,19 +9,17 @@ order of all other edges.
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
+from collections.abc import Iterator
 
-import numba
 import numpy as np
-from numba.extending import register_jitable
 
 from sfc_lib.genomics.dna import ALPHABET
-from sfc_lib.genomics.randomness import below, key, row_numbers, seed_row
+from sfc_lib.genomics.randomness import below, key, row_numbers, streams
 
 BASES = 4
 N = ALPHABET.index("N")
 STREAM = 0  # of the seed; `insert_motifs` has another
+AT_ONCE = 4_000_000  # bases shuffled side by side, in some 100 MB
 
 
 def dinucleotide_shuffle(
@@ -33,7 +31,6 @@ def dinucleotide_shuffle(
     sequence depends on its bases, `seed` and its number in `rows` alone, so a set that is
     shuffled in chunks, or by several processes, gives the same bytes as in one piece.
     An N stays where it is, and the bases between two of them are shuffled on their own.
-    Compiled on first use (2 s).
 
     Args:
         codes: uint8 codes 0–4 of shape (examples, length).
@@ -59,74 +56,93 @@ def dinucleotide_shuffle(
             f"{codes.dtype} of shape {codes.shape} and maximum {codes.max(initial=0)}."
         )
     shuffled = np.array(codes, order="C")
-    _compiled()(shuffled, key(name, seed, STREAM), row_numbers(name, rows, len(codes)))
+    state = streams(key(name, seed, STREAM), row_numbers(name, rows, len(codes)))
+    for row, start, length in _batches(shuffled):
+        path = np.full((len(row), length.max(initial=0)), N, np.uint8)
+        place = np.arange(path.shape[1])
+        inside = place < length[:, None]
+        where = np.broadcast_to(row[:, None], path.shape)[inside], (start[:, None] + place)[inside]
+        path[inside] = shuffled[where]
+        _shuffle(path, length, state, row)
+        shuffled[where] = path[inside]
     return shuffled
 
 
-@functools.cache
-def _compiled() -> Callable[..., None]:
-    return numba.njit(_shuffle_all, nogil=True)
+def _batches(codes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Row, start and length of stretches without N, at most one a row, a row's in their order.
+
+    Of fewer than four bases there is no other path.
+    """
+    edges = np.pad((codes != N).astype(np.int8), ((0, 0), (1, 1)))
+    row, start = np.nonzero(np.diff(edges, axis=1) == 1)
+    length = np.nonzero(np.diff(edges, axis=1) == -1)[1] - start
+    row, start, length = (part[length > 3] for part in (row, start, length))
+    rank = np.arange(len(row)) - np.searchsorted(row, row)
+    many = max(1, AT_ONCE // max(1, codes.shape[1]))
+    for number in range(rank.max(initial=-1) + 1):
+        chosen = np.flatnonzero(rank == number)
+        for first in range(0, len(chosen), many):
+            part = chosen[first : first + many]
+            yield row[part], start[part], length[part]
 
 
-def _shuffle_all(codes: np.ndarray, stream_key: np.uint64, rows: np.ndarray) -> None:
-    """Shuffle every row in place, between its Ns."""
-    length = codes.shape[1]
-    state = np.empty(1, np.uint64)
-    exits = np.empty((BASES, length), np.uint8)  # the bases that follow each base
-    for i in range(codes.shape[0]):
-        seed_row(state, stream_key, rows[i])
-        start = 0
-        for stop in range(length + 1):
-            if stop == length or codes[i, stop] == N:
-                _shuffle(codes[i, start:stop], exits, state)
-                start = stop + 1
-
-
-@register_jitable
-def _shuffle(path: np.ndarray, exits: np.ndarray, state: np.ndarray) -> None:
-    if len(path) < 4:  # there is no other path
-        return
-    count = np.zeros(BASES, np.int64)
-    for j in range(len(path) - 1):
-        base = path[j]
-        exits[base, count[base]] = path[j + 1]
-        count[base] += 1
-    last = _last_exits(exits, count, path[-1], state)
+def _shuffle(path: np.ndarray, length: np.ndarray, state: np.ndarray, row: np.ndarray) -> None:
+    """Shuffle each of `path`, uint8 (paths, longest), in place with its row's stream."""
+    each = np.arange(len(path))
+    edge = np.where(np.arange(path.shape[1] - 1) < length[:, None] - 1, path[:, :-1], N)
+    count = np.stack([(edge == base).sum(axis=1) for base in range(BASES)], axis=1)
+    # The bases that follow each base: those of A first, and so on, all paths in one array.
+    exits = np.take_along_axis(path[:, 1:], edge.argsort(axis=1, kind="stable"), axis=1).ravel()
+    first = np.cumsum(count, axis=1) - count + each[:, None] * (path.shape[1] - 1)
+    last = _last_exits(exits, first, count, path[each, length - 1], state, row)
     for base in range(BASES):
-        free = count[base]
-        if last[base] >= 0:
-            free -= 1
-            _swap(exits[base], last[base], free)
-        for j in range(free - 1, 0, -1):
-            _swap(exits[base], j, below(state, j + 1))
-    count[:] = 0
-    for j in range(len(path) - 1):
-        base = path[j]
-        path[j + 1] = exits[base, count[base]]
-        count[base] += 1
+        free, begin = count[:, base].copy(), first[:, base]
+        kept = np.flatnonzero(last[:, base] >= 0)
+        free[kept] -= 1
+        _swap(exits, begin[kept] + last[kept, base], begin[kept] + free[kept])
+        most = free.argsort()[::-1]
+        free, begin, stream = free[most], begin[most], row[most]
+        for back in range(1, free.max(initial=0)):
+            left = slice(np.searchsorted(-free, -back))  # the paths that have a j > 0 left
+            j = free[left] - back
+            _swap(exits, begin[left] + j, begin[left] + below(state, stream[left], j + 1))
+    for place in range(1, path.shape[1]):
+        here = each if length.min() > place else np.flatnonzero(length > place)
+        before = path[here, place - 1]
+        at = first[here, before]
+        path[here, place] = exits[at]
+        first[here, before] = at + 1
 
 
-@register_jitable
-def _swap(row: np.ndarray, i: int, j: int) -> None:
-    row[i], row[j] = row[j], row[i]
+def _swap(values: np.ndarray, i: np.ndarray, j: np.ndarray) -> None:
+    values[i], values[j] = values[j], values[i]
 
 
-@register_jitable
-def _last_exits(exits: np.ndarray, count: np.ndarray, root: int, state: np.ndarray) -> np.ndarray:
-    """Index of each base's last exit, −1 for the last base of all (`root`) and for absent ones.
+def _last_exits(
+    exits: np.ndarray,
+    first: np.ndarray,
+    count: np.ndarray,
+    root: np.ndarray,
+    state: np.ndarray,
+    row: np.ndarray,
+) -> np.ndarray:
+    """Index of each base's last exit, (paths, 4), −1 for a path's last base and absent ones.
 
     Random walks until they meet the tree; what a walk did last at each base joins the tree.
     """
-    last = np.full(BASES, -1, np.int64)
+    last = np.full(count.shape, -1)
     joined = count == 0
-    joined[root] = True
+    joined[np.arange(len(root)), root] = True
     for base in range(BASES):
-        here = base
-        while not joined[here]:
-            last[here] = below(state, count[here])
-            here = int(exits[here, last[here]])
-        here = base
-        while not joined[here]:
-            joined[here] = True
-            here = int(exits[here, last[here]])
+        start = np.flatnonzero(~joined[:, base])
+        walks, here = start, np.full(len(start), base)
+        while len(walks):
+            last[walks, here] = below(state, row[walks], count[walks, here])
+            here = exits[first[walks, here] + last[walks, here]]
+            walks, here = (part[~joined[walks, here]] for part in (walks, here))
+        walks, here = start, np.full(len(start), base)
+        while len(walks):
+            joined[walks, here] = True
+            here = exits[first[walks, here] + last[walks, here]]
+            walks, here = (part[~joined[walks, here]] for part in (walks, here))
     return last

@@ -1,19 +1,16 @@
-"""Source files: the registry, and how a file comes to be here: cache, local mirror, or download.
+"""Source files: what each must hold, and how it comes to be here: cache, local mirror, or download.
 
-A file gets its final name only after its content was checked. Environment variables:
+The registry says of every file what it must hold, where it comes from, and its licence. A
+file gets its final name only after its content was checked. Environment variables:
 
 - `SFC_DATA_DIR`: the cache; source files lie in its folder `downloads`.
 - `SFC_DATA_MIRROR`: a folder that holds the files under their registry names; with it
   nothing is downloaded.
-- `SFC_DATA_TIMEOUT`: seconds without a byte after which a server is given up, 30 by default.
+- `SFC_DATA_TIMEOUT`: seconds without data after which a server is given up, 30 by default.
 
-The registry of source files: what each must hold, where it comes from, and its licence.
-
-What a source file must hold, whatever its compression, extent and letter case.
-
-Download over HTTP: several addresses in turn, some failures tried again, progress shown.
-
-A download that breaks off starts afresh; nothing of it is kept. pooch does the transfer.
+requests does the transfer. pooch's downloader waits for a whole block however slowly it
+drips, and stores without end what a server sends without end; pooch's hashes are those of a
+file's bytes, and here the same content counts, compressed otherwise or not at all.
 """
 
 from __future__ import annotations
@@ -23,7 +20,6 @@ import difflib
 import errno
 import gzip
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -31,26 +27,44 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-import pooch
 import requests
+import urllib3
 from filelock import FileLock, Timeout
+from tqdm import tqdm
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import SCRATCH, SETTLED, atomic_write, data_dir, sha256_file, stamp, sync_folder
+from sfc_lib.files import (
+    GZIP,
+    SCRATCH,
+    atomic_write,
+    cache_folder,
+    data_dir,
+    forget,
+    note,
+    noted,
+    open_content,
+    sha256_file,
+    stamp,
+    sync_folder,
+)
 from sfc_lib.genomics.motifs import RESOURCES
 
 FULL = "hg19/full/"  # 0.9 GB, fetched only when asked for
-
-
-class SourceError(UserError):
-    """A source file can't be had, or is not the one the registry describes."""
+BLOCK = 1 << 20  # bytes read at once
+GRACE = 1.0  # seconds before it is said that another process is waited for
+MARGIN = 1 << 20  # bytes that must stay free on the disk
+TRIES = 3  # at each address, where trying again may help
+PAUSE = 1.0  # seconds before the second try, then twice as many each time
+PASSING = (429, 500, 502, 503, 504)  # HTTP statuses that may be other ones a moment later
+MOST = 10  # times the registered size that a server may send: the same, but not compressed
+SLOWEST = 1000  # bytes a second, a third of what a modem of 1994 brought
 
 
 @dataclass(frozen=True)
@@ -93,23 +107,19 @@ class Source:
 
     @property
     def size(self) -> str:
-        """Bytes to be expected, for people to read."""
-        if self.bytes == self.download_bytes:
-            return f"{self.bytes:,} bytes"
-        return f"about {self.download_bytes:,} bytes"
+        """Bytes to be expected of a download, for people to read."""
+        return _size(self, None)
 
 
 @cache
 def _read_registry() -> dict[str, Source]:
     with open(RESOURCES / "registry.tsv", newline="") as file:
-        _, *rows = csv.reader(file, delimiter="\t")
-    return {row[0]: _source(*row) for row in rows}
+        return {row["file"]: _source(row) for row in csv.DictReader(file, delimiter="\t")}
 
 
-def _source(file: str, size: str, *rest: str) -> Source:
-    sha256, of_content, region, md5, to_download, addresses, licence, citation = rest
-    known = (file, int(size or 0), sha256, of_content, region, md5)
-    return Source(*known, int(to_download), tuple(addresses.split()), licence, citation)
+def _source(row: dict[str, Any]) -> Source:
+    sizes = {name: int(row[name] or 0) for name in ("bytes", "download_bytes")}
+    return Source(**row | sizes | {"addresses": tuple(row["addresses"].split())})
 
 
 def registry() -> dict[str, Source]:
@@ -127,7 +137,7 @@ def select(patterns: Sequence[str] = ()) -> list[Source]:
     """Sources by name, folder or pattern; without any, all but the full genome.
 
     Raises:
-        SourceError: A pattern that matches nothing; similar names are listed.
+        UserError: A pattern that matches nothing; similar names are listed.
 
     Example:
 
@@ -138,26 +148,167 @@ def select(patterns: Sequence[str] = ()) -> list[Source]:
     if not patterns:
         return [source for name, source in known.items() if not name.startswith(FULL)]
     for pattern in patterns:
-        found = [
-            name
-            for name, path in ((name, PurePosixPath(name)) for name in known)
-            if path.match(pattern) or path.parent == PurePosixPath(pattern)
-        ]
+        found = {
+            name: source
+            for name, source in known.items()
+            if PurePosixPath(name).match(pattern)
+            or PurePosixPath(name).parent == PurePosixPath(pattern)
+        }
         if not found:
-            raise unknown(pattern, known)
-        chosen.update((name, known[name]) for name in found)
+            raise _unknown(pattern, known)
+        chosen |= found
     return list(chosen.values())
 
 
-def unknown(name: str, known: Mapping[str, Source]) -> SourceError:
-    """The error for a name that is not in the registry."""
+def _unknown(name: str, known: Mapping[str, Source]) -> UserError:
     similar = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     hint = f"Similar: {similar}. " if similar else ""
-    return SourceError(f"no source file {name!r}. {hint}`sfc data list` shows all {len(known)}.")
+    return UserError(f"no source file {name!r}. {hint}`sfc data list` shows all {len(known)}.")
 
 
-GZIP = b"\x1f\x8b"  # how every gzip file begins
-BLOCK = 1 << 20  # bytes read at once
+def fetch(name: str, mirror: Path | None = None) -> Path:
+    """Path of a source file on this machine, verified; obtained first if it is not here.
+
+    A file is accepted if its bytes have the registered SHA-256, if its decompressed content
+    has, or if its first sequence has the registered MD5 over the registered region. So a
+    whole chromosome of UCSC is accepted where an extract is registered; it then holds more
+    than the region, and lower case. Several processes at once obtain a file once.
+
+    Args:
+        name: Of the registry.
+        mirror: Folder that holds the files under their names; by default `SFC_DATA_MIRROR`.
+
+    Raises:
+        UserError: Unknown name; neither mirrored nor downloadable; wrong content; or no
+            place to write it. The message says how to place the file by hand.
+    """
+    known = registry()
+    if name not in known:
+        raise _unknown(name, known)
+    source = known[name]
+    if noted(source.path) == source.content_hash:  # it was found right, and not touched since
+        return source.path
+    cache_folder("downloads")
+    with _writing(source), _locked(source.path):
+        if not _is_right(source):
+            _obtain(source, mirror or _mirror())
+        compress(source.path)
+    return source.path
+
+
+def missing(sources: Sequence[Source]) -> list[Source]:
+    """Those sources of which nothing is in the cache yet."""
+    return [source for source in sources if not source.path.is_file()]
+
+
+def recheck(sources: Sequence[Source] | None = None) -> tuple[list[Source], dict[str, str]]:
+    """Read every file in the cache again, and compare its content with the registry.
+
+    Args:
+        sources: Those that must be there and right; by default, those that are there.
+
+    Returns:
+        The good ones, and what is wrong with each of the others, by name.
+    """
+    if sources is None:
+        sources = [source for source in registry().values() if source.path.exists()]
+    good, bad = [], {}
+    for source in sources:
+        if not source.path.exists():
+            bad[source.file] = f"expected a file at {source.path}, got none"
+        elif problem := mismatch(source.path, source):
+            bad[source.file] = problem
+            forget(source.path)
+        else:
+            good.append(source)
+    return good, bad
+
+
+def announce(sources: Sequence[Source], mirror: Path | None = None) -> str:
+    """What obtaining these sources will bring here: each size, from where, and the total."""
+    mirror, folder = mirror or _mirror(), cache_folder("downloads")
+    sizes = [_size(source, mirror) for source in sources]
+    lines = [
+        f"{size:>23}  {source.file}  from {mirror or source.addresses[0].split('/')[2]}"
+        for source, size in zip(sources, sizes, strict=True)
+    ]
+    total = sum(_bytes(source, mirror) for source in sources)
+    about = "about " if any(size.startswith("about") for size in sizes) else ""
+    free = shutil.disk_usage(folder).free
+    total_line = f"{len(sources)} files, {about}{total:,} bytes, to {folder} ({free:,} free)."
+    return "\n".join([*lines, total_line])
+
+
+def check_space(sources: Sequence[Source], mirror: Path | None = None) -> None:
+    """Make sure that there is room for these source files in the cache.
+
+    Raises:
+        UserError: There is not; needed and free bytes are named.
+    """
+    mirror, folder = mirror or _mirror(), cache_folder("downloads")
+    needed = sum(_bytes(source, mirror) for source in sources)
+    if needed + MARGIN > (free := shutil.disk_usage(folder).free):
+        raise UserError(
+            f"{folder}: expected room for {needed:,} bytes, got {free:,} bytes free. "
+            "Free some, or set SFC_DATA_DIR to a folder on a larger disk."
+        )
+
+
+def _bytes(source: Source, mirror: Path | None) -> int:
+    return (source.bytes if mirror else 0) or source.download_bytes
+
+
+def _size(source: Source, mirror: Path | None) -> str:
+    size = _bytes(source, mirror)
+    return f"{'' if size == source.bytes else 'about '}{size:,} bytes"
+
+
+def _mirror() -> Path | None:
+    folder = os.environ.get("SFC_DATA_MIRROR")
+    if folder and not Path(folder).is_dir():
+        raise UserError(f"SFC_DATA_MIRROR: expected a folder, got {folder!r}.")
+    return Path(folder) if folder else None
+
+
+@contextmanager
+def _writing(source: Source) -> Iterator[None]:
+    """Tell a full disk or a folder that can't be written to in one message."""
+    try:
+        source.path.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        what = f"no space is left for its {source.size}" if full else str(error)
+        raise UserError(
+            f"{source.path}: can't be obtained: {what}. Nothing half-written is kept. "
+            "Mend that, or set SFC_DATA_DIR to another folder."
+        ) from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=GRACE)
+    except Timeout:
+        print(f"waiting for another process that obtains {path.name}", file=sys.stderr, flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _is_right(source: Source) -> bool:
+    """Whether the right file is in the cache, which is then noted; a wrong one is named."""
+    if not source.path.exists():
+        return False
+    before, began = stamp(source.path), time.time_ns()
+    if problem := mismatch(source.path, source):
+        print(f"{source.path}: {problem}; obtained again", file=sys.stderr, flush=True)
+        return False
+    note(source.path, source.content_hash, before, began)
+    return True
 
 
 def mismatch(path: Path, source: Source) -> str | None:
@@ -173,7 +324,7 @@ def mismatch(path: Path, source: Source) -> str | None:
     got = f"got {found} ({path.stat().st_size:,} bytes)"
     expected = f"expected sha256 {source.sha256}"
     try:
-        with _open(path) as file:
+        with open_content(path) as file:
             if not source.region:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
                 return None if found == source.sha256_of_decompressed else f"{expected}, {got}"
@@ -212,15 +363,12 @@ def md5_of_region(file: BufferedIOBase, start: int, end: int) -> str:
     return digest.hexdigest()
 
 
-def compress(path: Path, like: Path | None = None) -> None:
-    """Compress a file that has come plain under a name that ends on `.gz`; else do nothing.
-
-    Args:
-        path: Of the file.
-        like: The name it is meant for, by default its own.
-    """
+def compress(path: Path) -> None:
+    """Compress a file that has come plain under a name that ends on `.gz`; else do nothing."""
+    if path.suffix != ".gz":
+        return
     with open(path, "rb") as plain:
-        if (like or path).suffix != ".gz" or plain.read(len(GZIP)) == GZIP:
+        if plain.read(len(GZIP)) == GZIP:
             return
         plain.seek(0)
         with (
@@ -230,306 +378,21 @@ def compress(path: Path, like: Path | None = None) -> None:
             shutil.copyfileobj(plain, packed, BLOCK)
 
 
-def _open(path: Path) -> BufferedIOBase:
-    """The decompressed content of a gzip file, or the bytes of any other one."""
-    with open(path, "rb") as file:
-        packed = file.read(len(GZIP)) == GZIP
-    return gzip.open(path, "rb") if packed else open(path, "rb")
-
-
-TRIES = 3  # at each address, where trying again may help
-PAUSE = 1.0  # seconds before the second try, then twice as many each time
-PASSING = (429, 500, 502, 503, 504)  # HTTP statuses that may be other ones a moment later
-
-
-def download(source: Source, arrive: Callable[[Callable[[BinaryIO], object]], str | None]) -> None:
-    """Get a file from the first of its addresses that sends the right one.
-
-    Server errors and broken transfers are tried again; wrong content, a server that stays
-    silent and everything else lead to the next address.
-
-    Args:
-        source: The file.
-        arrive: Is given a function that writes the file; says what is wrong with it, or None.
-
-    Raises:
-        SourceError: No address had it; each is named with the reason.
-    """
-    seconds, failures = timeout(), []
-    for address in source.addresses:
-        for attempt in range(TRIES):
-            time.sleep(attempt and PAUSE * 2 ** (attempt - 1))
-            try:
-                problem = arrive(partial(_transfer, source, address))
-            except (requests.RequestException, ValueError) as error:
-                problem = _reason(error, seconds)
-                if _passes(error) and attempt + 1 < TRIES:
-                    continue
-            if problem is None:
-                return
-            failures.append(f"  {address}: {problem}")
-            break
-    raise SourceError(_advice(source, failures))
-
-
-def timeout() -> float:
-    """Seconds without a byte after which a server is given up: `SFC_DATA_TIMEOUT`, or 30.
-
-    Raises:
-        SourceError: It is not a number above 0.
-    """
-    text = os.environ.get("SFC_DATA_TIMEOUT") or "30"
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise SourceError(f"SFC_DATA_TIMEOUT: expected seconds above 0, got {text!r}.")
-    return seconds
-
-
-def _transfer(source: Source, address: str, file: BinaryIO) -> None:
-    print(f"{source.file}: {source.size} from {address}", file=sys.stderr, flush=True)
-    transfer = pooch.HTTPDownloader(
-        progressbar=True,
-        chunk_size=1 << 16,
-        timeout=timeout(),
-        headers={"Accept-Encoding": "identity"},  # a .gz must come as it is
-    )
-    transfer(address, file, None)
-
-
-def _passes(error: Exception) -> bool:
-    response = getattr(error, "response", None)
-    return _broke_off(error) if response is None else response.status_code in PASSING
-
-
-def _broke_off(error: Exception) -> bool:
-    broken = isinstance(error, requests.exceptions.ChunkedEncodingError)
-    return broken or "Connection aborted" in str(error)
-
-
-def _reason(error: Exception, seconds: float) -> str:
-    """The error in a few words: `requests` tells it in many."""
-    if (response := getattr(error, "response", None)) is not None:
-        return f"HTTP status {response.status_code}"
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return f"no connection for {seconds:g} s (SFC_DATA_TIMEOUT sets how long to wait)"
-    if isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error):
-        return f"no data for {seconds:g} s (SFC_DATA_TIMEOUT sets how long to wait)"
-    if _broke_off(error):
-        return "the transfer broke off"
-    if cause := re.search(r"\[Errno [^\]]*\] [\w ]+", str(error)):
-        return f"no connection: {cause[0]}"
-    return f"{type(error).__name__}: {error}"
-
-
-def _advice(source: Source, failures: list[str]) -> str:
-    return "\n".join(
-        [
-            f"{source.file} ({source.size}): could not be downloaded:",
-            *failures,
-            f"Save it from {source.addresses[0]} by other means as {source.path}, or set "
-            f"SFC_DATA_MIRROR to a folder that holds it as {source.file}. It is checked and used.",
-        ]
-    )
-
-
-__all__ = [
-    "Source", "SourceError", "announce", "check_space", "fetch", "missing", "registry", "select",
-    "verify",
-]  # fmt: skip
-GRACE = 1.0  # seconds before it is said that another process is waited for
-MARGIN = 1 << 20  # bytes that must stay free on the disk
-
-
-def fetch(name: str, mirror: Path | None = None) -> Path:
-    """Path of a source file on this machine, verified; obtained first if it is not here.
-
-    A file is accepted if its bytes have the registered SHA-256, if its decompressed content
-    has, or if its first sequence has the registered MD5 over the registered region. So a
-    whole chromosome of UCSC is accepted where an extract is registered; it then holds more
-    than the region, and lower case. Several processes at once obtain a file once.
-
-    Args:
-        name: Of the registry.
-        mirror: Folder that holds the files under their names; by default `SFC_DATA_MIRROR`.
-
-    Raises:
-        SourceError: Unknown name; neither mirrored nor downloadable; wrong content; or no
-            place to write it. The message says how to place the file by hand.
-    """
-    known = registry()
-    if name not in known:
-        raise unknown(name, known)
-    source = known[name]
-    if _is_stamped(source):
-        return source.path
-    with _writing(source), _locked(source.path):
-        problem = _check(source)
-        if problem is not None:
-            _obtain(source, mirror or _mirror(), problem)
-    return source.path
-
-
-def missing(sources: Sequence[Source]) -> list[Source]:
-    """Those sources of which nothing is in the cache yet."""
-    return [source for source in sources if not source.path.is_file()]
-
-
-def verify(sources: Sequence[Source] | None = None) -> tuple[list[Source], dict[str, str]]:
-    """Read every file in the cache again, and compare its content with the registry.
-
-    Args:
-        sources: Those that must be there and right; by default, those that are there.
-
-    Returns:
-        The good ones, and what is wrong with each of the others, by name.
-    """
-    if sources is None:
-        sources = [source for source in registry().values() if source.path.exists()]
-    good, bad = [], {}
-    for source in sources:
-        if not source.path.exists():
-            bad[source.file] = f"expected a file at {source.path}, got none"
-        elif problem := mismatch(source.path, source):
-            bad[source.file] = problem
-            with suppress(OSError):
-                _stamp_path(source.path).unlink(missing_ok=True)
-        else:
-            good.append(source)
-    return good, bad
-
-
-def announce(sources: Sequence[Source], mirror: Path | None = None) -> str:
-    """What obtaining these sources will bring here: each size, from where, and the total."""
-    mirror = mirror or _mirror()
-    lines = []
-    for source in sources:
-        whence = mirror or source.addresses[0].split("/")[2]
-        lines.append(f"{_size(source, mirror):>23}  {source.file}  from {whence}")
-    total = sum(_bytes(source, mirror) for source in sources)
-    about = "about " if any(_bytes(s, mirror) != s.bytes for s in sources) else ""
-    free = shutil.disk_usage(_folder()).free
-    return "\n".join(
-        [*lines, f"{len(sources)} files, {about}{total:,} bytes, to {_folder()} ({free:,} free)."]
-    )
-
-
-def check_space(sources: Sequence[Source], mirror: Path | None = None) -> None:
-    """Make sure that there is room for these source files in the cache.
-
-    Raises:
-        SourceError: There is not; needed and free bytes are named.
-    """
-    mirror = mirror or _mirror()
-    needed = sum(_bytes(source, mirror) for source in sources)
-    if needed + MARGIN > (free := shutil.disk_usage(_folder()).free):
-        raise SourceError(
-            f"{_folder()}: expected room for {needed:,} bytes, got {free:,} bytes free. "
-            "Free some, or set SFC_DATA_DIR to a folder on a larger disk."
-        )
-
-
-def _bytes(source: Source, mirror: Path | None) -> int:
-    return (source.bytes if mirror else 0) or source.download_bytes
-
-
-def _size(source: Source, mirror: Path | None) -> str:
-    size = _bytes(source, mirror)
-    return f"{'' if size == source.bytes else 'about '}{size:,} bytes"
-
-
-def _folder() -> Path:
-    folder = data_dir() / "downloads"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _mirror() -> Path | None:
-    folder = os.environ.get("SFC_DATA_MIRROR")
-    if folder and not Path(folder).is_dir():
-        raise SourceError(f"SFC_DATA_MIRROR: expected a folder, got {folder!r}.")
-    return Path(folder) if folder else None
-
-
-@contextmanager
-def _writing(source: Source) -> Iterator[None]:
-    """Tell a full disk or a folder that can't be written to in one message."""
-    try:
-        source.path.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        what = f"no space is left for its {source.size}" if full else str(error)
-        raise SourceError(
-            f"{source.path}: can't be obtained: {what}. Nothing half-written is kept. "
-            "Mend that, or set SFC_DATA_DIR to another folder."
-        ) from error
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        lock.acquire(timeout=GRACE)
-    except Timeout:
-        print(f"waiting for another process that obtains {path.name}", file=sys.stderr, flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _check(source: Source) -> str | None:
-    """What is wrong with the file in the cache; None if it is right, which is remembered."""
-    if not source.path.exists():
-        return ""
-    now = time.time_ns()
-    if problem := mismatch(source.path, source):
-        return problem
-    compress(source.path)
-    found = stamp(source.path)
-    if now - max(found[-2:]) > SETTLED:
-        with suppress(OSError), atomic_write(_stamp_path(source.path)) as file:
-            file.write(json.dumps([source.content_hash, *found]).encode())
-    return None
-
-
-def _is_stamped(source: Source) -> bool:
-    """Whether this very file was found right before, and has not been touched since."""
-    try:
-        known = json.loads(_stamp_path(source.path).read_bytes())
-        return known == [source.content_hash, *stamp(source.path)]
-    except (OSError, ValueError):
-        return False
-
-
-def _stamp_path(path: Path) -> Path:
-    return path.with_name(f".{path.name}.verified")
-
-
-def _obtain(source: Source, mirror: Path | None, problem: str) -> None:
-    if problem:
-        print(f"{source.path}: {problem}; obtained again", file=sys.stderr, flush=True)
+def _obtain(source: Source, mirror: Path | None) -> None:
     check_space([source], mirror)
-    if mirror:
-        _copy(mirror / source.file, source)
-    else:
-        download(source, lambda write: _arrive(source, write))
-
-
-def _copy(path: Path, source: Source) -> None:
+    if mirror is None:
+        _download(source)
+        return
+    path = mirror / source.file
     if not path.is_file():
-        raise SourceError(
+        raise UserError(
             f"{path}: expected {source.file} ({_size(source, path)}) in the mirror folder, got no "
             f"such file. Place it there (it comes from {source.addresses[0]}), or unset "
             "SFC_DATA_MIRROR to download it."
         )
     with open(path, "rb") as original:
         if problem := _arrive(source, lambda file: shutil.copyfileobj(original, file)):
-            raise SourceError(f"{path}: {problem}.")
+            raise UserError(f"{path}: {problem}.")
 
 
 def _arrive(source: Source, write: Callable[[BinaryIO], object]) -> str | None:
@@ -542,9 +405,104 @@ def _arrive(source: Source, write: Callable[[BinaryIO], object]) -> str | None:
             os.fsync(file.fileno())
         if problem := mismatch(scratch, source):
             return problem
-        compress(scratch, like=source.path)
         os.replace(scratch, source.path)
         sync_folder(source.path.parent)
         return None
     finally:
         scratch.unlink(missing_ok=True)
+
+
+def _download(source: Source) -> None:
+    """Get a file from the first of its addresses that sends the right one.
+
+    Raises:
+        UserError: No address did; each is named with the reason.
+    """
+    seconds, failures = _timeout(), []
+    for address in source.addresses:
+        if (problem := _problem(source, address, seconds)) is None:
+            return
+        failures.append(f"  {address}: {problem}")
+    raise UserError(
+        f"{source.file} ({source.size}): could not be downloaded:\n" + "\n".join(failures) + "\n"
+        f"Save it from {source.addresses[0]} by other means as {source.path}, or set "
+        f"SFC_DATA_MIRROR to a folder that holds it as {source.file}. It is checked and used."
+    )
+
+
+def _problem(source: Source, address: str, seconds: float) -> str | None:
+    """Why a file could not be had from an address; None if it is here.
+
+    Server errors and broken transfers are tried again, wrong content and all else are not.
+    """
+    problem = None
+    for attempt in range(TRIES):
+        time.sleep(attempt and PAUSE * 2 ** (attempt - 1))
+        try:
+            return _arrive(source, partial(_transfer, source, address, seconds))
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            problem, passes = _reason(error, seconds)
+            if not passes:
+                break
+    return problem
+
+
+def _timeout() -> float:
+    """Seconds without data after which a server is given up: `SFC_DATA_TIMEOUT`, or 30."""
+    text = os.environ.get("SFC_DATA_TIMEOUT") or "30"
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise UserError(f"SFC_DATA_TIMEOUT: expected seconds above 0, got {text!r}.")
+    return seconds
+
+
+class _GivenUpError(requests.RequestException):
+    """We ended the transfer; the message says why."""
+
+
+def _transfer(source: Source, address: str, seconds: float, file: BinaryIO) -> None:
+    print(f"{source.file}: {source.size} from {address}", file=sys.stderr, flush=True)
+    headers = {"Accept-Encoding": "identity"}  # a .gz must come as it is
+    with (
+        requests.get(address, stream=True, timeout=seconds, headers=headers) as response,
+        tqdm(total=source.download_bytes, unit="B", unit_scale=True, disable=None) as bar,
+    ):
+        response.raise_for_status()
+        for piece in _watched(response.raw, MOST * source.download_bytes, seconds):
+            file.write(piece)
+            bar.update(len(piece))
+
+
+def _watched(raw: urllib3.HTTPResponse, most: int, seconds: float) -> Iterator[bytes]:
+    """Pieces of a response as they come, as long as they are neither too many nor too slow."""
+    got, before, since = 0, 0, time.monotonic()
+    while piece := raw.read1(BLOCK):
+        got += len(piece)
+        if got > most:
+            raise _GivenUpError(f"more came than {most:,} bytes, {MOST} times the registered size")
+        if (waited := time.monotonic() - since) > seconds:
+            if got - before < SLOWEST * waited:
+                raise _GivenUpError(f"only {got - before:,} bytes came in {waited:.1f} s")
+            before, since = got, time.monotonic()
+        yield piece
+
+
+def _reason(error: Exception, seconds: float) -> tuple[str, bool]:
+    """The error in a few words (requests tells it in many), and whether it may pass."""
+    told = "(SFC_DATA_TIMEOUT sets how long to wait)"
+    if (response := getattr(error, "response", None)) is not None:
+        return f"HTTP status {response.status_code}", response.status_code in PASSING
+    if isinstance(error, _GivenUpError):
+        return str(error), False
+    if isinstance(error, requests.ConnectTimeout):
+        return f"no connection for {seconds:g} s {told}", False
+    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
+        return f"no data for {seconds:g} s {told}", False
+    if isinstance(error, urllib3.exceptions.ProtocolError) or "Connection aborted" in str(error):
+        return "the transfer broke off", True
+    if cause := re.search(r"\[Errno [^\]]*\] [\w ]+", str(error)):
+        return f"no connection: {cause[0]}", False
+    return f"{type(error).__name__}: {error}", False

@@ -1,7 +1,4 @@
-"""Curvature regularisation (CR) of positional weights: smooth rows cost little.
-
-The curvature constraint of the paper's third version: a hard limit instead of a penalty.
-"""
+"""Smooth positional weights: curvature as a penalty (the paper's CR), or within a hard limit."""
 
 from __future__ import annotations
 
@@ -77,31 +74,14 @@ class Curvature(keras.regularizers.Regularizer):
         }
 
 
-def nonnegative(value: float, owner: str, name: str) -> float:
-    """`value` as a float if it is a finite number ≥ 0, else a `ValueError` naming it."""
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not number or not 0 <= value < float("inf"):
-        raise ValueError(f"{owner}: {name} must be a finite number >= 0, got {value!r}.")
-    return float(value)
-
-
-def require_length(length: int | None, minimum: int, owner: str) -> None:
-    """Raise `ValueError` unless there are `minimum` stored positions or more."""
-    if length is None or length < minimum:
-        raise ValueError(
-            f"{owner} needs W_pos with at least {minimum} stored positions, got {length}. "
-            "A symmetric layer stores only half the positions, rounded up."
-        )
-
-
 @keras.saving.register_keras_serializable(package="sfc_lib")
 class CurvatureConstraint(keras.constraints.Constraint):
     """Keep every second difference of each row of `W_pos` within ± `limit`.
 
-    After an update the second differences are clipped and integrated twice; each
-    row keeps its mean and its end-to-end difference. Rows already within the limit
-    are returned untouched. Two cumulative sums do it in O(units · length), where
-    the authors' code builds an O(units · length²) tensor.
+    The paper's third version has this in place of the penalty. After an update the second
+    differences are clipped and integrated twice; each row keeps its mean and its end-to-end
+    difference. Rows already within the limit are returned untouched. Two cumulative sums do
+    it in O(units · length), where the authors' code builds an O(units · length²) tensor.
 
     Args:
         limit: Largest absolute second difference allowed, a finite number ≥ 0;
@@ -140,3 +120,20 @@ class CurvatureConstraint(keras.constraints.Constraint):
 
     def get_config(self) -> dict:
         return {"limit": self.limit}
+
+
+def nonnegative(value: float, owner: str, name: str) -> float:
+    """`value` as a float if it is a finite number ≥ 0, else a `ValueError` naming it."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not number or not 0 <= value < float("inf"):
+        raise ValueError(f"{owner}: {name} must be a finite number >= 0, got {value!r}.")
+    return float(value)
+
+
+def require_length(length: int | None, minimum: int, owner: str) -> None:
+    """Raise `ValueError` unless there are `minimum` stored positions or more."""
+    if length is None or length < minimum:
+        raise ValueError(
+            f"{owner} needs W_pos with at least {minimum} stored positions, got {length}. "
+            "A symmetric layer stores only half the positions, rounded up."
+        )

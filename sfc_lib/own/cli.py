@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 import shlex
 import shutil
 import sys
@@ -9,13 +11,30 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import click
 from click.core import ParameterSource
 
-FILE = click.Path(path_type=Path)
+from sfc_lib.errors import UserError
+
+
+class Existing(click.Path):
+    """A path of something that is there, `~` and all."""
+
+    def convert(self, value: Any, *where: Any) -> Any:
+        """The path, or click's error if nothing is there."""
+        return super().convert(os.path.expanduser(value), *where)
+
+
+FILE = Existing(exists=True, dir_okay=False, path_type=Path)
+COUNT, FACTOR = click.IntRange(min=1), click.FloatRange(min=0, min_open=True)
+SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+PATH = click.Path(path_type=Path)
+VARIANTS = click.Choice(["std", "sep", "symm"])
+ARCHITECTURES = click.Choice(["simulated_tf", "chip_seq", "basset"])
 FILES = ("positives", "negatives", "sequences", "labels", "peaks", "genome")
 OF_DATA = ("window", "valid_chromosomes", "test_chromosomes", "valid_fraction", "test_fraction")
 
@@ -24,69 +43,86 @@ def _chromosomes(_context: object, _option: object, text: str | None) -> tuple[s
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
-@click.command()
-@click.option("--positives", type=FILE, help="FASTA of positive sequences.")
-@click.option("--negatives", type=FILE, help="FASTA of negatives; beside --peaks also BED.")
-@click.option("--sequences", type=FILE, help="FASTA of sequences, with --labels.")
-@click.option("--labels", type=FILE, help="Table: name, then 0 or 1 for each task; tabs, header.")
-@click.option("--peaks", type=FILE, help="BED or narrowPeak, with --genome.")
-@click.option("--genome", type=FILE, multiple=True, help="FASTA; may be repeated.")
-@click.option("--window", type=int, help="bp around a peak; 1000 by default.")
-@click.option("--valid-chromosomes", callback=_chromosomes, help="Of peaks, with commas.")
-@click.option("--test-chromosomes", callback=_chromosomes, help="Of peaks, with commas.")
-@click.option("--valid-fraction", type=float, default=0.1, show_default=True)
-@click.option("--test-fraction", type=float, default=0.1, show_default=True)
-@click.option("--task", help="Name of what the positives are, for instance the TF.")
-@click.option(
-    "--variant", default="sep", show_default=True, help="std (no SFC layer), sep or symm."
-)
-@click.option("--architecture", help="simulated_tf, chip_seq or basset; by length if left out.")
-@click.option("--width", default=1.0, show_default=True, help="Factor on the number of filters.")
-@click.option("--curvature", default=0.0, show_default=True, help="Strength of regularisation.")
-@click.option("--epochs", default=50, show_default=True, help="At most.")
-@click.option("--patience", default=10, show_default=True, help="Epochs without a better one.")
-@click.option("--learning-rate", default=0.001, show_default=True)
-@click.option("--class-weight/--no-class-weight", default=None, help="By default if imbalanced.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--output", type=FILE, help="Folder of the report; sfc-ID by default.")
+file = partial(click.option, type=FILE)
+chromosomes = partial(click.option, callback=_chromosomes, help="Of peaks, with commas.")
+option = partial(click.option, show_default=True)
+
+
+@click.command("train")
+@file("--positives", help="FASTA of positive sequences.")
+@file("--negatives", help="FASTA of negatives; beside --peaks also BED.")
+@file("--sequences", help="FASTA of sequences, with --labels.")
+@file("--labels", help="Table: name, then 0 or 1 for each task; tabs, header.")
+@file("--peaks", help="BED or narrowPeak, with --genome.")
+@file("--genome", multiple=True, help="FASTA; may be repeated.")
+@option("--window", type=COUNT, help="bp around a peak; 1000 by default.")
+@chromosomes("--valid-chromosomes")
+@chromosomes("--test-chromosomes")
+@option("--valid-fraction", type=SHARE, default=0.1)
+@option("--test-fraction", type=SHARE, default=0.1)
+@option("--task", help="Name of what the positives are, for instance the TF.")
+@option("--variant", type=VARIANTS, default="sep", help="std has no SFC layer.")
+@option("--architecture", type=ARCHITECTURES, help="By length if left out.")
+@option("--width", type=FACTOR, default=1.0, help="Factor on the number of filters.")
+@option("--curvature", type=click.FloatRange(0), default=0.0, help="Strength of regularisation.")
+@option("--epochs", type=COUNT, default=50, help="At most.")
+@option("--patience", type=COUNT, default=10, help="Epochs without a better one.")
+@option("--learning-rate", type=FACTOR, default=0.001)
+@option("--class-weight/--no-class-weight", default=None, help="By default if imbalanced.")
+@option("--seed", type=click.IntRange(0), default=0)
+@option("-o", "--output", type=PATH, help="Folder of the report; sfc-ID by default.")
 @click.pass_context
-def train(context: click.Context, task: str | None, output: Path | None, **values: Any) -> None:
+def train_verb(
+    context: click.Context, task: str | None, output: Path | None, **values: Any
+) -> None:
     """Train a network on your own sequences or peaks, and report on it.
 
     Give --positives and --negatives, or --sequences and --labels, or --peaks and --genome.
     Interrupted, the same command goes on.
 
-    Example: sfc train --positives pos.fa --negatives neg.fa --variant symm
+    Example: sfc train --positives pos.fa --negatives neg.fa --variant symm -o report
     """
+    from sfc_lib.own.files import require_kind
+
     options = {name: values.pop(name) for name in (*FILES, *OF_DATA)}
+    require_kind((name for name in FILES if options[name]), "--")
     options["task_names"] = (task,) if task else ()
-    with _in_words():
-        _train(options, output, _command(context), values)
+    with _warnings_in_a_line():
+        _train(options, output, _typed(context), values)
 
 
 def _train(
     options: Mapping[str, Any], output: Path | None, command: str, settings: Mapping[str, Any]
 ) -> None:
     from sfc_lib.datasets.base import card, load_dataset
-    from sfc_lib.own import report, train
+    from sfc_lib.own import train
 
-    spec = train.plan(options, **settings)
+    spec = train.own_spec(options, **settings)
     folder = output or Path(f"sfc-{spec.id}")
+    from sfc_lib.own import report
+
     report.require_free(folder, spec)
+    train.require_network(spec)
     click.echo(card(load_dataset("custom", **spec.dataset_options)))
     click.echo(f"run          {spec.id}: {spec.architecture}, {spec.variant}, seed {spec.seed}")
-    outcome = train.evaluate(train.train(spec))
+    outcome = train.evaluate(train.train_own(spec))
     page = report.write_report(outcome, folder, command)
-    for line in report.summary(outcome):
+    for line in report.score_lines(outcome):
         click.echo(line)
     click.echo(f"Open {page}")
 
 
-@click.command()
-@click.argument("model", type=FILE)
+@click.command("predict")
+@click.argument("model", type=Existing(exists=True, path_type=Path))
 @click.argument("sequences", type=FILE)
-@click.option("-o", "--output", type=FILE, help="Table to write; printed by default.")
-def predict(model: Path, sequences: Path, output: Path | None) -> None:
+@option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Table to write, gzip if its name ends in .gz; printed by default.",
+)
+@option("--anyway", is_flag=True, help="Even if result.json beside it is of another model.")
+def predict_verb(model: Path, sequences: Path, output: Path | None, anyway: bool) -> None:
     """Predict for each sequence of a FASTA file with a saved MODEL (a file, or its folder).
 
     Writes a table: name, and the probability of each task. N and other letters for several
@@ -96,50 +132,61 @@ def predict(model: Path, sequences: Path, output: Path | None) -> None:
     """
     from tqdm.auto import tqdm
 
-    from sfc_lib.files import atomic_write
-    from sfc_lib.own.train import use_keras
+    with _warnings_in_a_line(), _table(output) as file:
+        from sfc_lib.own.predict import load_predictor, predict_fasta
+        from sfc_lib.own.train import use_keras
 
-    use_keras()
-    from sfc_lib.own.predict import load_predictor, predict_fasta
-
-    with _in_words(), tqdm(desc="predicting", unit="sequence") as bar:
-        predictor = load_predictor(model)
-        if output:
-            with atomic_write(output) as file:
-                number = predict_fasta(predictor, sequences, file, bar.update)
-        else:
-            with tempfile.TemporaryFile() as file:  # all or nothing, as a file
-                predict_fasta(predictor, sequences, file, bar.update)
-                file.seek(0)
-                shutil.copyfileobj(file, sys.stdout.buffer)
+        use_keras()
+        predictor = load_predictor(model, anyway=anyway)
+        with tqdm(desc="predicting", unit="sequence") as bar:
+            number = predict_fasta(predictor, sequences, file, bar.update)
     if output:
         click.echo(f"Wrote {output}: {number:,} sequences, {len(predictor.tasks)} tasks.")
 
 
 @contextmanager
-def _in_words() -> Iterator[None]:
-    """Warnings of the block as one line each, and errors of the system without a traceback."""
+def _table(output: Path | None) -> Iterator[IO[bytes]]:
+    """Where a table is written, whole or not at all: a file, or standard output."""
+    if output is None:
+        with tempfile.TemporaryFile() as file:
+            yield file
+            file.seek(0)
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        return
+    from sfc_lib.files import atomic_write
+    from sfc_lib.own.files import require_folder
+
+    if output.exists() and not output.is_file():
+        raise UserError(f"{output}: expected a file to write, got a device or a pipe.")
+    require_folder(output.parent, output)
+    with atomic_write(output) as file:
+        if output.suffix != ".gz":
+            yield file
+            return
+        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+            yield cast(IO[bytes], packed)
+
+
+@contextmanager
+def _warnings_in_a_line() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_: click.echo(f"Warning: {message}", err=True)
-        try:
-            yield
-        except OSError as error:
-            raise click.ClickException(str(error)) from error
+        yield
 
 
-def _command(context: click.Context) -> str:
+def _typed(context: click.Context) -> str:
     """What was typed, so that it can be typed again."""
     parts: list[str] = ["sfc", "train"]
     for option in context.command.params:
         name = str(option.name)
         if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
             continue
-        value = context.params[name]
+        value, flag = context.params[name], max(option.opts, key=len)
         if isinstance(value, bool):
-            parts.append(option.opts[0] if value else option.secondary_opts[0])
+            parts.append(flag if value else option.secondary_opts[0])
         elif option.multiple:
-            parts += [part for one in value for part in (option.opts[0], str(one))]
+            parts += [part for one in value for part in (flag, str(one))]
         else:
-            parts += [option.opts[0], ",".join(value) if isinstance(value, tuple) else str(value)]
+            parts += [flag, ",".join(value) if isinstance(value, tuple) else str(value)]
     return shlex.join(parts)

@@ -2,15 +2,13 @@
 
 Files are given by their paths and become the SHA-256 of their content at once, so that the
 dataset, and every run on it, is named by what it holds and not by where that lay.
-
-Windows around a user's peaks, their negatives, and the splits of both.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,185 +16,25 @@ import numpy as np
 import pandas as pd
 
 from sfc_lib.datasets.base import SPLITS, Recipe, Report, Split
-from sfc_lib.errors import InputError
-from sfc_lib.files import read_chunks, read_lines
+from sfc_lib.errors import UserError
+from sfc_lib.genomics.dna import ALPHABET
 from sfc_lib.genomics.fasta import iterate_fasta, read_fasta
 from sfc_lib.genomics.genome import BEYOND, HOLDS_N, Genome
 from sfc_lib.genomics.intervals import (
     NARROWPEAK,
-    SKIPPED,
     canonical_name,
     overlaps,
     read_intervals,
     resize,
 )
 from sfc_lib.genomics.shuffle import dinucleotide_shuffle
-from sfc_lib.own.files import Labels, is_hash, read_labels, recall, remember
+from sfc_lib.genomics.text import read_chunks, read_lines
+from sfc_lib.own.files import ROLES, Labels, is_hash, read_labels, recall, remember, require_kind
 from sfc_lib.own.splitting import at_random, named, of_genome
 
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """Codes (examples, length), labels (examples, tasks), splits (examples,), and two counts.
-
-    `dropped`: what was left out, by reason. `counts`: windows by split and chromosome, and
-    what they lie around.
-    """
-
-    codes: np.ndarray
-    labels: np.ndarray
-    splits: np.ndarray
-    dropped: dict[str, int]
-    counts: dict[str, int]
-
-
-@dataclass(frozen=True)
-class Windows:
-    """How windows are cut from a genome and divided into splits, see `Custom`."""
-
-    genome: list[Path]
-    width: int
-    valid: float
-    test: float
-    valid_chromosomes: tuple[str, ...]
-    test_chromosomes: tuple[str, ...]
-
-    def splits(self, windows: pd.DataFrame) -> np.ndarray:
-        """`"train"`, `"valid"`, `"test"`, or `""` for a window across two, (len(windows),)."""
-        if not self.valid_chromosomes:
-            return of_genome(windows, self.valid, self.test)
-        chroms = list(windows["chrom"].unique())
-        chosen = named(chroms, self.valid_chromosomes, self.test_chromosomes)
-        return windows["chrom"].map(chosen).to_numpy(dtype="<U5")
-
-
-def from_peaks(
-    windows: Windows, peaks: Path, negatives: Path | None, rng: np.random.Generator
-) -> Examples:
-    """Examples from peaks, with one task.
-
-    Positives are windows around peaks. Negatives are windows around the middle of other
-    intervals that share no base with a peak, or sequences, or, if there is no file, the
-    positives shuffled, each in the split of its origin.
-
-    Raises:
-        InputError: A file that is not what it should be, with its line.
-        GenomeError: Intervals that the genome can't hold, with the first one's line.
-    """
-    genome, dropped, counts = Genome(windows.genome), Counter[str](), Counter[str]()
-    intervals = read_peaks(peaks)
-    counts[f"peaks taken by their {'summit' if 'summit' in intervals else 'middle'}"] = len(
-        intervals
-    )
-    bound = resize(intervals, windows.width, intervals.get("summit"))
-    kept = [_known(genome, bound, intervals, peaks, "positive", dropped).assign(label=1)]
-    sequences = None
-    if negatives is not None and _is_fasta(negatives):
-        sequences = _of_width(negatives, windows.width)
-    elif negatives is not None:
-        others = read_intervals(negatives)
-        free = resize(others, windows.width)
-        free = _known(genome, free, others, negatives, "negative", dropped).assign(label=0)
-        clash = overlaps(free, intervals)
-        dropped["negative: overlaps a peak"] += int(clash.sum())
-        kept.append(free[~clash])
-    table = pd.concat(kept, ignore_index=True)
-    codes, labels, splits = _cut(windows, genome, table, dropped, counts)
-    if negatives is None:
-        codes, labels, splits = _with_shuffled(codes, splits)
-    elif sequences is not None:
-        shares = [float(np.mean(splits == name)) for name in ("valid", "test")]
-        new = np.zeros((len(sequences), 1), dtype=np.uint8)
-        codes, labels = np.concatenate([codes, sequences]), np.concatenate([labels, new])
-        splits = np.concatenate([splits, at_random(new, shares[0], shares[1], rng)])
-    return Examples(codes, labels, splits, {why: n for why, n in dropped.items() if n}, counts)
-
-
-def read_peaks(path: Path) -> pd.DataFrame:
-    """Intervals of a BED or narrowPeak file, with `summit` where the file gives them.
-
-    It does if its first interval has ten columns of which the last is not −1; then every
-    interval must have one.
-    """
-    first = next((line for line in read_lines(path) if not SKIPPED.match(line)), "").split("\t")
-    return read_intervals(path, summits=len(first) == NARROWPEAK and first[-1].strip() != "-1")
-
-
-def _known(
-    genome: Genome,
-    windows: pd.DataFrame,
-    intervals: pd.DataFrame,
-    path: Path,
-    kind: str,
-    dropped: Counter[str],
-) -> pd.DataFrame:
-    """Windows on chromosomes that the genome has, each place once; refuse another assembly's."""
-    known = intervals["chrom"].isin(genome.chroms).to_numpy()
-    genome.check(intervals[known] if known.any() else intervals, path)
-    dropped[f"{kind}: on a chromosome that the genome lacks"] += int((~known).sum())
-    windows = windows.loc[known, ["chrom", "start", "end"]]
-    again = windows.duplicated(["chrom", "start"])
-    dropped[f"{kind}: same window again"] += int(again.sum())
-    return windows[~again]
-
-
-def _cut(
-    windows: Windows,
-    genome: Genome,
-    table: pd.DataFrame,
-    dropped: Counter[str],
-    counts: Counter[str],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Codes, labels and splits of the windows that have all of them."""
-    inside = (table["start"] >= 0) & (table["end"] <= table["chrom"].map(genome.length))
-    codes, keep, _ = genome.windows(table)
-    for label, kind in ((1, "positive"), (0, "negative")):
-        mine = table["label"] == label
-        dropped[f"{kind}: {BEYOND}"] += int((mine & ~inside).sum())
-        dropped[f"{kind}: {HOLDS_N}"] += int((mine & inside & ~keep).sum())
-    table = table[keep]
-    if not len(table):
-        raise InputError(f"{windows.genome[0]}: expected windows without N, got none that is left.")
-    splits = windows.splits(table)
-    labels = table["label"].to_numpy(dtype=np.uint8)[:, None]
-    dropped["across two splits"] += int((splits == "").sum())
-    for split in SPLITS:
-        for chrom, number in table.loc[splits == split, "chrom"].value_counts().items():
-            counts[f"windows of {chrom} in {split}"] = int(number)
-    return codes[splits != ""], labels[splits != ""], splits[splits != ""]
-
-
-def _with_shuffled(
-    codes: np.ndarray, splits: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Each window, and each again with its dinucleotides shuffled, in the same split."""
-    shuffled = dinucleotide_shuffle(codes, seed=0)
-    labels = np.repeat(np.array([[1], [0]], dtype=np.uint8), len(codes), axis=0)
-    return np.concatenate([codes, shuffled]), labels, np.concatenate([splits, splits])
-
-
-def _is_fasta(path: Path) -> bool:
-    return next(read_chunks(path)).lstrip()[:1] == b">"
-
-
-def _of_width(path: Path, width: int) -> np.ndarray:
-    codes = read_fasta(path)[1]
-    if codes.shape[1] != width:
-        raise InputError(
-            f"{path}:1: expected sequences of {width} bp as the windows around peaks, "
-            f"got {codes.shape[1]} bp. Give `window` that length, or other sequences."
-        )
-    return codes
-
-
-ROLES = ("positives", "negatives", "sequences", "labels", "peaks")  # and genome, of several files
-KINDS = (
-    {"positives", "negatives"},
-    {"sequences", "labels"},
-    {"peaks", "genome"},
-    {"peaks", "genome", "negatives"},
-)
 WINDOW = 1000  # bp around a peak
+N = ALPHABET.index("N")
+BEST_KNOWN = 0.5  # of the summits must lie in their peaks
 
 
 @dataclass(frozen=True)
@@ -212,8 +50,8 @@ class Custom(Recipe):
             window is shuffled, keeping its dinucleotide counts.
         sequences: FASTA.
         labels: Tab-separated: a name, then 0 or 1 for each task; see `read_labels`.
-        peaks: BED or narrowPeak. Windows lie around the summits of a narrowPeak file, else
-            around the middle.
+        peaks: BED or narrowPeak. A window lies around a peak's summit where the file gives
+            one, else around the middle.
         genome: FASTA file of the reference sequence, or several.
         window: bp around a peak, 1000 by default.
         valid_chromosomes, test_chromosomes: Of peaks; the others train. Both or neither;
@@ -223,12 +61,12 @@ class Custom(Recipe):
             stands in their header.
 
     Raises:
-        ValueError: Files that make none of the three kinds, or a bad option.
-        InputError: A file that can't be read, with its line.
+        UserError: Files that make none of the three kinds, or a bad option; a file that
+            can't be read, with its line.
     """
 
     name: ClassVar[str] = "custom"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     positives: str | None = None
     negatives: str | None = None
@@ -247,52 +85,44 @@ class Custom(Recipe):
         for name in ("genome", "valid_chromosomes", "test_chromosomes", "task_names"):
             value = getattr(self, name) or ()
             self._set(name, (str(value),) if isinstance(value, (str, Path)) else tuple(value))
-        given = {role for role in (*ROLES, "genome") if getattr(self, role)}
-        if given not in KINDS:
-            raise ValueError(
-                "custom: expected the files positives and negatives, or sequences and labels, or "
-                f"peaks and genome (with negatives or without), got {sorted(given) or 'none'}."
-            )
+        require_kind(role for role in (*ROLES, "genome") if getattr(self, role))
         self._check_options()
         for role in (role for role in ROLES if getattr(self, role)):
             self._set(role, _content(getattr(self, role)))
-        self._set("genome", tuple(_content(path) for path in self.genome))
+        self._set("genome", tuple(map(_content, self.genome)))
         if self.positives and self.positives == self.negatives:
             path = recall(self.negatives, "negatives")
-            raise InputError(f"{path}: expected other sequences than the positives, got the same.")
+            raise UserError(f"{path}: expected other sequences than the positives, got the same.")
         if not self.task_names:
-            named = (
-                self._labels().tasks if self.labels else ("bound" if self.peaks else "positive",)
-            )
-            self._set("task_names", named)
+            alone = ("bound" if self.peaks else "positive",)
+            self._set("task_names", self._labels().tasks if self.labels else alone)
 
     def _check_options(self) -> None:
         if self.peaks and self.window is None:
             self._set("window", WINDOW)
         if self.peaks and (type(self.window) is not int or self.window < 1):
-            raise ValueError(f"custom: window must be an integer >= 1, got {self.window!r}.")
+            raise UserError(f"custom: window must be an integer >= 1, got {self.window!r}.")
         chromosomes = self.valid_chromosomes, self.test_chromosomes
         if not self.peaks and (self.window is not None or any(chromosomes)):
-            raise ValueError("custom: window and chromosomes are options of peaks only.")
+            raise UserError("custom: window and chromosomes are options of peaks only.")
         if bool(chromosomes[0]) != bool(chromosomes[1]):
-            raise ValueError(
-                f"custom: name chromosomes for both valid and test, got {chromosomes}."
-            )
-        for name, chroms in zip(
-            ("valid_chromosomes", "test_chromosomes"), chromosomes, strict=True
-        ):
-            self._set(name, tuple(sorted({canonical_name(chrom) for chrom in chroms})))
+            raise UserError(f"custom: name chromosomes for both valid and test, got {chromosomes}.")
+        for name in ("valid_chromosomes", "test_chromosomes"):
+            self._set(name, tuple(sorted(set(map(canonical_name, getattr(self, name))))))
         fractions = self.valid_fraction, self.test_fraction
         if not all(isinstance(f, float) and f > 0 for f in fractions) or sum(fractions) >= 1:
-            raise ValueError(
+            raise UserError(
                 "custom: valid_fraction and test_fraction must be > 0 with a sum < 1, "
                 f"got {fractions}."
             )
         if not self.labels and len(self.task_names) > 1:
-            raise ValueError(f"custom: expected one task name, got {self.task_names}.")
+            raise UserError(f"custom: expected one task name, got {self.task_names}.")
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
+
+    def _labels(self) -> Labels:
+        return read_labels(recall(self.labels or "", "labels"))
 
     def inputs(self) -> dict[str, str]:
         found = {role: getattr(self, role) for role in ROLES if getattr(self, role)}
@@ -304,79 +134,91 @@ class Custom(Recipe):
         return {role: recall(sha256, role) for role, sha256 in self.inputs().items()}
 
     def build(self) -> tuple[dict[str, Split], dict[str, int]]:
-        parts, examples = self._made()
-        return parts, examples.dropped
+        made = self._examples()
+        return self._parts(made), dict(made.dropped)
 
     def write(self, folder: Path) -> Report:
-        parts, examples = self._made()
-        for name, part in parts.items():
+        made = self._examples()
+        for name, part in self._parts(made).items():
             np.save(folder / f"{name}_codes.npy", part.codes)
             np.save(folder / f"{name}_labels.npy", part.labels)
-        return Report(examples.dropped, examples.counts)
-
-    def _made(self) -> tuple[dict[str, Split], Examples]:
-        made = self._examples()
-        chosen = {name: made.splits == name for name in SPLITS}
-        parts = {name: Split(made.codes[rows], made.labels[rows]) for name, rows in chosen.items()}
-        first = next(iter(self.paths.values()))
-        _require_both_classes(parts, self.task_names, first, made.dropped)
-        return parts, made
+        return Report(made.dropped, made.counts)
 
     def _examples(self) -> Examples:
-        seed = np.random.SeedSequence(int(self.fingerprint[:16], 16))
-        rng, fractions = np.random.default_rng(seed), (self.valid_fraction, self.test_fraction)
+        rng = np.random.default_rng(np.random.SeedSequence(int(self.fingerprint[:16], 16)))
         if self.peaks:
-            chosen = self.valid_chromosomes, self.test_chromosomes
-            paths = self.paths
-            genome = [path for role, path in paths.items() if role.startswith("genome")]
-            windows = Windows(genome, self.window or WINDOW, *fractions, *chosen)
-            return from_peaks(windows, paths["peaks"], paths.get("negatives"), rng)
-        codes, labels = self._two_files() if self.positives else self._table()
+            return from_peaks(self, rng)
+        codes, labels = from_two(self.paths) if self.positives else self._from_table()
         keep, dropped = distinct(codes, labels)
         codes, labels = codes[keep], labels[keep]
-        return Examples(codes, labels, at_random(labels, *fractions, rng), dropped, {})
+        silent = int((codes == N).all(axis=1).sum())
+        counts = {"sequences of unknown bases only": silent} if silent else {}
+        splits = at_random(labels, self.valid_fraction, self.test_fraction, rng)
+        return Examples(codes, labels, splits, dropped, counts)
 
-    def _two_files(self) -> tuple[np.ndarray, np.ndarray]:
-        """Codes and labels of positives and negatives."""
-        paths = self.paths
-        positives, negatives = (read_fasta(paths[role])[1] for role in ("positives", "negatives"))
-        require_length(paths["negatives"], negatives, positives.shape[1], "the positives")
-        labels = np.repeat(
-            np.array([[1], [0]], dtype=np.uint8), [len(positives), len(negatives)], 0
-        )
-        return np.concatenate([positives, negatives]), labels
-
-    def _table(self) -> tuple[np.ndarray, np.ndarray]:
-        """Codes and labels of sequences with a table, in the order of the sequences."""
-        paths, table = self.paths, self._labels()
+    def _from_table(self) -> tuple[np.ndarray, np.ndarray]:
+        table = self._labels()
         if table.tasks != self.task_names:
-            raise ValueError(f"custom: expected the tasks {table.tasks}, got {self.task_names}.")
-        names, codes = read_fasta(paths["sequences"])
-        row_of = {name: row for row, name in enumerate(table.names)}
-        if unlabelled := next((name for name in names if name not in row_of), None):
-            line = next(
-                r.line for r, _ in iterate_fasta(paths["sequences"]) if r.name == unlabelled
-            )
-            raise InputError(
-                f"{paths['sequences']}:{line}: expected a sequence whose labels stand in "
-                f"{paths['labels']}, got {unlabelled!r}. Add a line for it, or leave it out."
-            )
-        known = set(names)
-        if unknown := [row for row, name in enumerate(table.names) if name not in known]:
-            raise InputError(
-                f"{paths['labels']}:{table.lines[unknown[0]]}: expected the name of a sequence in "
-                f"{paths['sequences']}, got {table.names[unknown[0]]!r}; {len(unknown):,} of "
-                f"{len(table.names):,} names are not there. A name ends at its first blank."
-            )
-        return codes, table.values[[row_of[name] for name in names]]
+            raise UserError(f"custom: expected the tasks {table.tasks}, got {self.task_names}.")
+        return from_table(self.paths, table)
 
-    def _labels(self) -> Labels:
-        return read_labels(recall(self.labels or "", "labels"))
+    def _parts(self, made: Examples) -> dict[str, Split]:
+        chosen = {name: made.splits == name for name in SPLITS}
+        parts = {name: Split(made.codes[rows], made.labels[rows]) for name, rows in chosen.items()}
+        _require_both_classes(parts, self.task_names, next(iter(self.paths.values())), made.dropped)
+        return parts
 
 
 def _content(value: str | Path) -> str:
     """The SHA-256 that stands for a file in the options."""
     return str(value) if is_hash(str(value)) else remember(value)
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Codes (examples, length), labels (examples, tasks), splits (examples,), and two counts.
+
+    `dropped`: what was left out, by reason. `counts`: windows by split and chromosome, what
+    they lie around, and sequences that say nothing.
+    """
+
+    codes: np.ndarray
+    labels: np.ndarray
+    splits: np.ndarray
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+def from_two(paths: Mapping[str, Path]) -> tuple[np.ndarray, np.ndarray]:
+    """Codes and labels of positives and negatives."""
+    positives, negatives = (read_fasta(paths[role])[1] for role in ("positives", "negatives"))
+    _require_length(paths["negatives"], negatives, positives.shape[1], "the positives")
+    labels = np.repeat([[1], [0]], [len(positives), len(negatives)], axis=0).astype(np.uint8)
+    return np.concatenate([positives, negatives]), labels
+
+
+def from_table(paths: Mapping[str, Path], table: Labels) -> tuple[np.ndarray, np.ndarray]:
+    """Codes and labels of sequences with a table, in the order of the sequences.
+
+    Raises:
+        UserError: A sequence without a line in the table, or a line without a sequence.
+    """
+    names, codes = read_fasta(paths["sequences"])
+    row_of = {name: row for row, name in enumerate(table.names)}
+    if alone := next((name for name in names if name not in row_of), None):
+        line = next(r.line for r, _ in iterate_fasta(paths["sequences"]) if r.name == alone)
+        raise UserError(
+            f"{paths['sequences']}:{line}: expected a sequence whose labels stand in "
+            f"{paths['labels']}, got {alone!r}. Add a line for it, or leave it out."
+        )
+    known = set(names)
+    if unknown := [row for row, name in enumerate(table.names) if name not in known]:
+        raise UserError(
+            f"{paths['labels']}:{table.lines[unknown[0]]}: expected the name of a sequence in "
+            f"{paths['sequences']}, got {table.names[unknown[0]]!r}; {len(unknown):,} of "
+            f"{len(table.names):,} names are not there. A name ends at its first blank."
+        )
+    return codes, table.values[[row_of[name] for name in names]]
 
 
 def distinct(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
@@ -400,17 +242,166 @@ def distinct(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, dict[st
     return ~differ & ~again, {reason: count for reason, count in counts.items() if count}
 
 
-def require_length(path: Path, codes: np.ndarray, length: int, like: str) -> None:
+def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
+    """Examples from peaks, with one task.
+
+    Positives are windows around peaks. Negatives are windows around the middle of other
+    intervals that share no base with a peak, or sequences, or, if there is no file, the
+    positives shuffled, each in the split of its origin.
+
+    Raises:
+        UserError: A file that is not what it should be, or intervals that the genome can't
+            hold, with the first one's line.
+    """
+    paths, width = recipe.paths, recipe.window or WINDOW
+    genome = Genome([path for role, path in paths.items() if role.startswith("genome")])
+    peaks = _of_genome(read_peaks(paths["peaks"]), genome, paths["peaks"])
+    windows = [_windows(peaks, width, genome, "positive")]
+    others = sequences = None
+    if (negatives := paths.get("negatives")) and _is_fasta(negatives):
+        sequences = read_fasta(negatives)[1]
+        _require_length(negatives, sequences, width, "the windows around peaks")
+    elif negatives:
+        others = _of_genome(read_intervals(negatives), genome, negatives)
+        free = _windows(others, width, genome, "negative")
+        free.loc[(free["why"] == "") & overlaps(free, peaks), "why"] = "overlaps a peak"
+        windows.append(free)
+    table = pd.concat(windows, ignore_index=True)
+    codes, table = _cut(recipe, table, genome, paths["genome 1"])
+    used = table["why"] == ""
+    labels = (table.loc[used, "kind"] == "positive").to_numpy(dtype=np.uint8)[:, None]
+    splits = table.loc[used, "split"].to_numpy(dtype="<U5")
+    if sequences is not None:
+        shares = [float(np.mean(splits == name)) for name in ("valid", "test")]
+        new = np.zeros((len(sequences), 1), dtype=np.uint8)
+        codes, labels = np.concatenate([codes, sequences]), np.concatenate([labels, new])
+        splits = np.concatenate([splits, at_random(new, shares[0], shares[1], rng)])
+    elif others is None:
+        codes = np.concatenate([codes, dinucleotide_shuffle(codes, seed=0)])
+        labels, splits = np.concatenate([labels, 0 * labels]), np.concatenate([splits, splits])
+    return Examples(codes, labels, splits, *_tallies(peaks, table))
+
+
+def read_peaks(path: Path) -> pd.DataFrame:
+    """Intervals of a BED or narrowPeak file, each with its `summit`, and where that is `at`.
+
+    `at` is `"summit"` where the tenth column of a narrowPeak file gives one, and `"middle"`
+    where it is −1, and in other files.
+
+    Raises:
+        UserError: As `read_intervals`; a tenth column that is no distance from the start.
+    """
+    intervals, lines = read_intervals(path), list(read_lines(path))
+    middle = (intervals["start"] + intervals["end"]) // 2
+    if lines[intervals.index[0] - 1].count("\t") + 1 != NARROWPEAK:
+        return intervals.assign(summit=middle, at="middle")
+    tenth = [lines[line - 1].split("\t")[-1].strip() for line in intervals.index]
+    text = pd.Series(tenth, index=intervals.index)
+    if len(bad := text[~text.str.fullmatch(r"-1|\d{1,12}")]):
+        raise UserError(
+            f"{path}:{bad.index[0]}: expected a summit in column 10, its distance from the start "
+            f"or -1, got {bad.iloc[0]!r}."
+        )
+    offset = text.astype(np.int64)
+    given, outside = offset >= 0, offset >= intervals["end"] - intervals["start"]
+    if given.any() and outside[given].mean() > BEST_KNOWN:
+        line = outside.index[outside][0]
+        raise UserError(
+            f"{path}:{line}: expected in column 10 the summit's distance from the peak's start, "
+            f"got {offset[line]:,}, beyond its end; so it is in {outside.sum():,} of "
+            f"{given.sum():,} lines. Are these positions on the chromosome?"
+        )
+    summit = middle.where(~given, intervals["start"] + offset)
+    return intervals.assign(summit=summit, at=np.where(given, "summit", "middle"))
+
+
+def _of_genome(intervals: pd.DataFrame, genome: Genome, path: Path) -> pd.DataFrame:
+    """Intervals by the genome's names of chromosomes; those of another assembly are refused.
+
+    Peaks may reach beyond the end of a chromosome, as MACS makes them, but not lie there.
+    """
+    here = set(genome.chroms)
+    names = {
+        name: next((n for n in (name, name.removeprefix("chr"), f"chr{name}") if n in here), name)
+        for name in intervals["chrom"].unique()
+    }
+    intervals = intervals.assign(chrom=intervals["chrom"].map(names))
+    known = intervals[intervals["chrom"].isin(here)]
+    ends = known["chrom"].map({name: genome.length(name) for name in here})
+    across = (known["start"] < ends) & (known["end"] > ends)
+    if across.any():
+        warnings.warn(
+            f"{path}:{across.index[across][0]}: {across.sum():,} of {len(intervals):,} intervals "
+            "reach beyond the end of their chromosome; windows that do are left out.",
+            stacklevel=2,
+        )
+    clipped = known.assign(end=known["end"].where(~across, ends).astype(np.int64))
+    genome.check(clipped if len(known) else intervals, path)
+    return intervals
+
+
+def _windows(intervals: pd.DataFrame, width: int, genome: Genome, kind: str) -> pd.DataFrame:
+    """Windows around intervals, of a `kind`, and `why` a window is not used; "" if it is."""
+    windows = resize(intervals, width, intervals.get("summit"))[["chrom", "start", "end"]]
+    inside = windows["start"].ge(0) & (
+        windows["end"] <= windows["chrom"].map({c: genome.length(c) for c in genome.chroms})
+    )
+    reasons = {
+        "on a chromosome that the genome lacks": ~windows["chrom"].isin(genome.chroms),
+        "same window again": windows.duplicated(["chrom", "start"]),
+        BEYOND: ~inside,
+    }
+    why = np.select([np.asarray(rows) for rows in reasons.values()], list(reasons), "")
+    return windows.assign(kind=kind, why=why)
+
+
+def _cut(
+    recipe: Custom, table: pd.DataFrame, genome: Genome, path: Path
+) -> tuple[np.ndarray, pd.DataFrame]:
+    """Codes of the windows used, and the table with their `split` and why others are not."""
+    rows = np.flatnonzero(table["why"] == "")
+    codes, keep, _ = genome.windows(table.iloc[rows])
+    table = table.assign(split="")
+    table.loc[rows[~keep], "why"] = HOLDS_N
+    if not keep.any():
+        raise UserError(f"{path}: expected windows without N, got none that is left.")
+    used = table.iloc[rows[keep]]
+    if asked := recipe.valid_chromosomes:
+        chosen = named(list(used["chrom"].unique()), asked, recipe.test_chromosomes)
+        splits = used["chrom"].map(chosen).to_numpy(dtype="<U5")
+    else:
+        splits = of_genome(used, recipe.valid_fraction, recipe.test_fraction)
+    table.loc[used.index, "split"] = splits
+    table.loc[used.index[splits == ""], "why"] = "across two splits"
+    return codes[splits != ""], table
+
+
+def _tallies(peaks: pd.DataFrame, table: pd.DataFrame) -> tuple[dict[str, int], dict[str, int]]:
+    """Windows that were left out, by kind and reason; and what was used, by where it lies."""
+    unused = table["why"] != ""
+    reasons = table[unused].value_counts(["kind", "why"], sort=False)
+    counts = {f"peaks taken by their {at}": int(n) for at, n in peaks["at"].value_counts().items()}
+    places = table[~unused].value_counts(["split", "chrom"])
+    for split in (split for split in SPLITS if split in places):
+        counts |= {f"windows of {c} in {split}": int(n) for c, n in places[split].items()}
+    return {f"{kind}: {why}": int(n) for (kind, why), n in reasons.items()}, counts
+
+
+def _is_fasta(path: Path) -> bool:
+    return next(read_chunks(path)).lstrip()[:1] == b">"
+
+
+def _require_length(path: Path, codes: np.ndarray, length: int, like: str) -> None:
     """Refuse sequences of another length than `like`'s."""
     if codes.shape[1] != length:
-        raise InputError(
+        raise UserError(
             f"{path}:1: expected sequences of {length} bp as {like}, got {codes.shape[1]} bp. "
             "All sequences must have one length."
         )
 
 
 def _require_both_classes(
-    parts: dict[str, Split], tasks: Sequence[str], path: Path, dropped: dict[str, int]
+    parts: Mapping[str, Split], tasks: Sequence[str], path: Path, dropped: Mapping[str, int]
 ) -> None:
     """Refuse data that can't be learned from, or not be scored."""
     left_out = "; ".join(f"{count:,} {reason}" for reason, count in dropped.items()) or "nothing"
@@ -421,7 +412,7 @@ def _require_both_classes(
             positives = part.positives[column]
             if 0 < positives < len(part):
                 continue
-            raise InputError(
+            raise UserError(
                 f"{path}: expected positive and negative examples of {task!r} in every split, got "
                 f"{positives:,} positive of {len(part):,} in {name!r} ({totals[column]:,} of "
                 f"{examples:,} in all; left out: {left_out}). Give more examples, larger "

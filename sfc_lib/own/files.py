@@ -1,10 +1,8 @@
-"""A user's own files, known by their content.
+"""A user's own files: known by their content, and tables of labels among them.
 
 The same file under another name is the same data, so a dataset's options hold no path but
 the SHA-256 of the content, decompressed and without BOM. Where a file with that content was
 last seen stands in a small note in the cache folder.
-
-Tables of labels: which sequences are positive for which task.
 """
 
 from __future__ import annotations
@@ -12,18 +10,125 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sfc_lib.errors import InputError
-from sfc_lib.files import SETTLED, data_dir, read_chunks, read_lines, stamp, write_json
-from sfc_lib.genomics.fasta import iterate_fasta
+from sfc_lib.errors import UserError
+from sfc_lib.files import data_dir, settled, stamp, write_json
+from sfc_lib.genomics.text import read_chunks, read_lines
 
+ROLES = ("positives", "negatives", "sequences", "labels", "peaks")  # and genome, of several files
+KINDS = (
+    {"positives", "negatives"},
+    {"sequences", "labels"},
+    {"peaks", "genome"},
+    {"peaks", "genome", "negatives"},
+)
 SEPARATORS = {"commas": ",", "semicolons": ";", "spaces": None}
+
+
+def require_kind(given: Iterable[str], prefix: str = "") -> None:
+    """Refuse files that do not make a dataset together, see `Custom`.
+
+    Args:
+        given: Which ones there are, of `ROLES` and genome.
+        prefix: How their names begin where they were asked for, `--` on the command line.
+    """
+    if (found := set(given)) not in KINDS:
+        kinds = "PREpositives and PREnegatives, or PREsequences and PRElabels, or PREpeaks and "
+        expected = f"{kinds}PREgenome (with PREnegatives or without)".replace("PRE", prefix)
+        got = ", ".join(prefix + role for role in sorted(found)) or "none"
+        raise UserError(f"your own data: expected the files {expected}, got {got}.")
+
+
+def require_folder(folder: Path, output: Path) -> None:
+    """Make a folder if need be, and refuse one where `output` could not be written.
+
+    Raises:
+        UserError: `output` is named.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return
+    except OSError as error:
+        raise UserError(f"{output}: expected a place to write, got: {error.strerror}.") from error
+
+
+def is_hash(value: str) -> bool:
+    """Whether a value is the SHA-256 of a content, not a path."""
+    return bool(re.fullmatch("[0-9a-f]{64}", value))
+
+
+def remember(path: str | Path) -> str:
+    """SHA-256 of a file's content; where it lies is noted, so that `recall` finds it.
+
+    A file that did not change since it was noted is not read again.
+
+    Raises:
+        UserError: No such file, a folder, a pipe, empty, unreadable, or damaged gzip.
+    """
+    path = Path(path).expanduser().absolute()
+    try:
+        before = stamp(path)
+    except OSError as error:
+        raise UserError(f"{path}: expected a readable file, got: {error.strerror}.") from error
+    if not path.is_file() and not path.is_dir():
+        raise UserError(
+            f"{path}: expected a file that can be read again, got a pipe or a device. "
+            "Write its content into a file."
+        )
+    for note in _notes().glob("*.json"):
+        if _read(note) == (path, before):
+            return note.stem
+    began, digest = time.time_ns(), hashlib.sha256()
+    for chunk in read_chunks(path):
+        digest.update(chunk)
+    about = {"path": str(path), "stamp": before if settled(path, before, began) else None}
+    write_json(_notes() / f"{digest.hexdigest()}.json", about)
+    return digest.hexdigest()
+
+
+def recall(sha256: str, role: str) -> Path:
+    """Where the file with this content lies.
+
+    Raises:
+        UserError: It was never seen on this machine, is gone, or holds something else now.
+    """
+    path, _ = _read(_notes() / f"{sha256}.json")
+    if path is None:
+        raise UserError(
+            f"{role}: expected a file with sha256 {sha256}, which this machine has not seen. "
+            "Give its path again."
+        )
+    try:
+        found = remember(path)
+    except UserError as error:
+        raise UserError(f"{role}: {error} Give the path where it is now.") from error
+    if found != sha256:
+        raise UserError(
+            f"{path}: expected {role} with sha256 {sha256}, got a file that was changed since. "
+            "Give its path again: changed data are another dataset."
+        )
+    return path
+
+
+def _notes() -> Path:
+    return data_dir() / "own"
+
+
+def _read(note: Path) -> tuple[Path | None, tuple[int, ...] | None]:
+    """Path and stamp of a note; None for what it doesn't say."""
+    try:
+        about = json.loads(note.read_text())
+        return Path(about["path"]), tuple(about["stamp"]) if about["stamp"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,64 +149,57 @@ def read_labels(path: str | Path) -> Labels:
     line ends, a BOM and empty lines are accepted.
 
     Raises:
-        InputError: `file:line: expected …, got …`: no header, or one that looks like data;
+        UserError: `file:line: expected …, got …`: no header, or one that looks like data;
             an unnamed task, or two of one name; another number of columns; a label other
             than 0 or 1; a name that is empty or comes twice; no sequence.
     """
     path = Path(path)
-    rows = [
-        (number, line.split("\t"))
-        for number, line in enumerate(read_lines(path), 1)
-        if line.strip()
-    ]
+    numbered = enumerate(read_lines(path), 1)
+    rows = [(number, line.split("\t")) for number, line in numbered if line.strip()]
     if not rows:
-        raise InputError(f"{path}:1: expected a header and lines of labels, got only blank lines.")
-    header, rows = rows[0], rows[1:]
-    tasks = _tasks(path, *header)
-    seen: set[str] = set()
+        raise UserError(f"{path}:1: expected a header and lines of labels, got only blank lines.")
+    (top, header), *rows = rows
+    tasks, seen = _tasks(f"{path}:{top}", header), set[str]()
     for number, fields in rows:
-        _check(path, number, fields, tasks, seen)
+        _check(f"{path}:{number}", fields, tasks, seen)
     if not rows:
-        raise InputError(f"{path}:{header[0]}: expected sequences below the header, got none.")
-    flat = np.array(["".join(fields[1:]) for _, fields in rows], dtype=f"S{len(tasks)}")
-    values = (flat.view("u1") - ord("0")).reshape(len(rows), len(tasks))
-    names = tuple(fields[0].strip() for _, fields in rows)
-    return Labels(tasks, names, values, tuple(number for number, _ in rows))
+        raise UserError(f"{path}:{top}: expected sequences below the header, got none.")
+    values = np.array([fields[1:] for _, fields in rows]).astype(np.uint8)
+    numbers, names = zip(*((number, fields[0].strip()) for number, fields in rows), strict=True)
+    return Labels(tasks, names, values, numbers)
 
 
-def _tasks(path: Path, number: int, fields: Sequence[str]) -> tuple[str, ...]:
+def _tasks(place: str, fields: Sequence[str]) -> tuple[str, ...]:
     tasks = tuple(field.strip() for field in fields[1:])
-    expected = f"{path}:{number}: expected a header, a word and then the name of each task"
+    expected = f"{place}: expected a header, a word and then the name of each task"
     if not tasks:
-        raise InputError(f"{expected}, separated by tabs, got one column.{_hint(fields[0])}")
+        raise UserError(f"{expected}, separated by tabs, got one column.{_hint(fields[0])}")
     if all(task in ("0", "1") for task in tasks):
-        raise InputError(f"{expected}, got {list(fields)}. Put a line like 'name\\ttask' on top.")
+        raise UserError(f"{expected}, got {list(fields)}. Put a line like 'name\\ttask' on top.")
     if "" in tasks:
-        raise InputError(f"{expected}, got none in column {tasks.index('') + 2}.")
+        raise UserError(f"{expected}, got none in column {tasks.index('') + 2}.")
     if twice := [task for task in tasks if tasks.count(task) > 1]:
-        raise InputError(f"{expected}, each another, got {twice[0]!r} again.")
+        raise UserError(f"{expected}, each another, got {twice[0]!r} again.")
     return tasks
 
 
-def _check(
-    path: Path, number: int, fields: Sequence[str], tasks: tuple[str, ...], seen: set[str]
-) -> None:
+def _check(place: str, fields: Sequence[str], tasks: Sequence[str], seen: set[str]) -> None:
     """Refuse a line that is not a new name and a 0 or 1 for each task."""
     name, values = fields[0].strip(), fields[1:]
     if len(values) != len(tasks):
-        raise InputError(
-            f"{path}:{number}: expected {len(tasks) + 1} tab-separated columns as in the header, "
+        raise UserError(
+            f"{place}: expected {len(tasks) + 1} tab-separated columns as in the header, "
             f"got {len(fields)}.{_hint(fields[0])}"
         )
     for task, value in zip(tasks, values, strict=True):
         if value not in ("0", "1"):
-            raise InputError(
-                f"{path}:{number}: expected 0 or 1 for {task!r}, got {value!r}. A sequence whose "
+            raise UserError(
+                f"{place}: expected 0 or 1 for {task!r}, got {value!r}. A sequence whose "
                 "label is not known must be left out."
             )
     if not name or name in seen:
         problem = f"got {name!r} again" if name else "got none"
-        raise InputError(f"{path}:{number}: expected a name of its own for each line, {problem}.")
+        raise UserError(f"{place}: expected a name of its own for each line, {problem}.")
     seen.add(name)
 
 
@@ -110,97 +208,3 @@ def _hint(line: str) -> str:
         if len(line.split(separator)) > 1:
             return f" The columns are separated by {name}: separate them by tabs."
     return ""
-
-
-BATCH = 500  # sequences predicted, and kept in memory, at once
-
-
-def is_hash(value: str) -> bool:
-    """Whether a value is the SHA-256 of a content, not a path."""
-    return bool(re.fullmatch("[0-9a-f]{64}", value))
-
-
-def remember(path: str | Path) -> str:
-    """SHA-256 of a file's content; where it lies is noted, so that `recall` finds it.
-
-    A file that did not change since it was noted is not read again.
-
-    Raises:
-        InputError: No such file, a folder, empty, unreadable, or damaged gzip.
-    """
-    path = Path(path).expanduser().absolute()
-    try:
-        before = stamp(path)
-    except OSError as error:
-        raise InputError(f"{path}: expected a readable file, got: {error.strerror}.") from error
-    for note in _notes().glob("*.json"):
-        if _read(note) == (path, before):
-            return note.stem
-    now, digest = time.time_ns(), hashlib.sha256()
-    for chunk in read_chunks(path):
-        digest.update(chunk)
-    settled = now - max(before[-2:]) > SETTLED and stamp(path) == before
-    about = {"path": str(path), "stamp": before if settled else None}
-    write_json(_notes() / f"{digest.hexdigest()}.json", about)
-    return digest.hexdigest()
-
-
-def recall(sha256: str, role: str) -> Path:
-    """Where the file with this content lies.
-
-    Raises:
-        InputError: It was never seen on this machine, is gone, or holds something else now.
-    """
-    path, _ = _read(_notes() / f"{sha256}.json")
-    if path is None:
-        raise InputError(
-            f"{role}: expected a file with sha256 {sha256}, which this machine has not seen. "
-            "Give its path again."
-        )
-    try:
-        if remember(path) == sha256:
-            return path
-    except InputError as error:
-        raise InputError(f"{role}: {error} Give the path where it is now.") from error
-    raise InputError(
-        f"{path}: expected {role} with sha256 {sha256}, got a file that was changed since. "
-        "Give its path again: changed data are another dataset."
-    )
-
-
-def _notes() -> Path:
-    return data_dir() / "own"
-
-
-def _read(note: Path) -> tuple[Path | None, tuple[int, ...] | None]:
-    """Path and stamp of a note; None for what it doesn't say."""
-    try:
-        about = json.loads(note.read_text())
-        return Path(about["path"]), tuple(about["stamp"]) if about["stamp"] else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None, None
-
-
-def batches(
-    path: str | Path, length: int, size: int = BATCH
-) -> Iterator[tuple[list[str], np.ndarray]]:
-    """Names and codes, uint8 (≤ size, length), of a FASTA file's sequences, batch by batch.
-
-    Raises:
-        InputError: The FASTA is malformed, or a sequence has another length; with its line.
-    """
-    names: list[str] = []
-    rows: list[np.ndarray] = []
-    for record, codes in iterate_fasta(path):
-        if len(codes) != length:
-            raise InputError(
-                f"{path}:{record.line}: expected sequences of {length} bp as the model was trained "
-                f"on, got {len(codes)} bp in {record.name!r}. Cut or extend them to that length."
-            )
-        names.append(record.name)
-        rows.append(codes)
-        if len(rows) == size:
-            yield names, np.stack(rows)
-            names, rows = [], []
-    if rows:
-        yield names, np.stack(rows)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
+
+import numpy as np
 
 from sfc_lib.datasets.base import make_recipe
+from sfc_lib.errors import UserError
 from sfc_lib.files import sha256_file
-from sfc_lib.own.files import batches
-from sfc_lib.runs.model_file import ModelError, load_model
+from sfc_lib.genomics.fasta import iterate_fasta
 from sfc_lib.runs.store import MODEL, RESULT, SPEC, UNREADABLE, seal
+
+BATCH = 500  # sequences predicted, and kept in memory, at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,60 +29,84 @@ class Predictor:
     tasks: tuple[str, ...]
 
 
-def load_predictor(path: Path) -> Predictor:
+def load_predictor(path: Path, *, anyway: bool = False) -> Predictor:
     """Load a model that this library saved, and fold its SFC layer.
 
-    The names of its tasks stand in `spec.json` beside it, where the model is the one that
-    the `result.json` there was sealed with. Elsewhere, they are task_1, task_2 and so on,
-    with a warning.
+    The names of its tasks stand in `spec.json` beside it, where the `result.json` there names
+    the model. Elsewhere, they are task_1, task_2 and so on, with a warning.
 
     Args:
         path: A `.keras` file, or the folder of a report or run record that holds it.
+        anyway: Whether to take, with a warning, a model that is not the one of that name that
+            the `result.json` beside it was sealed with.
 
     Raises:
-        ModelError: The file is missing, damaged, or not a model of this library.
+        UserError: The file is missing, damaged, or not a model of this library, or not the
+            one that its record was sealed with.
     """
-    from sfc_lib.nn.folding import fold_separable
-
     path = path / MODEL if path.is_dir() else path
     if not path.is_file():
-        raise ModelError(f"{path}: expected a .keras model, or a folder that holds one; got none.")
+        raise UserError(f"{path}: expected a .keras model, or a folder that holds one; got none.")
+    if problem := _mismatch(path):
+        if not anyway:
+            raise UserError(f"{problem} To predict with it anyway, say so (--anyway).")
+        warnings.warn(problem, stacklevel=2)
+    from sfc_lib.nn.folding import fold_separable
+    from sfc_lib.runs.model_file import load_model
+
     model = load_model(path)
     shapes = [tuple(tensor.shape) for tensor in (*model.inputs, *model.outputs)]
     if len(shapes) != 2 or any(len(shape) != 2 or not shape[1] for shape in shapes):
-        raise ModelError(
+        raise UserError(
             f"{path}: expected a model from sequences (batch, length) to (batch, tasks), "
             f"got the shapes {shapes}."
         )
     length, outputs = (int(shape[1]) for shape in shapes)
-    tasks = _task_names(path)
-    if tasks is None or len(tasks) != outputs:
+    tasks = () if problem else _task_names(path)
+    if len(tasks) != outputs:
         warnings.warn(
-            f"{path}: no {SPEC} and {RESULT} of this model lie beside it, so its tasks are "
-            "numbered. Keep it in the folder that it was saved in.",
+            f"{path}: its tasks are numbered, because no {SPEC} and {RESULT} of this model lie "
+            "beside it. Keep it in the folder that it was saved in.",
             stacklevel=2,
         )
         tasks = tuple(f"task_{number}" for number in range(1, outputs + 1))
     return Predictor(fold_separable(model), length, tasks)
 
 
-def _task_names(path: Path) -> tuple[str, ...] | None:
-    """Names of the tasks in the record that a model belongs to; None if it is of none."""
-    folder = path.parent
+def _mismatch(path: Path) -> str:
+    """Why a model is not the one that the record around it was sealed with; "" if it may be."""
+    result = path.with_name(RESULT)
+    if not result.exists():
+        return ""
     try:
-        result = json.loads((folder / RESULT).read_bytes())
-        if result["seal"] != seal(result)["seal"]:
-            return None
-        if any(result["files"][name] != sha256_file(folder / name) for name in (SPEC, path.name)):
-            return None
-        spec = json.loads((folder / SPEC).read_bytes())  # may be of an older version of RunSpec
+        about = json.loads(result.read_bytes())
+        if about["seal"] != seal(about)["seal"]:
+            return f"{result}: expected the content it was sealed with, got another."
+        for file in (path, path.with_name(SPEC)):
+            expected = about["files"].get(file.name) if file.exists() else None
+            if expected and (found := sha256_file(file)) != expected:
+                return (
+                    f"{file}: expected the one that {RESULT} beside it was sealed with "
+                    f"(sha256 {expected}), got another ({found})."
+                )
+    except (*UNREADABLE, AttributeError) as error:
+        return f"{result}: expected a run's result, got {error!r:.200}."
+    return ""
+
+
+def _task_names(path: Path) -> tuple[str, ...]:
+    """Names of the tasks in the record that a model belongs to; none if it is of none."""
+    try:
+        if path.name not in json.loads(path.with_name(RESULT).read_bytes())["files"]:
+            return ()
+        spec = json.loads(path.with_name(SPEC).read_bytes())  # may be of an older RunSpec
         return tuple(make_recipe(spec["dataset"], spec["dataset_options"]).task_names)
     except UNREADABLE:
-        return None
+        return ()
 
 
 def predict_fasta(
-    predictor: Predictor, path: Path, output: BinaryIO, done: Callable[[int], object] = int
+    predictor: Predictor, path: Path, output: IO[bytes], done: Callable[[int], object] = int
 ) -> int:
     """Write the probabilities for each sequence of a FASTA file as a tab-separated table.
 
@@ -88,7 +116,7 @@ def predict_fasta(
 
     Args:
         predictor: From `load_predictor`.
-        path: FASTA, plain or gzip; it is read piece by piece.
+        path: FASTA, plain or gzip; it is read once, piece by piece, and may be a pipe.
         output: Where bytes are written.
         done: Called with the number of sequences of each batch.
 
@@ -96,7 +124,7 @@ def predict_fasta(
         The number of sequences.
 
     Raises:
-        InputError: The FASTA is malformed, or a sequence has not the length of the model's.
+        UserError: The FASTA is malformed, or a sequence has not the length of the model's.
     """
     output.write("\t".join(["name", *predictor.tasks]).encode() + b"\n")
     total = 0
@@ -107,3 +135,28 @@ def predict_fasta(
         total += len(names)
         done(len(names))
     return total
+
+
+def batches(
+    path: str | Path, length: int, size: int = BATCH
+) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Names and codes, uint8 (≤ size, length), of a FASTA file's sequences, batch by batch.
+
+    Raises:
+        UserError: The FASTA is malformed, or a sequence has another length; with its line.
+    """
+    names: list[str] = []
+    rows: list[np.ndarray] = []
+    for record, codes in iterate_fasta(path):
+        if len(codes) != length:
+            raise UserError(
+                f"{path}:{record.line}: expected sequences of {length} bp as the model was trained "
+                f"on, got {len(codes)} bp in {record.name!r}. Cut or extend them to that length."
+            )
+        names.append(record.name)
+        rows.append(codes)
+        if len(rows) == size:
+            yield names, np.stack(rows)
+            names, rows = [], []
+    if rows:
+        yield names, np.stack(rows)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from sfc_lib.datasets.base import SPLITS
+from sfc_lib.errors import UserError
 
 GOLDEN = (5**0.5 - 1) / 2  # its multiples, modulo 1, fill every interval evenly
 FEWEST = len(SPLITS)  # chromosomes, to give each split one
@@ -104,15 +105,15 @@ def named(chroms: Sequence[str], valid: Sequence[str], test: Sequence[str]) -> d
     """A split for each chromosome where those that validate and test are named.
 
     Raises:
-        ValueError: A name that is not among `chroms`, or in both lists.
+        UserError: A name that is not among `chroms`, or in both lists.
     """
     for option, names in (("valid_chromosomes", valid), ("test_chromosomes", test)):
         for name in names:
             if name not in chroms:
                 known = sorted(chroms, key=_natural)
-                raise ValueError(f"custom: {option}: expected some of {known}, got {name!r}.")
+                raise UserError(f"custom: {option}: expected some of {known}, got {name!r}.")
     if both := set(valid) & set(test):
-        raise ValueError(f"custom: expected each chromosome in one split, got {sorted(both)} in 2.")
+        raise UserError(f"custom: expected each chromosome in one split, got {sorted(both)} in 2.")
     special = {**dict.fromkeys(valid, "valid"), **dict.fromkeys(test, "test")}
     return {chrom: special.get(chrom, "train") for chrom in chroms}
 

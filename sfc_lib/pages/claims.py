@@ -11,24 +11,29 @@ directions, p-values adjusted over the page by Benjamini and Hochberg, decide:
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from sfc_lib.pages import figure3_importance, figure4_positional_weights
-from sfc_lib.pages.results import Results
+from sfc_lib.pages import figure2_learning_curves, figure3_importance, figure4_positional_weights
+from sfc_lib.pages.results import Results, by_experiment
 from sfc_lib.pages.style import VERDICTS
 
 CLAIMS_FILE = Path(__file__).with_name("claims.toml")
 ALPHA = 0.05
 MIN_RUNS = 4
 RESAMPLES = 9999
+WIDTH = 80  # characters of a terminal
+COLUMNS = (
+    *("figure", "claim", "source", "experiment", "data", "kind", "metric", "favoured", "other"),
+    *("runs", "favoured_value", "other_value", "gain", "low", "high", "p", "p_opposite", "verdict"),
+)
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Claim:
     """One claim; `models` are the one the paper favours and the one it is compared with.
 
     Epochs are counted to a `threshold`, or to the auROC at a `share` of what std gains over
-    chance (`Results.level`).
+    chance (`figure2_learning_curves.level`).
     """
 
     figure: int
@@ -50,59 +55,31 @@ class Claim:
     share: float = 0.0
     data: tuple[str, ...] = ()
 
-    def concerns(self, results: Results) -> bool:
-        """Whether an experiment has both models, on data that the claim is about."""
-        about = {results.experiment.name, results.experiment.specs[0].dataset}
+    def concerns(self, runs: pd.DataFrame) -> bool:
+        """Whether an experiment's runs have both models, on data that the claim is about."""
+        about = {runs.experiment.iat[0], runs.dataset.iat[0]}
         right_data = not self.data or bool(about & set(self.data))
-        return right_data and set(self.models) <= set(results.models)
+        return right_data and set(self.models) <= set(runs.model)
 
-    def samples(self, results: Results) -> tuple[np.ndarray, np.ndarray]:
+    def samples(self, results: Results, experiment: str) -> tuple[np.ndarray, np.ndarray]:
         """The claim's quantity for each run of the two models that has one, by seed."""
-        table, column = self._table(results), self.metric
+        table, column = self._measured(results, experiment)
         favoured, other = (table.loc[table.model == m, column].dropna() for m in self.models)
         return favoured.to_numpy(float), other.to_numpy(float)
 
-    def _table(self, results: Results) -> pd.DataFrame:
+    def _measured(self, results: Results, experiment: str) -> tuple[pd.DataFrame, str]:
+        """A table of the experiment's runs, and its column that holds the quantity."""
         if self.kind == "fewer_epochs":
-            level = self.threshold or results.level(self.share)
-            return results.epochs_to(level).rename(columns={"epochs": self.metric})
+            epochs = results.epochs[results.epochs.experiment == experiment]
+            level = self.threshold or figure2_learning_curves.level(epochs, self.share)
+            return figure2_learning_curves.epochs_to(epochs, level), "epochs"
         if self.metric in figure3_importance.NUMBERS:
-            return figure3_importance.numbers(results)
+            profiles = results.profiles([experiment])
+            return figure3_importance.describe_all(profiles), self.metric
         if self.metric == "weight_roughness":
-            table = figure4_positional_weights.roughness_by_run(results)
-            return table.rename(columns={"roughness": self.metric})
-        return results.scores()
-
-
-@dataclass(frozen=True)
-class Grade:
-    """A claim's outcome in one experiment.
-
-    `favoured` and `other` are medians over seeds (ranges for "steadier"); `gain` is how
-    far the favoured model is ahead, with a 95 % bootstrap interval `low` to `high` (nan
-    for ranges, and where runs that never reached a threshold leave none); `p` and
-    `p_opposite` are the adjusted one-sided p-values.
-    """
-
-    claim: Claim
-    experiment: str
-    runs: int
-    favoured: float
-    other: float
-    gain: float
-    low: float
-    high: float
-    p: float
-    p_opposite: float
-
-    @property
-    def verdict(self) -> str:
-        """One of `VERDICTS`."""
-        if self.runs < MIN_RUNS:
-            return "too few seeds"
-        if self.p < ALPHA:
-            return "supported"
-        return "contradicted" if self.p_opposite < ALPHA else "undecided"
+            weights = results.weights[results.weights.experiment == experiment]
+            return figure4_positional_weights.roughness_by_run(weights), "roughness"
+        return results.runs[results.runs.experiment == experiment], self.metric
 
 
 def load_claims(figure: int | None = None) -> list[Claim]:
@@ -117,64 +94,113 @@ def load_claims(figure: int | None = None) -> list[Claim]:
     return [claim for claim in claims if figure in (None, claim.figure)]
 
 
-def grade(results: Sequence[Results], figure: int | None = None) -> list[Grade]:
+def grade(results: Results, figure: int | None = None) -> pd.DataFrame:
     """Grade every claim of a figure (or of all) in every experiment that has its models.
 
     p-values are adjusted over all comparisons of a figure.
+
+    Returns:
+        One row a comparison: the claim (`figure`, `claim`, `source`, `kind`, `metric`),
+        `experiment` and its `data` in words; the model `favoured` by the paper and the
+        `other`; `runs` that each of them has; their medians over seeds `favoured_value`
+        and `other_value` (ranges for "steadier", infinite for a threshold never reached);
+        `gain`, how far the favoured is ahead, with a 95 % bootstrap interval `low` to
+        `high` (nan for ranges, and where runs that never reached a threshold leave none);
+        the adjusted one-sided p-values `p` and `p_opposite`; `verdict`, one of `VERDICTS`.
     """
-    if figure is None:
-        figures = sorted({claim.figure for claim in load_claims()})
-        return [found for number in figures for found in grade(results, number)]
-    grades = [
-        _grade(claim, result)
-        for result in results
-        for claim in load_claims(figure)
-        if claim.concerns(result)
+    claims = load_claims(figure)
+    rows = [
+        _grade(claim, results, runs)
+        for number in sorted({claim.figure for claim in claims})
+        for runs in by_experiment(results.runs)
+        for claim in claims
+        if claim.figure == number and claim.concerns(runs)
     ]
-    ahead, behind = _adjust([g.p for g in grades]), _adjust([g.p_opposite for g in grades])
-    return [
-        dataclasses.replace(g, p=p, p_opposite=opposite)
-        for g, p, opposite in zip(grades, ahead, behind, strict=True)
-    ]
+    grades = pd.DataFrame(rows, columns=list(COLUMNS))
+    for _, places in grades.groupby("figure").groups.items():
+        for p in ("p", "p_opposite"):
+            grades.loc[places, p] = _adjust(grades.loc[places, p].to_numpy(float))
+    grades["verdict"] = [_verdict(g) for g in grades.itertuples()]
+    return grades
 
 
-def table(grades: Sequence[Grade]) -> pd.DataFrame:
+def grade_table(grades: pd.DataFrame) -> pd.DataFrame:
     """Grades for reading: one row a comparison, numbers formatted."""
+    rows = list(grades.itertuples())
     return pd.DataFrame(
         {
-            "claim of the paper": [g.claim.says for g in grades],
-            "data": [g.experiment for g in grades],
-            "medians (ranges)": [_medians(g) for g in grades],
-            "gain [95 % interval]": [_gain(g) for g in grades],
-            "adjusted p": [_p_value(g) for g in grades],
-            "verdict": [g.verdict for g in grades],
+            "claim of the paper": grades.claim,
+            "data": grades["data"],
+            "medians (ranges)": [_medians(g) for g in rows],
+            "gain [95 % interval]": [_gain(g) for g in rows],
+            "adjusted p": [_p_value(g) for g in rows],
+            "verdict": grades.verdict,
         }
     )
 
 
-def summary(grades: Sequence[Grade]) -> str:
+def summary(grades: pd.DataFrame) -> str:
     """One sentence that counts the verdicts."""
-    if not grades:
+    if grades.empty:
         return "No comparison: this size has none of the models that these claims are about."
-    counts = {v: sum(g.verdict == v for g in grades) for v in VERDICTS}
+    counts = {verdict: (grades.verdict == verdict).sum() for verdict in VERDICTS}
     parts = [f"{count} {verdict}" for verdict, count in counts.items() if count]
     return f"Of {len(grades)} comparisons: {', '.join(parts)}."
 
 
-def _grade(claim: Claim, results: Results) -> Grade:
-    favoured, other = claim.samples(results)
-    runs = min(len(favoured), len(other))
-    measure = _range if claim.kind == "steadier" else _median
+def as_text(grades: pd.DataFrame) -> str:
+    """Grades for a terminal of 80 columns, under headings of figure and data, and the summary."""
+    blocks = []
+    for (figure, data), part in grades.groupby(["figure", "data"], sort=False):
+        lines = [f"Figure {figure} · {data}"]
+        for g in part.itertuples():
+            about = f"{_medians(g)}; gain {_gain(g)}; p {_p_value(g)}"
+            lines += [_wrapped(f"{g.verdict}: {g.claim}", "  "), _wrapped(about, " " * 6)]
+        blocks.append("\n".join(lines))
+    return "\n\n".join([*blocks, _wrapped(summary(grades), "")])
+
+
+def as_csv(grades: pd.DataFrame) -> str:
+    """All columns of the grades as CSV."""
+    return grades.to_csv(index=False)
+
+
+def as_json(grades: pd.DataFrame) -> str:
+    """All columns of the grades as a JSON list of records; what is nan or infinite is null."""
+    return grades.to_json(orient="records", indent=1, force_ascii=False, double_precision=15)
+
+
+FORMATS = {"text": as_text, "csv": as_csv, "json": as_json}
+
+
+def _grade(claim: Claim, results: Results, runs: pd.DataFrame) -> dict[str, Any]:
+    favoured, other = claim.samples(results, runs.experiment.iat[0])
+    count = min(len(favoured), len(other))
+    measure = _range if claim.kind == "steadier" else np.median
     sign = 1 if claim.kind in ("higher", "not_lower") else -1  # else less is better
-    ahead, behind = (float(measure(values)) if runs else np.nan for values in (favoured, other))
-    gain = np.nan if np.isinf([ahead, behind]).all() else sign * (ahead - behind)
+    ahead, behind = (float(measure(values)) if count else np.nan for values in (favoured, other))
     low, high, p, p_opposite = (np.nan,) * 4
-    if runs >= MIN_RUNS:
+    if count >= MIN_RUNS:
         if claim.kind != "steadier":  # resampled ranges are never wider than the observed one
             low, high = _interval(favoured, other, sign)
         p, p_opposite = _p_values(claim, favoured, other, sign)
-    title = results.title
-    return Grade(claim, title, runs, ahead, behind, gain, low, high, p, p_opposite)
+    return {
+        **{"figure": claim.figure, "claim": claim.says, "source": claim.source},
+        **{"experiment": runs.experiment.iat[0], "data": runs["data"].iat[0]},
+        **{"kind": claim.kind, "metric": claim.metric},
+        **{"favoured": claim.models[0], "other": claim.models[1], "runs": count},
+        **{"favoured_value": ahead, "other_value": behind},
+        "gain": np.nan if np.isinf([ahead, behind]).all() else sign * (ahead - behind),
+        **{"low": low, "high": high, "p": p, "p_opposite": p_opposite},
+    }
+
+
+def _verdict(g: Any) -> str:
+    if g.runs < MIN_RUNS:
+        return "too few seeds"
+    if g.p < ALPHA:
+        return "supported"
+    return "contradicted" if g.p_opposite < ALPHA else "undecided"
 
 
 def _p_values(
@@ -206,52 +232,56 @@ def _interval(a: np.ndarray, b: np.ndarray, sign: int) -> tuple[float, float]:
     """95 % percentile bootstrap interval of the difference of medians, resampling seeds."""
     if not (np.isfinite(a).all() and np.isfinite(b).all()):
         return np.nan, np.nan
-    rng = np.random.default_rng(0)
-    draws = [_median(rng.choice(x, (RESAMPLES, len(x))), axis=1) for x in (a, b)]
-    low, high = np.percentile(sign * (draws[0] - draws[1]), [2.5, 97.5])
-    return float(low), float(high)
+    interval = stats.bootstrap(
+        (a, b),
+        lambda a, b, axis: sign * (np.median(a, axis=axis) - np.median(b, axis=axis)),
+        n_resamples=RESAMPLES,
+        vectorized=True,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
 
 
-def _adjust(p_values: Sequence[float]) -> list[float]:
+def _adjust(p_values: np.ndarray) -> np.ndarray:
     """Benjamini-Hochberg adjusted p-values; nan, where nothing was tested, stays nan."""
-    adjusted = np.array(p_values, dtype=float)
-    tested = ~np.isnan(adjusted)
+    adjusted, tested = p_values.copy(), ~np.isnan(p_values)
     if tested.any():
-        adjusted[tested] = stats.false_discovery_control(adjusted[tested])
-    return adjusted.tolist()
-
-
-def _median(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    return np.median(values, axis=axis)
+        adjusted[tested] = stats.false_discovery_control(p_values[tested])
+    return adjusted
 
 
 def _range(values: np.ndarray, axis: int = -1) -> np.ndarray:
     return np.max(values, axis=axis) - np.min(values, axis=axis)
 
 
-def _medians(g: Grade) -> str:
-    values = zip(g.claim.models, (g.favoured, g.other), strict=True)
+def _wrapped(text: str, indent: str) -> str:
+    return fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")
+
+
+def _medians(g: Any) -> str:
+    values = ((g.favoured, g.favoured_value), (g.other, g.other_value))
     return ", ".join(f"{model} {_number(g, value)}" for model, value in values)
 
 
-def _number(g: Grade, value: float) -> str:
+def _number(g: Any, value: float) -> str:
     if np.isnan(value):
         return "–"
     if np.isinf(value):
         return "never"
-    return f"{value:g}" if g.claim.kind == "fewer_epochs" else f"{value:.4f}".removeprefix("0")
+    return f"{value:g}" if g.kind == "fewer_epochs" else f"{value:.4f}".removeprefix("0")
 
 
-def _gain(g: Grade) -> str:
-    if np.isnan(g.gain) or np.isinf(g.gain):
+def _gain(g: Any) -> str:
+    if not np.isfinite(g.gain):
         return "–"
-    digits = "z.1f" if g.claim.kind == "fewer_epochs" else "z.4f"
+    digits = "z.1f" if g.kind == "fewer_epochs" else "z.4f"
     if np.isnan(g.low):
         return f"{g.gain:+{digits}}"
     return f"{g.gain:+{digits}} [{g.low:+{digits}}, {g.high:+{digits}}]"
 
 
-def _p_value(g: Grade) -> str:
+def _p_value(g: Any) -> str:
     """The p-value that the verdict rests on; of a contradicted claim, the opposite direction's."""
     if g.runs < MIN_RUNS:
         return "–"

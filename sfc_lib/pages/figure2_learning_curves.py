@@ -1,99 +1,143 @@
-"""TODO."""
+"""Figure 2: how fast networks with and without an SFC layer learn."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sfc_lib.pages.figure1_performance import _short
-from sfc_lib.pages.results import Results
-from sfc_lib.pages.style import STYLE, _name, closed, colour_of, heading
+from sfc_lib.pages.results import Results, by_experiment
+from sfc_lib.pages.style import STYLE, bars, closed, colour_of, heading, name_of
 
-LEVELS = ("the first", "the second", "the third")  # of the auROCs that epochs are counted to
+LEVELS = {"simulated_tf": (0.8, 0.9, 0.95)}  # auROCs to which epochs are counted
+SHARES = (0.5, 0.8, 0.95)  # elsewhere: of what std gains over chance
+CHANCE = 0.5
+ORDINALS = ("the first", "the second", "the third")
 
 
-def learning_curves(results: Sequence[Results]) -> Figure:
+def level(epochs: pd.DataFrame, share: float) -> float:
+    """The auROC that lies this share of the way from chance to std's median best auROC.
+
+    Of the first model where there is no std; and of the learning curves, which may rest on a
+    part of the validation set.
+
+    Args:
+        epochs: Of one experiment, as in `Results.epochs`.
+        share: From 0 to 1.
+    """
+    best = epochs.groupby(["model", "seed"], sort=False).auroc.max()
+    reference = "std" if (epochs.model == "std").any() else epochs.model.iat[0]
+    return CHANCE + share * (float(best[reference].median()) - CHANCE)
+
+
+def levels(dataset: str, epochs: pd.DataFrame) -> tuple[float, ...]:
+    """The auROCs to which epochs are counted: fixed for simulated TF binding, else by std."""
+    return LEVELS.get(dataset) or tuple(level(epochs, share) for share in SHARES)
+
+
+def epochs_to(epochs: pd.DataFrame, auroc: float) -> pd.DataFrame:
+    """First epoch of each run with at least this validation auROC: model, seed, epochs.
+
+    Infinite where a run never reached it before it stopped.
+    """
+    runs = pd.MultiIndex.from_frame(epochs[["model", "seed"]].drop_duplicates())
+    first = epochs[epochs.auroc >= auroc].groupby(["model", "seed"]).epoch.min()
+    return first.reindex(runs).fillna(np.inf).rename("epochs").reset_index()
+
+
+def learning_curves(results: Results) -> Figure:
     """Figure 2: validation auROC by epoch, and the epochs needed to reach a given auROC.
 
     One row an experiment. Left: thin lines are seeds, thick lines their median and
     shades their range, drawn while every seed of the model still trains. Right: each
     dot is a seed, bars are medians.
     """
+    parts = by_experiment(results.runs)
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
-            len(results), 2, figsize=(8.4, 0.4 + 3.4 * len(results)), squeeze=False
+            len(parts), 2, figsize=(8.4, 0.4 + 3.4 * len(parts)), squeeze=False
         )
-        for row, result in zip(grid, results, strict=True):
-            _curves(row[0], result)
-            _epochs_needed(row[1], result)
+        for row, runs in zip(grid, parts, strict=True):
+            epochs = _epochs_of(results, runs)
+            _curves(row[0], epochs)
+            row[0].set_title(heading(runs), fontsize=10)
+            _epochs_needed(row[1], epochs, levels(runs.dataset.iat[0], epochs))
         figure.tight_layout()
     return closed(figure)
 
 
-def epochs_table(results: Sequence[Results]) -> pd.DataFrame:
+def epochs_table(results: Results) -> pd.DataFrame:
     """Median epochs of each model to each auROC, and how many seeds never got there."""
     rows = []
-    for result in results:
-        tables = [(level, result.epochs_to(level)) for level in result.levels()]
-        for model in result.models:
-            row: dict[str, object] = {"data": result.title, "model": model}
-            for name, (level, table) in zip(LEVELS, tables, strict=True):
-                epochs = table.loc[table.model == model, "epochs"]
-                median, never = epochs.median(), int(np.isinf(epochs).sum())
-                text = "never" if np.isinf(median) else f"{median:g}"
-                text += f" ({never} never)" if never else ""
-                row[f"epochs to {name} auROC"] = f"{_short(level)}: {text}"
+    for runs in by_experiment(results.runs):
+        epochs = _epochs_of(results, runs)
+        aurocs = levels(runs.dataset.iat[0], epochs)
+        reached = [(auroc, epochs_to(epochs, auroc)) for auroc in aurocs]
+        for model in runs.model.unique():
+            row = {"data": runs.data.iat[0], "model": model}
+            for name, (auroc, table) in zip(ORDINALS, reached, strict=True):
+                needed = _median(table.epochs[table.model == model])
+                row[f"epochs to {name} auROC"] = f"{_short(auroc)}: {needed}"
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _curves(axes: Axes, result: Results) -> None:
-    curves = result.curves()
-    last = 1
-    for model, runs in curves.groupby("model", sort=False):
-        wide = runs.pivot(index="epoch", columns="seed", values="auroc")
-        common = wide.dropna()  # epochs in which every seed still trains
-        last = max(last, common.index.max())
-        colour = colour_of(str(model))
-        axes.plot(wide.index, wide, color=colour, linewidth=0.6, alpha=0.35)
-        axes.fill_between(
-            common.index, common.min(axis=1), common.max(axis=1), color=colour, alpha=0.15, lw=0
-        )
-        axes.plot(
-            common.index, common.median(axis=1), color=colour, linewidth=2.2, label=_name(model)
-        )
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("validation auROC, mean of tasks")
-    axes.set_xlim(1, last)
+def _epochs_of(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
+    return results.epochs[results.epochs.experiment == runs.experiment.iat[0]]
+
+
+def _curves(axes: Axes, epochs: pd.DataFrame) -> None:
+    seeds = epochs.groupby("model").seed.transform("nunique")
+    training = epochs.groupby(["model", "epoch"]).auroc.transform("count")
+    common = epochs[training == seeds]  # epochs in which every seed still trains
+    colours = {model: colour_of(model) for model in epochs.model.unique()}
+    shared = {"x": "epoch", "y": "auroc", "hue": "model", "palette": colours, "ax": axes}
+    sns.lineplot(
+        epochs, units="seed", estimator=None, linewidth=0.6, alpha=0.35, legend=False, **shared
+    )
+    sns.lineplot(
+        common,
+        estimator="median",
+        errorbar=("pi", 100),
+        err_kws={"alpha": 0.15, "linewidth": 0},
+        linewidth=2.2,
+        **shared,
+    )
+    axes.set(xlabel="epoch", ylabel="validation auROC, mean of tasks")
+    axes.set_xlim(1, max([2, *common.epoch]))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), fontsize=8, ncols=3)
-    axes.set_title(heading(result), fontsize=10)
+    handles, models = axes.get_legend_handles_labels()
+    names = [name_of(model) for model in models]
+    axes.legend(
+        handles, names, loc="upper center", bbox_to_anchor=(0.5, -0.22), fontsize=8, ncols=3
+    )
 
 
-def _epochs_needed(axes: Axes, result: Results) -> None:
+def _epochs_needed(axes: Axes, epochs: pd.DataFrame, aurocs: tuple[float, ...]) -> None:
     """Dots of every seed and bars of medians; seeds that never got there stand on top."""
-    levels = result.levels()
-    tables = [result.epochs_to(level) for level in levels]
-    reached = np.concatenate([t.epochs[np.isfinite(t.epochs)] for t in tables])
-    top = float(reached.max() if len(reached) else 1) * 1.15
-    width = 0.8 / len(result.models)
-    for group, table in enumerate(tables):
-        for index, model in enumerate(result.models):
-            epochs = np.minimum(table.loc[table.model == model, "epochs"].to_numpy(), top)
-            place = group + (index - (len(result.models) - 1) / 2) * width
-            axes.bar(place, np.median(epochs), width * 0.9, color=colour_of(model), alpha=0.75)
-            spots = place + np.linspace(-0.3, 0.3, len(epochs)) * width
-            axes.scatter(spots, epochs, s=10, color="white", edgecolor="black", lw=0.6, zorder=3)
-    if any(np.isinf(table.epochs).any() for table in tables):
+    table = pd.concat([epochs_to(epochs, auroc).assign(level=i) for i, auroc in enumerate(aurocs)])
+    never = np.isinf(table.epochs)
+    top = 1.15 * (table.epochs[~never].max() if not never.all() else 1)
+    colours = {model: colour_of(model) for model in epochs.model.unique()}
+    table["epochs"] = table.epochs.clip(upper=top)
+    bars(axes, table, "level", "epochs", range(len(aurocs)), colours, hue="model")
+    if never.any():
         axes.axhline(top, color="black", linewidth=0.6, linestyle=":")
         axes.annotate("never", (0, top), xytext=(2, 3), textcoords="offset points", fontsize=8)
-    axes.set_xticks(range(len(levels)), [_short(level) for level in levels])
+    axes.set_xticks(range(len(aurocs)), [_short(auroc) for auroc in aurocs])
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set_xlabel("validation auROC to reach")
-    axes.set_ylabel("epochs needed")
+    axes.set(xlabel="validation auROC to reach", ylabel="epochs needed")
+
+
+def _median(epochs: pd.Series) -> str:
+    never = int(np.isinf(epochs).sum())
+    text = "never" if np.isinf(epochs.median()) else f"{epochs.median():g}"
+    return text + (f" ({never} never)" if never else "")
+
+
+def _short(number: float) -> str:
+    return f"{number:.3f}".removeprefix("0").rstrip("0")

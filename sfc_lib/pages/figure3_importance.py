@@ -1,13 +1,10 @@
-"""Importance profiles of an experiment's runs, and the three numbers that describe one.
+"""Figure 3: importance profiles, and the three numbers that describe one.
 
 A profile is the mean gradient × input at each position (`sfc_lib.nn.gradients`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
 from textwrap import fill
 
 import matplotlib.pyplot as plt
@@ -15,12 +12,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
 
-from sfc_lib.pages.results import Results
-from sfc_lib.pages.style import COLUMNS, STYLE, _dots, _scale, closed, colour_of, heading
-from sfc_lib.runs.evaluation import Target, count_of, profile_of, target
-from sfc_lib.runs.store import best_seeds
+from sfc_lib.pages.results import Results, by_experiment
+from sfc_lib.pages.style import (
+    COLUMNS,
+    STYLE,
+    bars,
+    closed,
+    colour_of,
+    from_zero,
+    heading,
+    spread,
+)
 
 NUMBERS = {
     "departure": "departure from uniform",
@@ -29,62 +32,35 @@ NUMBERS = {
 }
 PANELS = {"simulated_tf": "3a", "ctcf": "3b", "hematopoiesis": "3c"}  # of the paper
 NOT_IN_FIGURE = ("simulated_accessibility",)  # the paper shows no importance on these data
+ORIGINAL, MIRROR = "#1f4fd8", "#2ca02c"  # blue and green, as in the paper
 
 
-@dataclass(frozen=True, eq=False)
-class Importance:
-    """Profiles of one experiment: by model and seed, float (length,), not normalised.
+def collect(results: Results) -> pd.DataFrame:
+    """Runs of all experiments of Figure 3 that have a profile, and the numbers of each.
 
-    `best`: the seed of each model with the best validation auROC, among all its runs.
-    `sequences`: how many the profiles are means over.
+    As `Results.profiles`, and columns `departure`, `asymmetry`, `roughness`.
     """
-
-    results: Results
-    target: Target
-    sequences: int
-    profiles: Mapping[str, Mapping[int, np.ndarray]]
-    best: Mapping[str, int]
-
-    def numbers(self) -> pd.DataFrame:
-        """One row a profile: model, seed, departure, asymmetry, roughness, best."""
-        rows = [
-            {"model": m, "seed": s, **describe(p, self.target.region), "best": s == self.best[m]}
-            for m, profiles in self.profiles.items()
-            for s, p in profiles.items()
-        ]
-        return pd.DataFrame(rows, columns=["model", "seed", *NUMBERS, "best"])
+    runs = results.runs[~results.runs.dataset.isin(NOT_IN_FIGURE)]
+    return describe_all(results.profiles(runs.experiment.unique()))
 
 
-def collect(results: Sequence[Results]) -> list[Importance]:
-    """Profiles of all experiments of Figure 3 that have any, measured with a progress bar."""
-    found = [_collect(result) for result in _of_figure(results)]
-    return [importance for importance in found if importance]
-
-
-def split_panels(found: Sequence[Importance]) -> tuple[list[Importance], list[Importance]]:
+def split_panels(found: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Those of the paper's panels 3a to 3c, and those on more data of the same kinds."""
-    ours = [item for item in found if item.results.experiment.name in PANELS]
-    return ours, [item for item in found if item not in ours]
+    ours = found.experiment.isin(list(PANELS))
+    return found[ours], found[~ours]
 
 
-def coverage(results: Sequence[Results], found: Sequence[Importance]) -> str:
+def coverage(results: Results, found: pd.DataFrame) -> str:
     """One Markdown sentence: of how many runs a profile is known, and why not of all."""
-    runs = sum(len(g) for result in _of_figure(results) for g in result.records.values())
-    known = sum(len(profiles) for item in found for profiles in item.profiles.values())
-    left = [result.title for result in results if result not in _of_figure(results)]
-    without = f" The paper shows none on these data: {', '.join(left)}." if left else ""
-    if known == runs:
+    left_out = results.runs.dataset.isin(NOT_IN_FIGURE)
+    runs, left = len(results.runs) - left_out.sum(), results.runs.data[left_out].unique()
+    without = f" The paper shows none on these data: {', '.join(left)}." if len(left) else ""
+    if len(found) == runs:
         return f"An importance profile is known for all {runs} runs.{without}"
     return (
-        f"An importance profile is known for **{known} of {runs} runs**; the others diverged, or "
-        f"their records carry neither a profile nor a model.{without}"
+        f"An importance profile is known for **{len(found)} of {runs} runs**; the others diverged, "
+        f"or their records carry neither a profile nor a model.{without}"
     )
-
-
-def numbers(results: Results) -> pd.DataFrame:
-    """The numbers of all runs of an experiment whose profile is known or can be measured."""
-    found = _collect(results)
-    return found.numbers() if found else pd.DataFrame(columns=["model", "seed", *NUMBERS, "best"])
 
 
 def normalise(profile: np.ndarray, region: tuple[int, int]) -> np.ndarray:
@@ -126,57 +102,32 @@ def describe(profile: np.ndarray, region: tuple[int, int]) -> dict[str, float]:
     }
 
 
-def number_table(found: Sequence[Importance]) -> pd.DataFrame:
+def describe_all(profiles: pd.DataFrame) -> pd.DataFrame:
+    """Profiles, as of `Results.profiles`, with a column for each of the three numbers."""
+    numbers = [describe(run.profile, (run.start, run.stop)) for run in profiles.itertuples()]
+    return profiles.join(pd.DataFrame(numbers, profiles.index, list(NUMBERS)))
+
+
+def number_table(found: pd.DataFrame) -> pd.DataFrame:
     """For reading: the best seed's numbers; median (min – max) where several have a profile."""
     rows = []
-    for importance in found:
-        for model, runs in importance.numbers().groupby("model", sort=False):
-            row: dict[str, object] = {
-                "data": importance.results.title,
-                "model": model,
-                "sequences": f"{importance.sequences:,}",
-                "best seed": importance.best[str(model)],
-                "seeds with a profile": f"{len(runs)} of {importance.results.experiment.seeds}",
-            }
-            rows.append(row | {name: _cell(runs, n) for n, name in NUMBERS.items()})
+    for (_, model), runs in found.groupby(["experiment", "model"], sort=False):
+        first = runs.iloc[0]
+        row = {
+            "data": first["data"],
+            "model": model,
+            "sequences": f"{first.sequences:,}",
+            "best seed": first.best_seed,
+            "seeds with a profile": f"{len(runs)} of {first.seeds}",
+        }
+        for number, name in NUMBERS.items():
+            parts = [f"{value:.3f}" for value in runs.loc[runs.best, number]]
+            row[name] = "; ".join(parts + [spread(runs[number])] * (len(runs) > 1))
+        rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _of_figure(results: Sequence[Results]) -> list[Results]:
-    return [r for r in results if r.experiment.specs[0].dataset not in NOT_IN_FIGURE]
-
-
-def _cell(runs: pd.DataFrame, number: str) -> str:
-    values = runs[number]
-    parts = [f"{value:.3f}" for value in values[runs.best]]
-    if len(values) > 1:
-        parts.append(f"{values.median():.3f} ({values.min():.3f} – {values.max():.3f})")
-    return "; ".join(parts)
-
-
-def _collect(results: Results) -> Importance | None:
-    profiles: dict[str, dict[int, np.ndarray]] = {}
-    for model, records in results.records.items():
-        for record in records:
-            name = f"importance of {model}, seed {record.spec.seed}"
-            profile = profile_of(record, partial(tqdm, desc=name, leave=False))
-            if profile is not None:
-                profiles.setdefault(model, {})[record.spec.seed] = profile
-    if not profiles:
-        return None
-    records = [record for group in results.records.values() for record in group]
-    length = len(next(iter(next(iter(profiles.values())).values())))
-    labels = {record.spec.model: model for model, g in results.records.items() for record in g}
-    best = {labels[record.spec.model]: record.spec.seed for record in best_seeds(records)}
-    goal = target(records[0].spec, length)
-    first = next(r for r in records if r.spec.seed in profiles.get(labels[r.spec.model], {}))
-    return Importance(results, goal, count_of(first), profiles, best)
-
-
-ORIGINAL, MIRROR = "#1f4fd8", "#2ca02c"  # blue and green, as in the paper
-
-
-def importance_panels(found: Sequence[Importance]) -> Figure:
+def importance_panels(found: pd.DataFrame) -> Figure:
     """Figure 3: the best seed's profile of each model and, in green, its mirror image.
 
     An experiment begins on a new row. A profile is divided by its mean absolute value in the
@@ -184,9 +135,9 @@ def importance_panels(found: Sequence[Importance]) -> Figure:
     uniform one. All panels of an experiment have one scale.
     """
     rows = [
-        (item, list(item.best)[start : start + COLUMNS])
-        for item in found
-        for start in range(0, len(item.best), COLUMNS)
+        (runs, runs.iloc[start : start + COLUMNS])
+        for runs in by_experiment(found[found.best])
+        for start in range(0, len(runs), COLUMNS)
     ]
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
@@ -198,73 +149,78 @@ def importance_panels(found: Sequence[Importance]) -> Figure:
         )
         for axes in grid.flat:
             axes.set_axis_off()
-        for row, (item, models) in zip(grid, rows, strict=False):
-            for axes, model in zip(row, models, strict=False):
-                if item.best[model] in item.profiles.get(model, {}):
-                    _panel(axes, item, model)
-            experiment = item.results.experiment
-            letter = f" ({PANELS[experiment.name]})" if experiment.name in PANELS else ""
-            of = f"{item.target.task}, {item.sequences:,} sequences"
-            row[0].set_ylabel(
-                f"{fill(item.results.title + letter, 34)}\nimportance, {of}", fontsize=9
-            )
-        drawn = next((axes for axes in grid.flat if axes.lines), None)
-        if drawn:
-            handles, labels = drawn.get_legend_handles_labels()
+        for row, (experiment, runs) in zip(grid, rows, strict=False):
+            for axes, (_, run) in zip(row, runs.iterrows(), strict=False):
+                _panel(axes, run, _limits(experiment))
+            row[0].set_ylabel(_label(experiment.iloc[0]), fontsize=9)
+        if rows:
+            handles, labels = grid[0, 0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return closed(figure)
 
 
-def importance_numbers(found: Sequence[Importance]) -> Figure:
+def importance_numbers(found: pd.DataFrame) -> Figure:
     """Departure from uniform, asymmetry and roughness: a dot a seed, the best one ringed.
 
     One row an experiment, one column a number; bars are medians over the seeds that have a
     profile. Lower is better in all three. Axes are logarithmic where seeds differ tenfold.
     """
+    parts = by_experiment(found)
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
-            max(1, len(found)),
+            max(1, len(parts)),
             len(NUMBERS),
-            figsize=(9.4, 0.4 + 2.4 * max(1, len(found))),
+            figsize=(9.4, 0.4 + 2.4 * max(1, len(parts))),
             squeeze=False,
             layout="constrained",
         )
-        for row, item in zip(grid, found, strict=False):
-            table = item.numbers()
+        for row, runs in zip(grid, parts, strict=False):
+            models = list(runs.model.unique())
             for axes, (number, name) in zip(row, NUMBERS.items(), strict=True):
-                for place, model in enumerate(item.best):
-                    runs = table[table.model == model]
-                    _dots(axes, place, runs[number].to_numpy(), colour_of(model))
-                    best = runs.loc[runs.best, number]
-                    ring = {"s": 90, "facecolor": "none", "edgecolor": "black", "zorder": 4}
-                    axes.scatter([place] * len(best), best, **ring)
-                axes.set_xticks(range(len(item.best)), list(item.best))
-                if len(item.best) > 3:
-                    axes.tick_params(axis="x", labelrotation=30)
-                _scale(axes, table[number].to_numpy())
+                colours = {model: colour_of(model) for model in models}
+                bars(axes, runs, "model", number, models, colours, dots=runs[~runs.best])
+                _ring(axes, runs[runs.best], number, models)
+                from_zero(axes, runs[number])
                 axes.set_title(name, fontsize=10)
-            row[0].set_ylabel(heading(item.results, 28), fontsize=9)
+                if len(models) > 3:
+                    axes.tick_params(axis="x", labelrotation=30)
+            row[0].set_ylabel(heading(runs, 28), fontsize=9)
     return closed(figure)
 
 
-def _panel(axes: Axes, item: Importance, model: str) -> None:
+def _label(run: pd.Series) -> str:
+    letter = f" ({PANELS[run.experiment]})" if run.experiment in PANELS else ""
+    of = f"{run.task}, {run.sequences:,} sequences"
+    return f"{fill(run['data'] + letter, 34)}\nimportance, {of}"
+
+
+def _limits(runs: pd.DataFrame) -> tuple[float, float]:
+    """Limits of the panels of one experiment: of the profiles shown, with a margin."""
+    shapes = [normalise(run.profile, (run.start, run.stop)) for run in runs.itertuples()]
+    values = np.nan_to_num(np.concatenate(shapes))
+    margin = 0.05 * np.ptp(values) or 1
+    return values.min() - margin, values.max() + margin
+
+
+def _panel(axes: Axes, run: pd.Series, limits: tuple[float, float]) -> None:
     """One profile with its mirror image and its three numbers."""
-    region, seed = item.target.region, item.best[model]
-    best = {m: p[item.best[m]] for m, p in item.profiles.items() if item.best[m] in p}
-    shapes = {m: normalise(profile, region) for m, profile in best.items()}
-    values, length = shapes[model], len(shapes[model])
+    values = normalise(run.profile, (run.start, run.stop))
     axes.set_axis_on()
-    for left, right in ((0, region[0]), (region[1], length)):
+    for left, right in ((0, run.start), (run.stop, len(values))):
         axes.axvspan(left - 0.5, right - 0.5, color="#eeeeee", lw=0)
     axes.axhline(0, color="black", lw=0.5)
     axes.plot(values, color=ORIGINAL, lw=1, label="original", zorder=3)
     axes.plot(values[::-1], color=MIRROR, lw=1, label="mirror image")
-    numbers = describe(best[model], region)
     axes.set_title(
-        f"{model}, seed {seed}\ndeparture {numbers['departure']:.2f}, "
-        f"asymmetry {numbers['asymmetry']:.2f}\nroughness {numbers['roughness']:.3f}",
+        f"{run.model}, seed {run.seed}\ndeparture {run.departure:.2f}, "
+        f"asymmetry {run.asymmetry:.2f}\nroughness {run.roughness:.3f}",
         fontsize=9,
     )
-    low, high = (limit([np.nan_to_num(v) for v in shapes.values()]) for limit in (np.min, np.max))
-    margin = 0.05 * (high - low) or 1
-    axes.set(xlim=(0, length - 1), ylim=(low - margin, high + margin), xlabel="position, bp")
+    axes.set(xlim=(0, len(values) - 1), ylim=limits, xlabel="position, bp")
+
+
+def _ring(axes: Axes, best: pd.DataFrame, number: str, models: list[str]) -> None:
+    """The best seed of each model in the middle of its bar, with a ring around it."""
+    places = best.model.map(models.index)
+    for size, face in ((14, "white"), (90, "none")):
+        axes.scatter(places, best[number], size, facecolor=face, edgecolor="black", zorder=4)

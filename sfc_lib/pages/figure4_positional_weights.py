@@ -1,13 +1,9 @@
-"""Positional weights as Figure 4 shows them: normalised rows, clusters, roughness.
+"""Figure 4: positional weights as normalised rows in clusters, and their roughness.
 
 "Rows were mean-normalized to have unit magnitude" can be read in two ways. Here each row has
 its mean subtracted and is then divided by its Euclidean norm: so do the authors where they
 use both words for code of theirs (TF-MoDISco chains a MeanNormalizer, which subtracts the
 mean, and a MagnitudeNormalizer, which divides by the norm).
-
-Figures 3 and 4, over positions: importance profiles and positional weights.
-
-The interactive Figure 4: a slider over the strengths of CR, with plotly.
 """
 
 from __future__ import annotations
@@ -20,19 +16,22 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from sfc_lib.pages.book import PLOTLY, PLOTLY_MIME
-from sfc_lib.pages.results import Results
-from sfc_lib.pages.style import STYLE, _dots, _scale, closed, colour_of, heading
-from sfc_lib.runs.store import Record, best_seeds
+from sfc_lib.pages.results import Results, by_experiment
+from sfc_lib.pages.style import STYLE, bars, closed, colour_of, from_zero, heading, spread
 
 CLUSTERS = 10
 VARIANT = "symm"  # symmetry was enforced for all models of Figure 4
+SCALE = "RdBu_r"
+LABELLED = 0.03  # share of all rows from which on there is room for a cluster's size
+CLIPPED = 99.5  # percentile of the absolute weights at which the colours end
+HEIGHT = 560  # pixels of the interactive figure
 
 
 def normalise_rows(weights: np.ndarray) -> np.ndarray:
@@ -107,41 +106,35 @@ def roughness(weights: np.ndarray, symmetric: bool) -> float:
     return float(np.abs(np.diff(rows[:, :stored], n=2, axis=1)).mean())
 
 
-def roughness_by_run(results: Results) -> pd.DataFrame:
-    """One row a finished run with an SFC layer: model, seed, curvature, roughness."""
-    rows = [
-        (model, r.spec.seed, r.spec.curvature, _roughness(r))
-        for model, records in results.records.items()
-        for r in records
-        if r.spec.variant != "std" and not r.diverged
-    ]
-    return pd.DataFrame(rows, columns=["model", "seed", "curvature", "roughness"])
+def roughness_by_run(weights: pd.DataFrame) -> pd.DataFrame:
+    """Finished runs with `W_pos`, as of `Results.weights`, with a column `roughness`."""
+    runs = weights[~weights.diverged]
+    pairs = zip(runs.W_pos, runs.variant == VARIANT, strict=True)
+    return runs.assign(roughness=[roughness(*pair) for pair in pairs])
 
 
-def by_strength(results: Results) -> dict[float, Record]:
-    """The best seed with a symmetric layer at each strength of CR, weakest first."""
-    records = [r for group in results.records.values() for r in group if r.spec.variant == VARIANT]
-    best = sorted(best_seeds(records), key=lambda r: (r.spec.curvature, r.result["valid"]["auroc"]))
-    return {record.spec.curvature: record for record in best}  # the last of equals, the best
+def shown(results: Results) -> pd.DataFrame:
+    """The best run with a symmetric layer at each strength of CR, weakest first.
 
-
-def shown(results: Sequence[Results]) -> list[Results]:
-    """Experiments for Figure 4: those with several strengths of CR; if none, all with one."""
-    strengths = {id(result): len(by_strength(result)) for result in results}
-    most = min(2, max(strengths.values(), default=0))
-    return [result for result in results if strengths[id(result)] >= max(1, most)]
-
-
-def strengths_line(results: Sequence[Results]) -> str:
-    """One Markdown sentence: which strengths of CR the runs have, and what the paper shows."""
+    Of experiments with several strengths; if there are none, of all with one.
+    """
+    runs = results.weights[results.weights.best & (results.weights.variant == VARIANT)]
     parts = [
-        f"{result.title}: CR {', '.join(f'{s:g}' for s in by_strength(result))}"
-        for result in shown(results)
+        part.sort_values(["curvature", "auroc"]).drop_duplicates("curvature", keep="last")
+        for part in by_experiment(runs)
     ]
-    if not parts:
-        return "No run of this profile has a symmetric SFC layer, so there is nothing to show."
+    most = min(2, max(map(len, parts), default=0))
+    return pd.concat([part for part in parts if len(part) >= most] or [runs])
+
+
+def strengths_line(results: Results) -> str:
+    """One Markdown sentence: which strengths of CR the runs have, and what the paper shows."""
+    kept = by_experiment(shown(results))
+    if not kept:
+        return "No run of this size has a symmetric SFC layer, so there is nothing to show."
+    parts = [f"{runs['data'].iat[0]}: CR {', '.join(_strengths(runs))}" for runs in kept]
     line = f"Strengths of curvature regularisation in the runs shown: **{'; '.join(parts)}**."
-    if all(len(by_strength(result)) < 2 for result in shown(results)):
+    if max(map(len, kept)) < 2:
         line += (
             " The paper shows 0, 1, 10 and 100 on hematopoiesis data. No run here uses another "
             "strength than 0, so the claim about CR is **not answered** yet."
@@ -149,60 +142,39 @@ def strengths_line(results: Sequence[Results]) -> str:
     return line
 
 
-def strength_table(results: Sequence[Results]) -> pd.DataFrame:
+def strength_table(results: Results) -> pd.DataFrame:
     """For reading: seeds, roughness over seeds, and cluster sizes of the best one, by strength."""
     rows = []
-    for result in shown(results):
-        runs = roughness_by_run(result)
-        labels = {r.spec.id: m for m, records in result.records.items() for r in records}
-        for strength, record in by_strength(result).items():
-            values = runs.loc[runs.model == labels[record.spec.id], "roughness"]
+    for runs in by_experiment(shown(results)):
+        table = _seeds_of(runs, results)
+        for run in runs.itertuples():
+            values = table.roughness[table.model == run.model]
             rows.append(
                 {
-                    "data": result.title,
-                    "CR": f"{strength:g}",
+                    "data": run.data,
+                    "CR": f"{run.curvature:g}",
                     "seeds": len(values),
-                    "roughness: median (min – max)": (
-                        f"{values.median():.3f} ({values.min():.3f} – {values.max():.3f})"
-                    ),
-                    "best seed": record.spec.seed,
-                    "rows of its clusters": ", ".join(
-                        map(str, cluster(record.positional_weights()).sizes)
-                    ),
+                    "roughness: median (min – max)": spread(values),
+                    "best seed": run.seed,
+                    "rows of its clusters": _sizes(cluster(run.W_pos)),
                 }
             )
     return pd.DataFrame(rows)
 
 
-def _roughness(record: Record) -> float:
-    return roughness(record.positional_weights(), record.spec.variant == VARIANT)
-
-
-SCALE = "RdBu_r"
-COLUMNS = 3  # panels side by side that stay legible on a page
-LABELLED = 0.03  # share of all rows from which on there is room for a cluster's size
-CLIPPED = 99.5  # percentile of the absolute weights at which the colours end
-
-
-def weight_panels(results: Sequence[Results]) -> Figure:
+def weight_panels(results: Results) -> Figure:
     """Figure 4: `W_pos` of the best seed at each strength of CR, rows sorted by cluster.
 
     One row an experiment, one column a strength (experiments side by side if all have just
     one); all on one colour scale. Lines part the clusters, the numbers beside the larger
     ones are their rows.
     """
-    panels = [
-        (
-            f"{heading(result, 34)}\nCR {strength:g}, best seed: {record.spec.seed}",
-            cluster(record.positional_weights()),
-        )
-        for result in shown(results)
-        for strength, record in by_strength(result).items()
-    ]
-    columns = max((len(by_strength(result)) for result in shown(results)), default=1)
+    runs = shown(results)
+    panels = [cluster(weights) for weights in runs.W_pos]
+    columns = max(map(len, by_experiment(runs)), default=1)
     columns = columns if columns > 1 else max(1, len(panels))
     rows = max(1, -(-len(panels) // columns))
-    top = colour_limit([clusters for _, clusters in panels])
+    top = colour_limit(panels)
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
             rows,
@@ -210,12 +182,15 @@ def weight_panels(results: Sequence[Results]) -> Figure:
             figsize=(1.6 + 2.4 * max(columns, 2), 0.4 + 4.2 * rows),
             squeeze=False,
             layout="constrained",
+            dpi=300,  # of the cells, which are stored as an image
         )
         for axes in grid.flat[len(panels) :]:
             axes.set_axis_off()
-        for axes, (title, clusters) in zip(grid.flat, panels, strict=False):
+        for place, (axes, clusters) in enumerate(zip(grid.flat, panels, strict=False)):
             _heat_map(axes, clusters, top)
-            axes.set_title(title, fontsize=9)
+            run = runs.iloc[[place]]
+            strength, seed = run.curvature.iat[0], run.seed.iat[0]
+            axes.set_title(f"{heading(run, 34)}\nCR {strength:g}, best seed: {seed}", fontsize=9)
         for axes in grid[:, 0]:
             axes.set_ylabel("neurons of the SFC layer")
         bar = ScalarMappable(Normalize(-top, top), SCALE)
@@ -223,35 +198,31 @@ def weight_panels(results: Sequence[Results]) -> Figure:
     return closed(figure)
 
 
-def roughness_by_strength(results: Sequence[Results]) -> Figure:
+def roughness_by_strength(results: Results) -> Figure:
     """Roughness of `W_pos` at each strength of CR: a dot a seed, bars are medians.
 
     The axis is logarithmic where strengths differ tenfold or more.
     """
-    kept = shown(results)
+    kept = by_experiment(shown(results))
+    columns = max(1, len(kept))
     with plt.rc_context(STYLE):
         figure, row = plt.subplots(
             1,
-            max(1, len(kept)),
-            figsize=(1 + 3.4 * max(1, len(kept)), 3),
+            columns,
+            figsize=(1 + 3.4 * columns, 3),
             squeeze=False,
             sharey=True,
             layout="constrained",
         )
-        for axes, result in zip(row[0], kept, strict=False):
-            strengths = by_strength(result)
-            labels = {r.spec.id: m for m, records in result.records.items() for r in records}
-            models = [labels[record.spec.id] for record in strengths.values()]
-            runs = roughness_by_run(result)
-            for place, model in enumerate(models):
-                values = runs.loc[runs.model == model, "roughness"].to_numpy()
-                _dots(axes, place, values, colour_of("symm"))
-            axes.set_xticks(range(len(strengths)), [f"{strength:g}" for strength in strengths])
-            axes.set_xlim(-0.7, len(strengths) - 0.3)
-            drawn = runs.roughness[runs.model.isin(models) & (runs.roughness > 0)]
-            _scale(axes, drawn.to_numpy())
-            axes.set(xlabel="strength of CR", title=heading(result, 34))
-            axes.title.set_fontsize(10)
+        for axes, runs in zip(row[0], kept, strict=False):
+            table, models = _seeds_of(runs, results), list(runs.model)
+            colours = dict.fromkeys(models, colour_of(VARIANT))
+            bars(axes, table, "model", "roughness", models, colours)
+            axes.set_xticks(range(len(runs)), _strengths(runs))
+            axes.set_xlim(-0.7, len(runs) - 0.3)
+            from_zero(axes, table.roughness[table.roughness > 0])
+            axes.set_xlabel("strength of CR")
+            axes.set_title(heading(runs, 34), fontsize=10)
         row[0, 0].set_ylabel("roughness of $W_{pos}$")
     return closed(figure)
 
@@ -262,23 +233,41 @@ def colour_limit(clusters: Sequence[Clusters]) -> float:
     return float(np.percentile(np.concatenate(values), CLIPPED)) if values else 1.0
 
 
-def _heat_map(axes: Axes, clusters: Clusters, top: float) -> None:
-    length = clusters.rows.shape[1]
-    axes.imshow(
-        clusters.rows, cmap=SCALE, vmin=-top, vmax=top, aspect="auto", interpolation="nearest"
+def weight_slider(results: Results) -> Interactive | None:
+    """`W_pos` by cluster with a slider over CR; None where no run has a symmetric layer.
+
+    Of several experiments the first is shown. Point at a cell for its neuron, position and
+    weight; zoom by dragging.
+    """
+    import plotly.graph_objects as go
+
+    kept = by_experiment(shown(results))
+    if not kept:
+        return None
+    panels = [cluster(weights) for weights in kept[0].W_pos]
+    top = colour_limit(panels)
+    steps: list[dict[str, Any]] = []
+    for place, (strength, panel) in enumerate(zip(_strengths(kept[0]), panels, strict=True)):
+        title = f"{kept[0]['data'].iat[0]}<br>rows of the clusters: {_sizes(panel)}"
+        layout = {"shapes": _lines(panel), "title": {"text": title, "font": {"size": 11}}}
+        seen = {"visible": [place == other for other in range(len(panels))]}
+        steps.append({"method": "update", "label": strength, "args": [seen, layout]})
+    figure = go.Figure([_trace(go, panel, top, not i) for i, panel in enumerate(panels)])
+    figure.update_layout(
+        **steps[0]["args"][1],
+        height=HEIGHT,
+        margin={"l": 50, "r": 10, "t": 50, "b": 40},
+        xaxis={"title": "position after pooling"},
+        yaxis={
+            "title": "neurons of the SFC layer",
+            "autorange": "reversed",
+            "showticklabels": False,
+        },
+        sliders=[
+            {"steps": steps, "currentvalue": {"prefix": "strength of CR: "}, "pad": {"t": 40}}
+        ],
     )
-    axes.hlines(clusters.boundaries - 0.5, -0.5, length - 0.5, color="black", lw=1.2)
-    middles = np.cumsum(clusters.sizes) - clusters.sizes / 2 - 0.5
-    for middle, size in zip(middles, clusters.sizes, strict=True):
-        if size < LABELLED * len(clusters.rows):
-            continue
-        axes.text(length - 0.2, middle, str(size), fontsize=7, va="center")
-    axes.set_yticks([])
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-    axes.set_xlabel("position after pooling")
-
-
-HEIGHT = 560  # pixels
+    return Interactive(figure)
 
 
 class Interactive:
@@ -304,41 +293,48 @@ class Interactive:
         }
 
 
-def weight_slider(results: Sequence[Results]) -> Interactive | None:
-    """`W_pos` by cluster with a slider over CR; None where no run has a symmetric layer.
+def _strengths(runs: pd.DataFrame) -> list[str]:
+    return [f"{strength:g}" for strength in runs.curvature]
 
-    Of several experiments the first is shown. Point at a cell for its neuron, position and
-    weight; zoom by dragging.
-    """
-    import plotly.graph_objects as go
 
-    kept = shown(results)
-    if not kept:
-        return None
-    panels = {s: cluster(r.positional_weights()) for s, r in by_strength(kept[0]).items()}
-    top = colour_limit(list(panels.values()))
-    traces = [_trace(go, panel, top, visible=not i) for i, panel in enumerate(panels.values())]
-    titles = [_title(kept[0], panel) for panel in panels.values()]
-    steps = [
-        _step(i, len(panels), strength, panel, titles[i])
-        for i, (strength, panel) in enumerate(panels.items())
-    ]
-    figure = go.Figure(traces)
-    figure.update_layout(
-        **steps[0]["args"][1],
-        height=HEIGHT,
-        margin={"l": 50, "r": 10, "t": 50, "b": 40},
-        xaxis={"title": "position after pooling"},
-        yaxis={
-            "title": "neurons of the SFC layer",
-            "autorange": "reversed",
-            "showticklabels": False,
-        },
-        sliders=[
-            {"steps": steps, "currentvalue": {"prefix": "strength of CR: "}, "pad": {"t": 40}}
-        ],
+def _sizes(clusters: Clusters) -> str:
+    return ", ".join(map(str, clusters.sizes))
+
+
+def _seeds_of(runs: pd.DataFrame, results: Results) -> pd.DataFrame:
+    """Roughness of all seeds of the models of one experiment that are shown."""
+    weights = results.weights
+    same = weights.experiment == runs.experiment.iat[0]
+    return roughness_by_run(weights[same & weights.model.isin(runs.model)])
+
+
+def _heat_map(axes: Axes, clusters: Clusters, top: float) -> None:
+    length = clusters.rows.shape[1]
+    step = max(1, round(length / 4 / 5) * 5)
+    sns.heatmap(
+        clusters.rows,
+        vmin=-top,
+        vmax=top,
+        cmap=SCALE,
+        cbar=False,
+        xticklabels=step,
+        yticklabels=False,
+        rasterized=True,
+        ax=axes,
     )
-    return Interactive(figure)
+    axes.hlines(clusters.boundaries, 0, length, color="black", lw=1.2)
+    middles = np.cumsum(clusters.sizes) - clusters.sizes / 2
+    for middle, size in zip(middles, clusters.sizes, strict=True):
+        if size >= LABELLED * len(clusters.rows):
+            axes.text(length + 0.3, middle, str(size), fontsize=7, va="center")
+    axes.tick_params(axis="x", labelrotation=0)
+    axes.set_xlabel("position after pooling")
+
+
+def _lines(clusters: Clusters) -> list[dict[str, Any]]:
+    """Lines between the clusters of the interactive figure."""
+    edge = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "line": {"width": 1.5}}
+    return [{**edge, "y0": y - 0.5, "y1": y - 0.5} for y in clusters.boundaries.tolist()]
 
 
 def _trace(go: Any, clusters: Clusters, top: float, visible: bool) -> Any:
@@ -346,25 +342,9 @@ def _trace(go: Any, clusters: Clusters, top: float, visible: bool) -> Any:
         z=clusters.rows.astype(np.float32),
         customdata=np.repeat(clusters.neurons[:, None], clusters.rows.shape[1], axis=1),
         hovertemplate="neuron %{customdata}<br>position %{x}<br>weight %{z:.3f}<extra></extra>",
-        colorscale="RdBu_r",
+        colorscale=SCALE,
         zmin=-top,
         zmax=top,
         visible=visible,
         colorbar={"title": {"text": "weight"}, "thickness": 12},
     )
-
-
-def _title(result: Results, clusters: Clusters) -> str:
-    sizes = ", ".join(map(str, clusters.sizes))
-    return f"{result.title}<br>rows of the clusters: {sizes}"
-
-
-def _step(
-    index: int, count: int, strength: float, clusters: Clusters, title: str
-) -> dict[str, Any]:
-    """Slider step: which trace is seen, with the lines between its clusters and a title."""
-    edge = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "line": {"width": 1.5}}
-    lines = [{**edge, "y0": y - 0.5, "y1": y - 0.5} for y in clusters.boundaries.tolist()]
-    layout = {"shapes": lines, "title": {"text": title, "font": {"size": 11}}}
-    visible = {"visible": [other == index for other in range(count)]}
-    return {"method": "update", "label": f"{strength:g}", "args": [visible, layout]}

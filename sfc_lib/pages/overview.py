@@ -1,25 +1,15 @@
-"""TODO."""
+"""The front page: how many claims came out which way."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pandas as pd
 
-from sfc_lib.pages.claims import Grade
 from sfc_lib.pages.style import VERDICTS
 
 
-def verdicts(grades: Sequence[Grade]) -> pd.DataFrame:
-    """Counts of verdicts by figure and dataset."""
-    rows = pd.DataFrame(
-        {
-            "figure": [f"Figure {g.claim.figure}" for g in grades],
-            "data": [g.experiment for g in grades],
-            "verdict": [g.verdict for g in grades],
-        }
-    )
-    counts = (
-        rows.groupby(["figure", "data"], sort=False).verdict.value_counts().unstack(fill_value=0)
-    )
-    return counts.reindex(columns=list(VERDICTS), fill_value=0).reset_index()
+def verdicts(grades: pd.DataFrame) -> pd.DataFrame:
+    """Counts of verdicts by figure and dataset, of grades as `claims.grade` gives them."""
+    rows = grades.assign(figure="Figure " + grades.figure.astype(str))
+    counts = rows.groupby(["figure", "data"], sort=False).verdict.value_counts()
+    table = counts.unstack(fill_value=0).reindex(columns=list(VERDICTS), fill_value=0)
+    return table.reset_index()

@@ -1,204 +1,287 @@
-"""Records of a size's runs as tidy tables, and the provenance every page ends with."""
+"""Run records as data frames: all that figures, tables and claims are computed from."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from tqdm.auto import tqdm
 
+from sfc_lib.errors import UserError
+from sfc_lib.files import published_dir
+from sfc_lib.runs.evaluation import count_of, profile_of, target
 from sfc_lib.runs.pool import ensure
 from sfc_lib.runs.sizes import Experiment, Size, load_size
-from sfc_lib.runs.store import W_POS, Record
+from sfc_lib.runs.spec import RunSpec
+from sfc_lib.runs.store import W_POS, Record, look_up
 
-LEVELS = {"simulated_tf": (0.8, 0.9, 0.95)}  # auROCs to which epochs are counted
-SHARES = (0.5, 0.8, 0.95)  # elsewhere: of what std gains over chance
-CHANCE = 0.5
+KEYS = ["experiment", "model", "seed"]  # columns that name a run, in every frame
 
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """The records of one experiment, by model, in the order of their seeds."""
+    """What the runs of a size gave. A record is read once in a process, when first asked for.
+
+    Args:
+        size: What was asked for.
+        records: One for each of `size.specs`, in their order.
+    """
 
     size: Size
-    experiment: Experiment
-    records: Mapping[str, list[Record]]
+    records: Sequence[Record]
 
-    @property
-    def narrowed(self) -> str:
-        """The share of the filters that the networks have, in words; empty where that is all."""
-        widths = sorted({spec.width for spec in self.experiment.specs} - {1.0})
-        return f"{' or '.join(f'{width:g}' for width in widths)} of the filters" if widths else ""
+    @cached_property
+    def runs(self) -> pd.DataFrame:
+        """One row a run, in the order of the size.
 
-    @property
-    def title(self) -> str:
-        """The experiment's title, with the share of the filters where that is not all."""
-        return ", ".join(filter(None, [self.experiment.title, self.narrowed]))
-
-    @property
-    def models(self) -> list[str]:
-        """Labels of the models compared."""
-        return list(self.records)
-
-    def scores(self) -> pd.DataFrame:
-        """One row a run: model, seed, auroc, auprc, epochs, best_epoch, diverged.
-
-        The metrics are those of the validation set at the best epoch, averaged over
-        tasks, as in the paper; a diverged run has none and counts as diverged.
+        - what it is: `experiment`, `model`, `seed`, `id`, and values of its spec, of which
+          `most_epochs` is the number that it may train;
+        - for reading: `title` of the experiment, `data` (with the share of the filters where
+          that is not all), `about` (seeds, diverged runs, share of the filters), `seeds`;
+        - how it went: `auroc`, `auprc` (validation set, best epoch, mean of tasks; nan if
+          `diverged`), `auroc_by_task`, `auprc_by_task` (dictionaries), `epochs`,
+          `best_epoch`, `cpu_seconds`, and `best_seed`, `best`: which seed of the model has
+          the best auROC, and whether it is this one;
+        - where it comes from: `published`, `fingerprint`, `processor`, `versions`, `commit`,
+          `finished`.
         """
-        rows = []
-        for model, records in self.records.items():
-            for record in records:
-                valid = {} if record.diverged else record.result["valid"]
-                rows.append(
-                    {
-                        "model": model,
-                        "seed": record.spec.seed,
-                        "auroc": valid.get("auroc", np.nan),
-                        "auprc": valid.get("auprc", np.nan),
-                        "epochs": record.result["epochs"],
-                        "best_epoch": record.result["best_epoch"],
-                        "diverged": record.diverged,
-                    }
-                )
-        return pd.DataFrame(rows)
-
-    def curves(self) -> pd.DataFrame:
-        """One row an epoch: model, seed, epoch, auroc (validation, averaged over tasks)."""
         rows = [
-            (model, record.spec.seed, line["epoch"], line["valid_auroc"])
-            for model, records in self.records.items()
-            for record in records
-            for line in record.history()
+            {"experiment": experiment.name, "title": experiment.title, "model": model}
+            | {"seeds": experiment.seeds, "narrowed": _narrowed(experiment)}
+            | _row(record)
+            for (experiment, model), record in zip(self._labels(), self.records, strict=True)
         ]
-        table = pd.DataFrame(rows, columns=["model", "seed", "epoch", "auroc"])
-        return table.astype({"auroc": float})
+        runs = pd.DataFrame(rows)
+        lost = runs.groupby("experiment").diverged.transform("sum")
+        runs["data"] = runs.title + (", " + runs.narrowed).where(runs.narrowed != "", "")
+        runs["about"] = [_about(*p) for p in zip(runs.seeds, lost, runs.narrowed, strict=True)]
+        best = runs.dropna(subset="auroc").groupby(["experiment", "model"]).auroc.idxmax()
+        runs["best"] = runs.index.isin(best)
+        seeds = runs.seed.where(runs.best).groupby([runs.experiment, runs.model])
+        runs["best_seed"] = seeds.transform("max").astype("Int64")
+        return runs
 
-    def level(self, share: float) -> float:
-        """The auROC that lies this share of the way from chance to std's median best auROC.
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """One row an epoch: experiment, model, seed, epoch, loss, auroc, auprc.
 
-        Of the first model where there is no std; and of the learning curves, which may rest
-        on a part of the validation set.
+        The metrics are those of the validation set, or of the part of it that epochs are
+        judged by, averaged over tasks.
         """
-        best = self.curves().groupby(["model", "seed"], sort=False).auroc.max()
-        reference = "std" if "std" in self.models else self.models[0]
-        return CHANCE + share * (float(best[reference].median()) - CHANCE)
+        names = {"epoch": "epoch", "loss": "loss", "valid_auroc": "auroc", "valid_auprc": "auprc"}
+        rows = [
+            (*key, *(line[name] for name in names))
+            for key, record in zip(
+                self.runs[KEYS].itertuples(index=False), self.records, strict=True
+            )
+            for line in _once(record, "history", record.history)
+        ]
+        frame = pd.DataFrame(rows, columns=[*KEYS, *names.values()])
+        return frame.astype(dict.fromkeys(("loss", "auroc", "auprc"), float))
 
-    def levels(self) -> tuple[float, ...]:
-        """The auROCs to which epochs are counted: fixed for simulated TF binding, else by std."""
-        dataset = self.experiment.specs[0].dataset
-        return LEVELS.get(dataset) or tuple(self.level(share) for share in SHARES)
+    @cached_property
+    def weights(self) -> pd.DataFrame:
+        """The runs whose records hold `W_pos`, with that column: float32 (units, length)."""
+        found = {
+            place: _once(record, W_POS, record.positional_weights)
+            for place, record in enumerate(self.records)
+            if W_POS in record.result["files"]
+        }
+        return self._of(found, "W_pos")
 
-    def epochs_to(self, auroc: float) -> pd.DataFrame:
-        """First epoch of each run with at least this validation auROC: model, seed, epochs.
+    def profiles(self, experiments: Collection[str]) -> pd.DataFrame:
+        """The runs of experiments whose importance is known or can be measured, with a bar.
 
-        Infinite where a run never reached it before it stopped.
+        More columns: `profile`, float32 (length,), not normalised; the `task` it is about;
+        `start` and `stop` of the region compared, 0-based half-open; and the number of
+        `sequences` it is a mean over, which an experiment's runs share.
         """
-        runs = self.curves().groupby(["model", "seed"], sort=False)
-        first = runs.apply(lambda run: run.loc[run.auroc >= auroc, "epoch"].min())
-        return first.fillna(np.inf).rename("epochs").reset_index()
+        found, counts = {}, {}
+        for run in self.runs[self.runs.experiment.isin(list(experiments))].itertuples():
+            place, record = run.Index, self.records[run.Index]
+            bar = partial(tqdm, desc=f"importance of {run.model}, seed {run.seed}", leave=False)
+            profile = _once(record, "profile", partial(profile_of, record, bar))
+            if profile is not None:
+                found[place] = profile
+                if run.experiment not in counts:
+                    counts[run.experiment] = _once(record, "count", partial(count_of, record))
+        frame = self._of(found, "profile")
+        goals = [target(self.records[place].spec, len(found[place])) for place in found]
+        return frame.assign(
+            task=[goal.task for goal in goals],
+            start=[goal.region[0] for goal in goals],
+            stop=[goal.region[1] for goal in goals],
+            sequences=frame.experiment.map(counts),
+        )
+
+    def _labels(self) -> Iterable[tuple[Experiment, str]]:
+        for experiment in self.size.experiments.values():
+            for model, specs in experiment.models.items():
+                yield from [(experiment, model)] * len(specs)
+
+    def _of(self, found: Mapping[int, Any], name: str) -> pd.DataFrame:
+        column = pd.Series(list(found.values()), index=list(found), dtype=object)
+        return self.runs.loc[list(found)].assign(**{name: column})
 
 
 def load_results(
     size: str = "standard", seeds: int = 0, published: bool = True, jobs: int = 2
-) -> list[Results]:
+) -> Results:
     """Results of every experiment of a size; runs that no store has are trained first.
 
     Args:
         size: `"smoke"`, `"quick"`, `"standard"` or `"full"`.
         seeds: Number of seeds, from 0 up; 0 for as many as the size has.
         published: Whether to read the published records too.
-        jobs: Processes that train at once.
+        jobs: Processes that train at once; 0 to read only, and never train.
+
+    Raises:
+        UserError: There is no such size; or `jobs` is 0 and runs have no record: it says
+            which, and what trains them.
     """
-    plan = load_size(size, seeds or None)
-    experiments = plan.experiments.values()
-    found = iter(ensure(plan.specs, published=published, jobs=jobs))
-    return [
-        Results(plan, e, {model: [next(found) for _ in specs] for model, specs in e.models.items()})
-        for e in experiments
-    ]
+    if type(seeds) is not int or seeds < 0:
+        raise UserError(f"seeds: expected an integer >= 0 (0: the size's own), got {seeds!r}.")
+    wanted = load_size(size, seeds or None)
+    found = {spec: look_up(spec, published) for spec in wanted.specs}
+    missing = [spec for spec, record in found.items() if record is None]
+    if missing and not jobs:
+        raise UserError(_missing(wanted, set(missing), seeds, published))
+    if missing:
+        trained = ensure(missing, published=published, jobs=jobs)
+        found |= dict(zip(missing, trained, strict=True))
+    return Results(wanted, [record for spec in wanted.specs if (record := found[spec])])
 
 
-def only(results: Sequence[Results], experiment: str) -> Results | None:
-    """The results of one experiment, or None if the size does not have it."""
-    return next((r for r in results if r.experiment.name == experiment), None)
+def by_experiment(frame: pd.DataFrame) -> list[pd.DataFrame]:
+    """A frame's rows by experiment, in their order."""
+    return [part for _, part in frame.groupby("experiment", sort=False)]
 
 
-def settings(results: Sequence[Results]) -> pd.DataFrame:
+def cpu_minutes(runs: pd.DataFrame) -> float:
+    """Minutes of one core that training took, all runs together."""
+    return float(runs.cpu_seconds.sum()) / 60
+
+
+def settings(results: Results) -> pd.DataFrame:
     """How the networks of each experiment were trained: one row an experiment.
 
     `filters` is the share of the filters, `epochs` the most there can be, `patience` how many
     may pass without a better validation auROC.
     """
-    rows = []
-    for result in results:
-        specs = result.experiment.specs
-        records = [record for group in result.records.values() for record in group]
-        rows.append(
-            {
-                "data": result.experiment.title,
-                "network": _each(s.architecture for s in specs),
-                "filters": _each(f"{s.width:g}" for s in specs),
-                "learning rate": _each(f"{s.learning_rate:g}" for s in specs),
-                "batch": _each(str(s.batch_size) for s in specs),
-                "SFC neurons": _each(f"{units}" for r in records if (units := _units(r))),
-                "epochs": _each(str(s.epochs) for s in specs),
-                "patience": _each(str(s.patience) for s in specs),
-                "sequences an epoch": _each(_samples(s.samples_per_epoch) for s in specs),
-                "validated on": _each(_samples(s.valid_samples) for s in specs),
-                "seeds": result.experiment.seeds,
-                "diverged": sum(record.diverged for record in records),
-                "CPU minutes": round(cpu_minutes(records), 1),
-            }
-        )
+    units = results.weights.assign(units=results.weights.W_pos.map(len))
+    rows = [
+        {
+            "data": runs.title.iat[0],
+            "network": _each(runs.architecture),
+            "filters": _each(runs.width.map("{:g}".format)),
+            "learning rate": _each(runs.learning_rate.map("{:g}".format)),
+            "batch": _each(runs.batch_size),
+            "SFC neurons": _each(units.units[units.index.isin(runs.index)]),
+            "epochs": _each(runs.most_epochs),
+            "patience": _each(runs.patience),
+            "sequences an epoch": _each(runs.samples_per_epoch.map(_samples)),
+            "validated on": _each(runs.valid_samples.map(_samples)),
+            "seeds": runs.seeds.iat[0],
+            "diverged": int(runs.diverged.sum()),
+            "CPU minutes": round(cpu_minutes(runs), 1),
+        }
+        for runs in by_experiment(results.runs)
+    ]
     return pd.DataFrame(rows)
 
 
-def _units(record: Record) -> int:
-    """SFC neurons of a run; 0 without the layer, or weights that tell."""
-    return record.positional_weights().shape[0] if W_POS in record.result["files"] else 0
-
-
-def _samples(count: int | None) -> str:
-    return f"{count:,}" if count else "all"
-
-
-def cpu_minutes(records: Iterable[Record]) -> float:
-    """Minutes of one core that training took, all records together."""
-    return sum(record.result["cpu_seconds"] for record in records) / 60
-
-
-def provenance(results: Sequence[Results]) -> pd.DataFrame:
+def provenance(results: Results) -> pd.DataFrame:
     """What the numbers of a page rest on: one row an item, columns item and value."""
-    records = [r for result in results for group in result.records.values() for r in group]
-    plan = results[0].size
-    environments = [record.result["environment"] for record in records]
-    diverged = sum(record.diverged for record in records)
-    rows = [
-        ("size", f"{plan.name}: {plan.about}"),
-        ("runs", f"{len(records)}, of which diverged: {diverged}"),
-        ("seeds of each model", str(plan.seeds)),
-        ("training, CPU minutes", f"{cpu_minutes(records):.0f}"),
-        ("trained between", _span(e["finished"] for e in environments)),
-        ("processor, threads", _each(f"{e['cpu']}, {e['threads']}" for e in environments)),
-        ("versions", _each(_versions(e) for e in environments)),
-        ("commit of the training code", _each(str(e["commit"]) for e in environments)),
-        ("data fingerprint", _each(r.result["dataset_fingerprint"][:16] for r in records)),
-        ("run ids", _each(record.spec.id for record in records)),
-    ]
-    return pd.DataFrame(rows, columns=["item", "value"])
+    size, runs = results.size, results.runs
+    rows = {
+        "size": f"{size.name}: {size.about}",
+        "runs": f"{len(runs)}, of which diverged: {runs.diverged.sum()}",
+        "seeds of each model": str(size.seeds),
+        "training, CPU minutes": f"{cpu_minutes(runs):.0f}",
+        "trained between": f"{runs.finished.min()} and {runs.finished.max()}",
+        "processor, threads": _each(runs.processor),
+        "versions": _each(runs.versions),
+        "commit of the training code": _each(runs.commit),
+        "data fingerprint": _each(runs.fingerprint.str[:16]),
+        "run ids": _each(runs.id),
+    }
+    return pd.DataFrame(rows.items(), columns=["item", "value"])
 
 
-def _each(values) -> str:
-    return ", ".join(dict.fromkeys(values))
+def _row(record: Record) -> dict[str, Any]:
+    spec, result, machine = record.spec.to_dict(), record.result, record.result["environment"]
+    scores = {} if record.diverged else result["valid"]
+    versions = {"python": machine["python"], **machine["versions"]}
+    metrics = ("auroc", "auprc", "auroc_by_task", "auprc_by_task")
+    return {
+        **spec,
+        "most_epochs": spec["epochs"],
+        "id": record.spec.id,
+        **{name: scores.get(name, np.nan) for name in metrics},
+        **{name: result[name] for name in ("epochs", "best_epoch", "cpu_seconds")},
+        "diverged": record.diverged,
+        "published": record.folder.parent == published_dir(),
+        "fingerprint": result["dataset_fingerprint"],
+        "processor": f"{machine['cpu']}, {machine['threads']}",
+        "versions": " ".join(f"{name} {version}" for name, version in versions.items()),
+        "commit": str(machine["commit"]),
+        "finished": machine["finished"],
+    }
 
 
-def _span(times) -> str:
-    ordered = sorted(times)
-    return f"{ordered[0]} and {ordered[-1]}"
+def _narrowed(experiment: Experiment) -> str:
+    """The share of the filters that the networks have, in words; empty where that is all."""
+    widths = sorted({spec.width for spec in experiment.specs} - {1.0})
+    return f"{' or '.join(f'{width:g}' for width in widths)} of the filters" if widths else ""
 
 
-def _versions(environment: Mapping) -> str:
-    versions = {"python": environment["python"], **environment["versions"]}
-    return " ".join(f"{name} {version}" for name, version in versions.items())
+def _about(seeds: int, lost: int, narrowed: str) -> str:
+    parts = [f"{seeds} seeds" if seeds > 1 else "1 seed", f"diverged: {lost}" if lost else ""]
+    return ", ".join(filter(None, [*parts, narrowed]))
+
+
+_read: dict[tuple[Any, ...], Any] = {}  # of records, by folder, seal and what it is
+
+
+def _once(record: Record, name: str, read: Callable[[], Any]) -> Any:
+    """What a record holds. Its seal changes with any of its files."""
+    key = record.folder, record.result["seal"], name
+    if key not in _read:
+        _read[key] = read()
+    return _read[key]
+
+
+def _missing(size: Size, missing: set[RunSpec], seeds: int, published: bool) -> str:
+    """Which runs have no record, and what trains them."""
+    lacking = {
+        experiment.name: ", ".join(
+            f"{model} {count}"
+            for model, specs in experiment.models.items()
+            if (count := len(missing.intersection(specs)))
+        )
+        for experiment in size.experiments.values()
+        if missing.intersection(experiment.specs)
+    }
+    command = f"sfc sweep {size.name}"
+    if len(lacking) < len(size.experiments):
+        command += "".join(f" --only {name}" for name in lacking)
+    command += (f" --seeds {seeds}" if seeds else "") + ("" if published else " --no-published")
+    nowhere = " (the published ones are in the repository, which this is not a clone of)"
+    return (
+        f"size {size.name}: {len(missing)} of {len(size.specs)} runs have no record"
+        f"{nowhere if published and published_dir() is None else ''}: "
+        f"{'; '.join(f'{name} ({models})' for name, models in lacking.items())}. "
+        f"`{command}` trains them."
+    )
+
+
+def _samples(count: float | None) -> str:
+    return f"{count:,.0f}" if pd.notna(count) else "all"
+
+
+def _each(values: Iterable[object]) -> str:
+    return ", ".join(dict.fromkeys(map(str, values)))

@@ -1,25 +1,23 @@
-"""The paper's figures, each a pure function of results.
-
-Small pieces every page shows: tables, and the line that names the size.
-"""
+"""What pages share: theme, colours, names, number formats, tables, and lines on the size."""
 
 from __future__ import annotations
 
 import html
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import product
 from textwrap import fill
 from typing import Any
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
+import seaborn as sns
 from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from sfc_lib.files import published_dir, sha256_json
+from sfc_lib.files import sha256_json
 from sfc_lib.pages.results import Results, cpu_minutes
 
 COLOURS = {
@@ -44,34 +42,102 @@ NAMES = {
     "high_reg": "symm, CR 10",
     "cr_100": "symm, CR 100",
 }
-METRICS = {"auroc": "auROC", "auprc": "auPRC"}
-COLUMNS = 3  # experiments side by side
+OTHER = "#009e73"  # a model without a colour of its own
+COLUMNS = 3  # panels side by side that stay legible on a page
 STYLE: Any = {
+    **sns.axes_style("ticks"),
+    "axes.edgecolor": "black",
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib
     "font.size": 10,
-    "svg.hashsalt": "sfc_lib",  # the same figure gives the same bytes
     "legend.frameon": False,
+    "svg.hashsalt": "sfc_lib",  # the same figure gives the same bytes
 }
-
-
-def heading(result: Results, width: int = 60) -> str:
-    """A panel's title: the data, folded to `width`; seeds, diverged runs, share of the filters."""
-    diverged = int(result.scores().diverged.sum())
-    seeds = result.experiment.seeds
-    parts = [f"{seeds} seeds" if seeds > 1 else "1 seed"]
-    parts += [f"diverged: {diverged}"] * bool(diverged)
-    below = ", ".join(filter(None, [*parts, result.narrowed]))
-    return f"{fill(result.experiment.title, width)}\n{fill(below, width)}"
+VERDICTS = ("supported", "undecided", "contradicted", "too few seeds")
+VERDICT_COLOURS = dict(zip(VERDICTS, ("#1a7f37", "#57606a", "#b42318", "#57606a"), strict=True))
+TENFOLD = 10
+FOLDED = 200  # characters
 
 
 def colour_of(model: str) -> str:
     """Colour of a model, the same in every figure."""
-    return COLOURS.get(model, "#009e73")
+    return COLOURS.get(model, OTHER)
 
 
-def _name(model: object) -> str:
-    return NAMES.get(str(model), str(model))
+def name_of(model: str) -> str:
+    """Name of a model in legends."""
+    return NAMES.get(model, model)
+
+
+def heading(runs: pd.DataFrame, width: int = 60) -> str:
+    """A panel's title, folded to `width`: the data; seeds, diverged runs, share of the filters."""
+    return f"{fill(runs.title.iat[0], width)}\n{fill(runs.about.iat[0], width)}"
+
+
+def spread(values: pd.Series, form: Callable[[float], str] = "{:.3f}".format) -> str:
+    """Median (min – max) as text; a dash where there are no values."""
+    if not values.notna().any():
+        return "–"
+    return f"{form(values.median())} ({form(values.min())} – {form(values.max())})"
+
+
+def bars(
+    axes: Axes,
+    runs: pd.DataFrame,
+    x: str,
+    y: str,
+    order: Sequence[object],
+    palette: dict[Any, str],
+    hue: str | None = None,
+    ranges: bool = False,
+    dots: pd.DataFrame | None = None,
+) -> None:
+    """Bars to the medians and a dot a run, side by side by `hue` and seed.
+
+    Args:
+        axes: Where to draw.
+        runs: One row a run; values that are nan are left out.
+        x: Column of the places on the axis.
+        y: Column of the values.
+        order: Values of `x` from left to right.
+        palette: Colour of each value of `hue`, or of `x` where there is none.
+        hue: Column of the bars of one place.
+        ranges: Whether lines reach from the lowest to the highest run.
+        dots: The runs that get a dot; all by default.
+    """
+    shared: dict[str, Any] = {"x": x, "y": y, "order": order, "legend": False, "ax": axes}
+    sns.barplot(
+        runs,
+        **shared,
+        hue=hue or x,
+        hue_order=list(palette),
+        palette=palette,
+        estimator="median",
+        errorbar=("pi", 100) if ranges else None,
+        err_kws={"color": "black", "linewidth": 1.6},
+        width=0.8 if hue else 0.7,
+        gap=0.1 if hue else 0,
+        saturation=1,
+        alpha=0.75,
+    )
+    seeds = ["left", *sorted(runs.seed.unique()), "right"]  # with some room between bars
+    places = list(product(palette if hue else [""], seeds))
+    runs = runs if dots is None else dots
+    sns.stripplot(
+        runs,
+        **shared,
+        hue=[*zip(runs[hue] if hue else [""] * len(runs), runs.seed, strict=True)],
+        hue_order=places,
+        palette=dict.fromkeys(places, "white"),
+        dodge=True,
+        jitter=False,
+        size=3.6,
+        edgecolor="black",
+        linewidth=0.7,
+        zorder=3,
+    )
+    axes.set(xlabel="", ylabel="")
 
 
 def plain_log(axes: Axes, name: str, steps: Sequence[int] = (1, 2, 5)) -> None:
@@ -83,16 +149,18 @@ def plain_log(axes: Axes, name: str, steps: Sequence[int] = (1, 2, 5)) -> None:
     axis.set_major_formatter("{x:g}")
 
 
+def from_zero(axes: Axes, values: pd.Series) -> None:
+    """A y axis from 0, or a logarithmic one where the values differ tenfold or more."""
+    if values.max() >= TENFOLD * values.min() > 0:
+        plain_log(axes, "y", (1, 3))
+    else:
+        axes.set_ylim(bottom=0)
+
+
 def closed(figure: Figure) -> Figure:
     """The figure, forgotten by pyplot, so that a notebook shows it once."""
     plt.close(figure)
     return figure
-
-
-TENFOLD = 10
-FOLDED = 200  # characters
-VERDICTS = ("supported", "undecided", "contradicted", "too few seeds")
-VERDICT_COLOURS = dict(zip(VERDICTS, ("#1a7f37", "#57606a", "#b42318", "#57606a"), strict=True))
 
 
 def show(table: pd.DataFrame) -> HTML:
@@ -109,17 +177,16 @@ def show(table: pd.DataFrame) -> HTML:
     return HTML(f'<div class="sfc-table" tabindex="0">{styled.to_html()}</div>')
 
 
-def size_line(results: Sequence[Results]) -> str:
+def size_line(results: Results) -> str:
     """One Markdown sentence: the size shown, its runs and seeds."""
-    plan = results[0].size
-    runs = sum(len(result.experiment.specs) for result in results)
+    size = results.size
     return (
-        f"This page shows size **{plan.name}** ({plan.about}): {runs} runs, "
-        f"{plan.seeds} seeds of each model."
+        f"This page shows size **{size.name}** ({size.about}): {len(results.runs)} runs, "
+        f"{size.seeds} seeds of each model."
     )
 
 
-def time_line(results: Sequence[Results], began: float) -> str:
+def time_line(results: Results, began: float) -> str:
     """One Markdown sentence: what it takes to regenerate a page, as measured.
 
     Args:
@@ -128,12 +195,11 @@ def time_line(results: Sequence[Results], began: float) -> str:
             all records are published ones, so that no training is part of it.
     """
     seconds = time.perf_counter() - began
-    records = [r for result in results for group in result.records.values() for r in group]
     line = (
-        f"The {len(records)} runs of this size, shared by all pages, took "
-        f"**{cpu_minutes(records):.0f} CPU minutes** to train."
+        f"The {len(results.runs)} runs of this size, shared by all pages, took "
+        f"**{cpu_minutes(results.runs):.0f} CPU minutes** to train."
     )
-    if all(record.folder.parent == published_dir() for record in records):
+    if results.runs.published.all():
         line += (
             f" From their published records this page was computed in **{seconds:.0f} seconds**."
         )
@@ -150,21 +216,3 @@ def _folded(value: object) -> str:
 
 def _verdict_style(verdict: str) -> str:
     return f"color: {VERDICT_COLOURS[verdict]}; font-weight: 600"
-
-
-def _scale(axes: Axes, values: np.ndarray) -> None:
-    """An axis from 0, or a logarithmic one where the values differ tenfold or more."""
-    kept = values[np.isfinite(values)]
-    if len(kept) and kept.max() >= TENFOLD * kept.min() > 0:
-        plain_log(axes, "y", (1, 3))
-    else:
-        axes.set_ylim(bottom=0)
-
-
-def _dots(axes: Axes, place: int, values: np.ndarray, colour: str) -> None:
-    """A bar to the median and a dot a run."""
-    if not len(values):
-        return
-    axes.bar(place, np.median(values), width=0.6, color=colour, alpha=0.75)
-    spots = place + np.linspace(-0.2, 0.2, len(values)) if len(values) > 1 else [place]
-    axes.scatter(spots, values, s=14, color="white", edgecolor="black", linewidth=0.7, zorder=3)

@@ -1,11 +1,9 @@
-"""Predictions of a model, and the two metrics of the paper: auROC and auPRC.
-
-Which sequences a run's importance is measured on, and its profile, computed once.
+"""What a trained model is judged by: predictions, auROC and auPRC, importance profile.
 
 Figure 3 shows, position by position, what the bases there add to a task's logit, averaged
-over sequences. Which sequences: those that are positive for the task. For the simulated TF
-set they are newly generated, 100,000 at the paper's size of the data and fewer with less; for
-other data they are regions of the test split.
+over sequences that are positive for the task. For the simulated TF set they are newly
+generated, 100,000 at the paper's size of the data and fewer with less; for other data they
+are regions of the test split.
 """
 
 from __future__ import annotations
@@ -17,7 +15,9 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from sfc_lib.datasets import load_dataset, make_recipe, simulated_tf
+from sfc_lib.datasets import simulated_tf
+from sfc_lib.datasets.base import Split, load_dataset, make_recipe
+from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, data_dir, sha256_json
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import IMPORTANCE, MODEL, UNREADABLE, Record
@@ -47,13 +47,13 @@ def metrics(
         `auroc` and `auprc`, the averages, and `auroc_by_task`, `auprc_by_task`.
 
     Raises:
-        ValueError: A task with examples of one class only, for which neither is defined.
+        UserError: A task with examples of one class only, for which neither is defined.
     """
     scores: dict[str, Any] = {}
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     for task, column in zip(task_names, labels.T, strict=True):
         if column.min() == column.max():
-            raise ValueError(
+            raise UserError(
                 f"metrics: task {task!r} needs positive and negative examples, "
                 f"got {len(column)} examples that are all {column[0]}."
             )
@@ -96,7 +96,7 @@ def target(spec: RunSpec, length: int) -> Target:
     names = tuple(make_recipe(spec.dataset, spec.dataset_options).task_names)
     task = TASKS.get(spec.dataset, names[0])
     if task not in names:
-        raise ValueError(f"importance: {spec.dataset} should have the task {task!r}, got {names}.")
+        raise UserError(f"importance: {spec.dataset} should have the task {task!r}, got {names}.")
     margin = MARGINS.get(spec.dataset, 0)
     return Target(task, names.index(task), (margin, length - margin))
 
@@ -107,7 +107,7 @@ def sequences(spec: RunSpec) -> np.ndarray:
     Every run on a dataset gets the same ones, whatever its seed.
 
     Raises:
-        ValueError: The test split has no example that is positive for the task.
+        UserError: The test split has no example that is positive for the task.
 
     Example:
 
@@ -116,18 +116,9 @@ def sequences(spec: RunSpec) -> np.ndarray:
     """
     rng = np.random.default_rng(np.random.SeedSequence((0, STREAM)))
     if spec.dataset == "simulated_tf":
-        new, of = NEW_SEQUENCES
         with_tal1 = [simulated_tf.CLASSES.index(name) for name in ("TAL1", "both")]
-        classes = np.resize(with_tal1, min(new, spec.dataset_options["examples"] * new // of))
-        return simulated_tf.simulate(classes, rng).codes
-    test = load_dataset(spec.dataset, **spec.dataset_options).test
-    goal = target(spec, test.codes.shape[1])
-    rows = np.flatnonzero(test.labels[:, goal.column])
-    if not len(rows):
-        raise ValueError(
-            f"importance: expected test examples of {spec.dataset} that are positive for "
-            f"{goal.task}, got none among {len(test)}."
-        )
+        return simulated_tf.simulate(np.resize(with_tal1, _new_sequences(spec)), rng).codes
+    test, rows = _positive_rows(spec)
     if len(rows) > MAX_REGIONS:
         rows = np.sort(rng.choice(rows, MAX_REGIONS, replace=False))
     return test.codes[rows]
@@ -135,7 +126,29 @@ def sequences(spec: RunSpec) -> np.ndarray:
 
 def count_of(record: Record) -> int:
     """How many sequences a run's importance is measured on; published records say it."""
-    return record.result.get(SEQUENCES) or len(sequences(record.spec))
+    if SEQUENCES in record.result:
+        return record.result[SEQUENCES]
+    if record.spec.dataset == "simulated_tf":
+        return _new_sequences(record.spec)
+    return min(len(_positive_rows(record.spec)[1]), MAX_REGIONS)
+
+
+def _new_sequences(spec: RunSpec) -> int:
+    new, of = NEW_SEQUENCES
+    return min(new, spec.dataset_options["examples"] * new // of)
+
+
+def _positive_rows(spec: RunSpec) -> tuple[Split, np.ndarray]:
+    """The test split of a run's dataset, and the rows that are positive for the task."""
+    test = load_dataset(spec.dataset, **spec.dataset_options).test
+    goal = target(spec, test.codes.shape[1])
+    rows = np.flatnonzero(test.labels[:, goal.column])
+    if not len(rows):
+        raise UserError(
+            f"importance: expected test examples of {spec.dataset} that are positive for "
+            f"{goal.task}, got none among {len(test)}."
+        )
+    return test, rows
 
 
 def profile_of(

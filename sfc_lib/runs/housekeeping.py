@@ -1,10 +1,8 @@
-"""One record as text, and what a store holds besides finished ones and how to be rid of it.
-
-The published store: finished records, slimmed to what figures need.
-"""
+"""Keeping a store: publish finished records, show and compare them, remove what was left."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import tempfile
@@ -12,14 +10,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
+from sfc_lib.errors import UserError
 from sfc_lib.files import (
     SCRATCH,
     atomic_write,
-    published_dir,
     remove,
-    runs_dir,
     scratch_in,
     sha256_file,
     sync_folder,
@@ -33,8 +30,11 @@ from sfc_lib.runs.store import (
     RESULT,
     Record,
     best_seeds,
+    held,
+    lock_file,
     seal,
-    verify,
+    stores,
+    verify_record,
 )
 
 LARGEST_MODEL = 4_000_000  # bytes; `sfc runs retrain` gives larger ones
@@ -84,7 +84,7 @@ def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
             seal({**record.result, **measured, "files": files, "files_of_run": of_run}),
         )
         new.chmod(0o755)
-        verify(new)
+        verify_record(new)
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
@@ -100,19 +100,19 @@ def find_id(run: str) -> Record:
     """The verified record whose id begins so; the published store comes before the user's.
 
     Raises:
-        ValueError: Not the beginning of an id, or of none or several of the runs there are.
-        RecordError: The record is damaged.
+        UserError: Not the beginning of an id, or of none or several of the runs there are; or
+            the record is damaged.
     """
     if not re.fullmatch("[0-9a-f]{1,16}", run):
-        raise ValueError(f"run must be 1 to 16 hexadecimal digits, got {run!r}.")
-    stores = [root for root in (runs_dir(), published_dir()) if root]
-    found = {f.name: f for root in stores for f in _run_folders(root) if (f / RESULT).exists()}
+        raise UserError(f"run must be 1 to 16 hexadecimal digits, got {run!r}.")
+    roots = reversed(stores())
+    found = {f.name: f for root in roots for f in _run_folders(root) if (f / RESULT).exists()}
     names = sorted(name for name in found if name.startswith(run))
     if len(names) > 1:
-        raise ValueError(f"run {run} may be any of {', '.join(names)}.")
+        raise UserError(f"run {run} may be any of {', '.join(names)}.")
     if not names:
-        raise ValueError(f"no run {run} in {' or '.join(map(str, stores))}: see `sfc runs list`.")
-    return verify(found[names[0]])
+        raise UserError(f"no run {run} in {' or '.join(map(str, stores()))}: see `sfc runs list`.")
+    return verify_record(found[names[0]])
 
 
 def describe(record: Record) -> str:
@@ -146,22 +146,20 @@ def compare(record: Record, again: Record) -> str:
     """
     lines = [f"{record.spec.id}  {record.spec.dataset} {record.spec.variant}"]
     old, new = record.result["epochs"], again.result["epochs"]
-    shorter = new < old
-    if shorter:
+    if new < old:
         pair = [r.history()[new - 1] for r in (record, again)]
         for metric in ("auroc", "auprc"):
             lines += _both(f"valid {metric}, epoch {new}", *(x[f"valid_{metric}"] for x in pair))
     else:
-        for split in ("valid", "test"):
-            for metric in ("auroc", "auprc"):
-                values = ((r.result[split] or {}).get(metric) for r in (record, again))
-                lines += _both(f"{split} {metric}", *values)
+        for split, metric in itertools.product(("valid", "test"), ("auroc", "auprc")):
+            values = ((r.result[split] or {}).get(metric) for r in (record, again))
+            lines += _both(f"{split} {metric}", *values)
     lines.append(f"  epochs: {old}, again {new}; status: {again.result['status']}")
-    if shorter:
-        return "\n".join(lines)
-    first = record.result.get("files_of_run", record.result["files"])
-    for name, sha256 in sorted(again.result["files"].items()):
-        lines.append(f"  {name}: {'the same bytes' if first.get(name) == sha256 else 'differs'}")
+    if new >= old:
+        first = record.result.get("files_of_run", record.result["files"])
+        for name, sha256 in sorted(again.result["files"].items()):
+            same = "the same bytes" if first.get(name) == sha256 else "differs"
+            lines.append(f"  {name}: {same}")
     return "\n".join(lines)
 
 
@@ -174,13 +172,13 @@ def _both(name: str, old: float | None, new: float | None) -> list[str]:
 
 def unfinished(root: Path) -> list[Path]:
     """Folders of runs that were begun and have no result yet, so that they can go on."""
-    return [folder for folder in _run_folders(root) if not (folder / RESULT).exists()]
+    return [folder for folder in _own_folders(root) if not (folder / RESULT).exists()]
 
 
 def litter(root: Path, *, damaged: bool = False, begun: bool = False) -> list[Path]:
     """What `prune` would remove from a store."""
     found = [path for path in scratch_in(root) if _owner(path)]
-    for folder in _run_folders(root):
+    for folder in _own_folders(root):
         found += [*scratch_in(folder), *folder.glob(".model.*.keras")]
         if (folder / RESULT).exists() and (folder / CHECKPOINT).exists():
             found.append(folder / CHECKPOINT)  # killed between the result and the very end
@@ -188,11 +186,13 @@ def litter(root: Path, *, damaged: bool = False, begun: bool = False) -> list[Pa
         found += [path for path in sorted(root.glob("*.damaged-*")) if _owner(path)]
     if begun:
         found += unfinished(root)
-    return found
+    return found + [path for path in sorted(root.glob(".*.lock")) if _owner(path)]
 
 
 def prune(root: Path, *, damaged: bool = False, begun: bool = False) -> list[Path]:
     """Remove what killed processes left behind, but nothing of a run that is being trained.
+
+    A run's folder that is a link is left alone, and so is what it points to.
 
     Args:
         root: A store.
@@ -212,8 +212,9 @@ def prune(root: Path, *, damaged: bool = False, begun: bool = False) -> list[Pat
     for path in litter(root, damaged=damaged, begun=begun):
         owner = _owner(path) or _owner(path.parent)
         try:
-            with FileLock(root / f".{owner}.lock", timeout=0):  # as in `sweep.run_one`
-                remove(path)
+            with held(root / f"{owner}", wait=False):
+                if path != lock_file(root / f"{owner}"):  # that is gone with the block
+                    remove(path)
         except Timeout:
             continue
         removed.append(path)
@@ -226,7 +227,12 @@ def _run_folders(root: Path) -> list[Path]:
     ]
 
 
+def _own_folders(root: Path) -> list[Path]:
+    """The folders of runs that lie in the store itself, and are no links to elsewhere."""
+    return [folder for folder in _run_folders(root) if not folder.is_symlink()]
+
+
 def _owner(path: Path) -> str | None:
-    """Id of the run whose folder, scratch or damaged record this is."""
+    """Id of the run whose folder, scratch, lock or damaged record this is."""
     found = re.match(r"\.?([0-9a-f]{16})(\.|$)", path.name)
     return found[1] if found else None

@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import keras
 
-import sfc_lib.nn.curvature  # noqa: F401
 from sfc_lib.errors import UserError
 from sfc_lib.files import SCRATCH, atomic_write, naming
+from sfc_lib.nn import keras  # all our classes are registered with it
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 CLASSES = {  # by module, all that a model of this library may be made of
@@ -43,10 +42,6 @@ CLASSES = {  # by module, all that a model of this library may be made of
     "sfc_lib.nn.constraints": {"CurvatureConstraint"},
 }
 MAX_TEXT = 1 << 20  # bytes of config.json; those of the largest network are 17 thousand
-
-
-class ModelError(UserError):
-    """A model file that is damaged, or that would do more than compute."""
 
 
 def save_model(model: keras.Model, path: Path) -> None:
@@ -82,7 +77,7 @@ def load_model(path: Path, sha256: str | None = None) -> keras.Model:
         sha256: Expected hash of the file; not checked if None.
 
     Raises:
-        ModelError: Another hash; not a `.keras` archive of the three usual members,
+        UserError: Another hash; not a `.keras` archive of the three usual members,
             uncompressed; classes that are not in `CLASSES`; weights that lie in other
             files, or that are not as large as they say; a network with more weights than
             the file holds.
@@ -99,7 +94,7 @@ def load_model(path: Path, sha256: str | None = None) -> keras.Model:
     try:
         content = path.read_bytes()  # read once: what is checked is what is loaded
         if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256:
-            raise ModelError(f"{path}: expected sha256 {sha256}, got {found}.")
+            raise UserError(f"{path}: expected sha256 {sha256}, got {found}.")
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             _check_members(path, archive.infolist())
             _check_config(path, json.loads(archive.read("config.json")))
@@ -109,21 +104,21 @@ def load_model(path: Path, sha256: str | None = None) -> keras.Model:
             copy = Path(scratch) / "model.keras"
             copy.write_bytes(content)
             return keras.models.load_model(copy, safe_mode=True, compile=False)
-    except ModelError:
+    except UserError:
         raise
     except Exception as error:  # what a made-up file can raise inside Keras has no end
-        raise ModelError(f"{path}: expected a whole .keras model, got {error!r:.500}") from error
+        raise UserError(f"{path}: expected a whole .keras model, got {error!r:.500}") from error
 
 
 def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
     names = [member.filename for member in members]
     if path.suffix != ".keras" or sorted(names) != sorted(MEMBERS):
-        raise ModelError(f"{path}: expected a .keras file of {sorted(MEMBERS)}, got {names[:9]}.")
+        raise UserError(f"{path}: expected a .keras file of {sorted(MEMBERS)}, got {names[:9]}.")
     for member in members:
         if member.compress_type != zipfile.ZIP_STORED:
-            raise ModelError(f"{path}: expected {member.filename} stored without compression.")
+            raise UserError(f"{path}: expected {member.filename} stored without compression.")
         if member.filename.endswith(".json") and member.file_size > MAX_TEXT:
-            raise ModelError(f"{path}: expected {member.filename} of at most {MAX_TEXT} bytes.")
+            raise UserError(f"{path}: expected {member.filename} of at most {MAX_TEXT} bytes.")
 
 
 def _check_config(path: Path, config: Any) -> None:
@@ -136,7 +131,7 @@ def _check_config(path: Path, config: Any) -> None:
             continue
         known = isinstance(module, str) and name in CLASSES.get(module, ())
         if not known or alias not in (None, name, f"sfc_lib>{name}"):
-            raise ModelError(
+            raise UserError(
                 f"{path}: expected only classes that this library saves, got {name!r} of "
                 f"module {module!r}, registered as {alias!r}."
             )
@@ -156,19 +151,19 @@ def _count_numbers(path: Path, group: h5py.Group, seen: set[int]) -> int:
     numbers = 0
     for name in group:
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise ModelError(f"{path}: expected weights inside the file, got a link at {name}.")
+            raise UserError(f"{path}: expected weights inside the file, got a link at {name}.")
         item = group[name]
         address = h5py.h5o.get_info(item.id).addr
         if address in seen:
-            raise ModelError(f"{path}: expected every weight once, got {item.name} again.")
+            raise UserError(f"{path}: expected every weight once, got {item.name} again.")
         seen.add(address)
         if isinstance(item, h5py.Group):
             numbers += _count_numbers(path, item, seen)
             continue
         if item.external or item.is_virtual:
-            raise ModelError(f"{path}: expected weights inside the file, got outside data: {name}.")
+            raise UserError(f"{path}: expected weights inside the file, got outside data: {name}.")
         if item.chunks or item.id.get_storage_size() != item.nbytes or item.dtype.hasobject:
-            raise ModelError(f"{path}: expected plain numbers, all there, at {item.name}.")
+            raise UserError(f"{path}: expected plain numbers, all there, at {item.name}.")
         numbers += item.size
     return numbers
 
@@ -185,7 +180,7 @@ def _at_most_weights(path: Path, numbers: int) -> Iterator[None]:
         nonlocal left
         left -= math.prod(options.get("shape", args[0] if args else ()) or ())
         if left < 0:
-            raise ModelError(f"{path}: expected at most the {numbers} weights that it holds.")
+            raise UserError(f"{path}: expected at most the {numbers} weights that it holds.")
         return original(self, *args, **options)
 
     with _one_at_a_time:

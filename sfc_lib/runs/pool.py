@@ -1,32 +1,13 @@
 """Many runs at once: what is in the stores is read, what is missing is trained.
 
-By default two spawned processes with one thread each, which is the fastest way to many
+By default in two local processes with one thread each, which is the fastest way to many
 seeds on two cores, and keeps TensorFlow out of the calling process.
 
-One process per run: a lock that says who holds it, and that leaves nothing behind.
-
-While a run is trained, two hidden files lie beside its folder: `.ID.lock`, locked by the
-operating system, and `.ID.holder`, which names host and process. A process that dies
-loses its lock with its life; what is left of it on disk is taken over by the next one.
-
-One call in a fresh process, for workers that do other things beside it.
-
-Keras draws initial weights from Python's global random state, and so do dask's own
-threads: trained inside a dask worker, a run would come out different each time. A fresh
-process also gets its environment before anything is imported.
-
-Local processes that train runs: each is started once and serves many calls.
-
-Unlike those of `ProcessPoolExecutor`, a process that dies (killed where memory is short,
-say) fails its own call only, and one process never gets two Keras backends.
-
-Runs on more than one machine, through dask (the extra `cluster`).
-
-A lost worker's run is given to another, which goes on from the last finished epoch. All
-workers must see the folders of runs and of data under the same paths.
-
-For SLURM, three environment variables; where one is not set, dask's own configuration
-holds (`jobqueue.slurm`), which can say everything else too (account, network interface):
+Beyond one machine it goes through dask (the extra `cluster`): a lost worker's run is given to
+another, which goes on from the last finished epoch. All workers must see the folders of runs
+and of data under the same paths. For SLURM, three environment variables; where one is not
+set, dask's own configuration holds (`jobqueue.slurm`), which can say everything else too
+(account, network interface):
 
 - `SFC_SLURM_MEMORY`: memory of a job, by default 4GB.
 - `SFC_SLURM_WALLTIME`: its time limit, by default 00:30:00. Ended jobs are replaced.
@@ -39,270 +20,38 @@ import dataclasses
 import logging
 import multiprocessing
 import os
-import pickle
 import shutil
-import signal
 import socket
-import subprocess
 import sys
+import tempfile
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from importlib import import_module
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
 from sfc_lib.datasets.base import load_dataset, make_recipe
 from sfc_lib.errors import UserError
 from sfc_lib.files import data_dir, runs_dir, silenced
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import HISTORY, Record, find, look_up, set_aside, verify
+from sfc_lib.runs.store import (
+    HISTORY,
+    Record,
+    find,
+    held,
+    is_held,
+    look_up,
+    set_aside,
+    verify_record,
+)
+from sfc_lib.runs.worker import ONE_THREAD, Processes
 
-GRACE = 1.0  # seconds before it is said that a run is waited for: checking a record takes less
-
-
-@contextmanager
-def held(folder: Path, wait: bool = True) -> Iterator[None]:
-    """Hold the lock of a run; if another process does, say so once and wait for its end.
-
-    Args:
-        folder: Of the run; its parent must exist.
-        wait: Whether to wait for another process at all.
-
-    Raises:
-        filelock.Timeout: Another process holds the lock, and `wait` is False.
-    """
-    lock, holder = FileLock(folder.with_name(f".{folder.name}.lock")), _holder(folder)
-    try:
-        lock.acquire(timeout=GRACE if wait else 0)
-    except Timeout:
-        if not wait:
-            raise
-        _tell(f"waiting for run {folder.name}, trained by {_read(holder)}")
-        lock.acquire()
-    try:
-        holder.write_text(f"{socket.gethostname()} pid {os.getpid()}")
-        yield
-    finally:
-        holder.unlink(missing_ok=True)
-        # Still locked: whoever gets this nameless file next sees that and opens a new one.
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
-
-
-def is_held(folder: Path) -> bool:
-    """Whether a process is at this run; one that died on another host counts until replaced."""
-    host, _, pid = _read(_holder(folder)).partition(" pid ")
-    if host != socket.gethostname():
-        return _holder(folder).exists()
-    try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError):
-        return False
-    except PermissionError:  # another user's
-        return True
-    return True
-
-
-def forget_dead(folder: Path) -> None:
-    """Remove what a dead process left of its lock; a living one keeps it."""
-    if _holder(folder).exists():
-        with suppress(Timeout), held(folder, wait=False):
-            pass
-
-
-def _holder(folder: Path) -> Path:
-    return folder.with_name(f".{folder.name}.holder")
-
-
-def _read(holder: Path) -> str:
-    try:
-        return holder.read_text() or "another process"
-    except OSError:
-        return "another process"
-
-
-def _tell(message: str) -> None:
-    """Print to standard error, on a line of its own even where a progress bar stands."""
-    print(("\n" if sys.stderr.isatty() else "") + message, file=sys.stderr, flush=True)
-
-
-def call_apart(environment: Mapping[str, str], function: Callable, *arguments: Any) -> Any:
-    """What `function(*arguments)` returns or raises, called in a process that ends with this one.
-
-    Args:
-        environment: Added to this process's environment variables.
-        function: One that can be pickled, as all that goes in and comes out.
-        arguments: Of the function.
-
-    Raises:
-        UserError: The process was killed, or failed before it could say why.
-    """
-    command = [sys.executable, "-m", __name__]
-    paths = os.pathsep.join(path for path in sys.path if path)  # where this process finds modules
-    environment = {**os.environ, **environment, "PYTHONPATH": paths}
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            pickle.dump((function, arguments), process.stdin)
-            process.stdin.flush()  # and left open: its end tells the process of ours
-            answer = process.stdout.read()
-        except BrokenPipeError:
-            answer = b""
-        except BaseException:
-            process.kill()
-            raise
-    if not answer:
-        raise UserError(f"the process of the run ended with status {process.returncode}.")
-    value, error = pickle.loads(answer)
-    if error is not None:
-        raise error
-    return value
-
-
-def _answer() -> None:
-    """The other side: read the call, make it, write the outcome where nothing else is printed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller decides, this process follows
-    with os.fdopen(os.dup(1), "wb") as output:
-        os.dup2(2, 1)
-        function, arguments = pickle.load(sys.stdin.buffer)
-        threading.Thread(target=_end_with_caller, daemon=True).start()
-        try:
-            outcome = pickle.dumps((function(*arguments), None))
-        except Exception as error:
-            outcome = pickle.dumps((None, portable(error)))
-        output.write(outcome)
-
-
-def _end_with_caller() -> None:
-    os.read(0, 1)  # returns at the end of the caller, by whatever death
-    os._exit(1)  # safe at any moment: records are written atomically
-
-
-def portable(error: Exception) -> Exception:
-    """The error itself, or its text where it doesn't survive pickling."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
-
-
-if __name__ == "__main__":
-    _answer()
-
-
-_SPAWN = multiprocessing.get_context("spawn")
-
-
-class Workers(Executor):
-    """An executor of `jobs` spawned processes, each with the given environment variables.
-
-    Args:
-        jobs: Calls that run at once.
-        environment: Set in a process before it imports anything.
-    """
-
-    def __init__(self, jobs: int, environment: Mapping[str, str]) -> None:
-        self._environment = dict(environment)
-        self._threads = ThreadPoolExecutor(jobs, thread_name_prefix="worker")
-        self._mine = threading.local()  # each thread has one process at a time
-        self._alive: dict[Any, Connection] = {}
-        self._starting = threading.Lock()  # held to start processes, and to stop them all
-        self._stopped = False
-
-    def submit(self, function: Callable, /, *arguments: Any, **options: Any) -> Future:
-        """Call `function` in one of the processes; all that goes in and out is pickled.
-
-        Its first argument is the values of a spec, whose backend decides on the process.
-        """
-        return self._threads.submit(self._call, function, *arguments, **options)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Finish the calls and end the processes; at once if not told to wait."""
-        if wait:
-            self._threads.shutdown(cancel_futures=cancel_futures)
-        with self._starting:
-            self._stopped = True
-            for process, pipe in list(self._alive.items()):
-                pipe.close() if wait else process.terminate()
-        self._threads.shutdown(cancel_futures=cancel_futures)
-        for process in list(self._alive):
-            process.join()
-
-    def _call(self, function: Callable, values: Mapping, *arguments: Any, **options: Any) -> Any:
-        process, pipe = self._process(values["backend"])
-        try:
-            pipe.send((function, (values, *arguments), options))
-            value, error = pipe.recv()
-        except (EOFError, OSError):
-            process.join()
-            self._alive.pop(process, None)
-            self._mine.backend = None
-            raise UserError(
-                f"the process of the run died with exit status {process.exitcode}; "
-                "a negative one is the signal that killed it, -9 often a lack of memory."
-            ) from None
-        if error is not None:
-            raise error
-        return value
-
-    def _process(self, backend: str) -> tuple[Any, Connection]:
-        """This thread's process; another one if it served another backend until now."""
-        if getattr(self._mine, "backend", None) != backend:
-            if getattr(self._mine, "backend", None):
-                self._mine.pipe.close()  # ends the process
-                self._alive.pop(self._mine.process, None)
-            ours, theirs = _SPAWN.Pipe()
-            environment = {**self._environment, "KERAS_BACKEND": backend}
-            process = _SPAWN.Process(target=_serve, args=(theirs, environment), daemon=True)
-            with self._starting:
-                if self._stopped:
-                    raise UserError("the sweep was interrupted before this run began.")
-                process.start()
-                self._alive[process] = ours
-            theirs.close()
-            self._mine.backend, self._mine.process, self._mine.pipe = backend, process, ours
-        return self._mine.process, self._mine.pipe
-
-
-def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
-    """In the process: answer calls until the other end is closed."""
-    os.environ.update(environment)
-    try:
-        while True:
-            function, arguments, options = pipe.recv()
-            try:
-                value, failure = function(*arguments, **options), None
-            except Exception as error:
-                value, failure = None, portable(error)
-            pipe.send((value, failure))
-    except (EOFError, OSError, KeyboardInterrupt):
-        return
-
-
-ONE_THREAD = {
-    "OMP_NUM_THREADS": "1",
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "TF_NUM_INTEROP_THREADS": "1",
-    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "CUDA_VISIBLE_DEVICES": "-1",
-}
 SHOWN = 8  # runs whose epoch the progress bar shows
 _ONE_RUN = threading.Lock()  # Keras has one global random state in a process
-
-
-class SweepError(UserError):
-    """Some runs failed; the message lists each with its error."""
 
 
 def ensure(
@@ -325,14 +74,14 @@ def ensure(
         progress: Whether to show a progress bar.
 
     Raises:
-        SweepError: A run failed. The others are finished first, and kept.
+        UserError: A run failed. The others are finished first, and kept.
     """
     specs = list(specs)
     missing = [spec for spec in dict.fromkeys(specs) if look_up(spec, published) is None]
     sweep(missing, executor, jobs=jobs, cluster=cluster, progress=progress)
     records = [look_up(spec, published) for spec in specs]
     if None in records:
-        raise SweepError(
+        raise UserError(
             "ensure: a run was trained but its record is damaged, see the warnings, or lies "
             f"elsewhere: all workers must write into the same {runs_dir()}."
         )
@@ -359,21 +108,19 @@ def sweep(
         progress: Whether to show the bar, and each failure when it happens.
 
     Raises:
-        ValueError: `jobs` < 1, or an unknown cluster.
-        sfc_lib.genomics.sources.SourceError: A dataset lacks a source file.
-        SweepError: A run failed. The others are finished first, and kept.
+        UserError: `jobs` < 1, an unknown cluster, a store that can't be written, a source
+            file that can't be had, or runs that failed: each is named with its error. The
+            others are finished first, and kept.
     """
     if type(jobs) is not int or jobs < 1:
-        raise ValueError(f"sweep: jobs must be an integer >= 1, got {jobs!r}.")
+        raise UserError(f"sweep: jobs must be an integer >= 1, got {jobs!r}.")
     if not specs:
         return
+    root = _writable(runs_dir())
     if executor is None:  # build or fetch the data once, and fail before anything is trained
         for recipe in {make_recipe(spec.dataset, spec.dataset_options) for spec in specs}:
             load_dataset(recipe.name, **recipe.options)
-    root = runs_dir()
-    for spec in specs:
-        forget_dead(root / spec.id)
-    failed: dict[RunSpec, str] = {}
+    failed = []
     with (
         _executor(executor, cluster, min(jobs, len(specs))) as pool,
         tqdm(total=len(specs), unit="run", desc="training", disable=not progress) as bar,
@@ -382,12 +129,63 @@ def sweep(
         for future in _as_they_finish(futures, bar, root):
             spec = futures[future]
             if error := _error(future):
-                failed[spec] = f"{spec.id} ({spec.variant}, seed {spec.seed}): {error}"
+                failed.append(f"{spec.id} ({spec.variant}, seed {spec.seed}): {error}")
                 if progress:
-                    bar.write(f"failed: {failed[spec]}", file=sys.stderr)
+                    bar.write(f"failed: {failed[-1]}", file=sys.stderr)
     if failed:
-        lines = [f"  {line}" for line in failed.values()]
-        raise SweepError(f"{len(failed)} of {len(specs)} runs failed:\n" + "\n".join(lines))
+        lines = "".join(f"\n  {line}" for line in failed)
+        raise UserError(f"{len(failed)} of {len(specs)} runs failed:{lines}")
+
+
+def _writable(root: Path) -> Path:
+    """The store, which is made if need be."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=root):
+            return root
+    except OSError as error:
+        raise UserError(
+            f"{root}: expected a folder to write run records into, got: {error.strerror}. "
+            "Set SFC_RUNS_DIR to another."
+        ) from error
+
+
+def _executor(
+    given: Executor | None, cluster: str | None, jobs: int
+) -> AbstractContextManager[Executor]:
+    if given is not None:
+        return nullcontext(given)
+    return Processes(jobs) if cluster is None else cluster_executor(cluster, jobs)
+
+
+def _as_they_finish(futures: dict[Future, RunSpec], bar: tqdm, root: Path) -> Iterator[Future]:
+    """Yield futures as they finish; meanwhile the bar counts those that run, and failed."""
+    pending, failed = set(futures), 0
+    while pending:
+        finished, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
+        failed += sum(_error(future) is not None for future in finished)
+        if not bar.disable:
+            # Not every executor's futures know that they run, but every run holds its lock.
+            running = [root / futures[f].id for f in pending if is_held(root / futures[f].id)]
+            epochs = [epochs_done(folder / HISTORY) for folder in running[:SHOWN]]
+            status = f"{len(running)} running, {failed} failed"
+            status += f", in epoch {epochs}" if any(epochs) else ""
+            bar.set_postfix_str(status, refresh=not finished)
+        for future in finished:
+            bar.update()
+            yield future
+
+
+def _error(future: Future) -> BaseException | str | None:
+    return "cancelled, the scheduler is gone" if future.cancelled() else future.exception()
+
+
+def epochs_done(history: Path) -> int:
+    """Finished epochs that a run's `history.jsonl` tells of; 0 where there is none."""
+    try:
+        return history.read_bytes().count(b"\n")
+    except OSError:
+        return 0
 
 
 def run_one(values: dict, root: str) -> str:
@@ -405,8 +203,8 @@ def run_one(values: dict, root: str) -> str:
             set_aside(folder)
             os.environ.setdefault("KERAS_BACKEND", spec.backend)
             with silenced():  # TensorFlow prints on import, into the progress bar
-                from sfc_lib.runs.training import train
-            train(spec, folder)
+                from sfc_lib.runs.training import train_run
+            train_run(spec, folder)
     return spec.id
 
 
@@ -426,59 +224,9 @@ def retrain(record: Record, root: Path, epochs: int | None = None) -> Record:
     if epochs is not None:
         spec = dataclasses.replace(spec, epochs=min(epochs, spec.epochs))
     load_dataset(spec.dataset, **spec.dataset_options)
-    with _executor(None, None, 1) as pool:
+    with Processes(1) as pool:
         pool.submit(run_one, spec.to_dict(), str(root)).result()
-    return verify(root / spec.id)
-
-
-@contextmanager
-def _executor(given: Executor | None, cluster: str | None, jobs: int):
-    """The given executor, or processes that end with the block, whatever ends it."""
-    if given is not None:
-        yield given
-        return
-    if cluster is not None:
-        from sfc_lib.runs.pool import cluster_executor
-
-        with cluster_executor(cluster, jobs) as executor:
-            yield executor
-        return
-    pool = Workers(jobs, ONE_THREAD)
-    try:
-        yield pool
-        pool.shutdown()
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)  # safe: records are written atomically
-        raise
-
-
-def _as_they_finish(futures: dict[Future, RunSpec], bar: tqdm, root: Path):
-    """Yield futures as they finish; meanwhile the bar counts those that run, and failed."""
-    pending, failed = set(futures), 0
-    while pending:
-        finished, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
-        failed += sum(_error(future) is not None for future in finished)
-        # Not every executor's futures know that they run, but every run holds its lock.
-        running = [root / futures[f].id for f in pending if is_held(root / futures[f].id)]
-        epochs = [epochs_done(folder / HISTORY) for folder in running[:SHOWN]]
-        status = f"{len(running)} running, {failed} failed"
-        status += f", in epoch {epochs}" if any(epochs) else ""
-        bar.set_postfix_str(status, refresh=not finished)
-        for future in finished:
-            bar.update()
-            yield future
-
-
-def _error(future: Future) -> BaseException | str | None:
-    return "cancelled, the scheduler is gone" if future.cancelled() else future.exception()
-
-
-def epochs_done(history: Path) -> int:
-    """Finished epochs that a run's `history.jsonl` tells of; 0 where there is none."""
-    try:
-        return history.read_bytes().count(b"\n")
-    except OSError:
-        return 0
+    return verify_record(root / spec.id)
 
 
 RETRIES = 1  # a run that raised is tried again: a network drive may have been away
@@ -508,8 +256,7 @@ def cluster_executor(where: str, jobs: int = 2) -> Iterator[Executor]:
         jobs: Workers to start; an address has its own.
 
     Raises:
-        ValueError: Another `where`.
-        UserError: Dask or SLURM is not installed, or no scheduler answers.
+        UserError: Another `where`; dask or SLURM is not installed; or no scheduler answers.
 
     Example:
 
@@ -517,7 +264,7 @@ def cluster_executor(where: str, jobs: int = 2) -> Iterator[Executor]:
     ...     sweep(load_size("standard").specs, executor)
     """
     if where not in ("local", "slurm") and "://" not in where:
-        raise ValueError(
+        raise UserError(
             f"cluster must be 'local', 'slurm' or an address such as 'tcp://host:8786', "
             f"got {where!r}."
         )
@@ -541,7 +288,11 @@ def cluster_executor(where: str, jobs: int = 2) -> Iterator[Executor]:
 
 
 class _Apart(Executor):
-    """Passes everything on to dask's executor, to be called in a process of its own there."""
+    """Passes everything on to dask's executor, to be called in a process of its own there.
+
+    Keras draws initial weights from Python's global random state, and so do dask's own
+    threads: trained inside a dask worker, a run would come out different each time.
+    """
 
     def __init__(self, executor: Executor, environment: dict[str, str]) -> None:
         self.executor, self.environment = executor, environment
@@ -558,7 +309,9 @@ def _in_worker(environment: dict[str, str], function: Callable, *arguments: Any)
                 f"worker on {socket.gethostname()}: expected the folder {environment[name]}, found "
                 f"none. Set {name} to a folder that all machines share under one path."
             )
-    return call_apart(environment, function, *arguments)
+    multiprocessing.current_process().daemon = False  # dask's are, and those have no children
+    with Processes(1, environment) as processes:
+        return processes.submit(function, *arguments).result()
 
 
 def _local(distributed: Any, jobs: int) -> Any:
@@ -598,5 +351,5 @@ def _library(name: str) -> Any:
     except ImportError as error:
         raise UserError(
             f"clusters need {name.replace('_', '-')}, which is not installed: "
-            "pip install 'dask[distributed]' dask-jobqueue"
+            'pip install "sfc_lib[cluster]"'
         ) from error

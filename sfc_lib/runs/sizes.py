@@ -1,85 +1,23 @@
-"""What a sweep would do: which runs are complete, which are to train, and what that costs."""
+"""The sizes of the replication: which runs each lists, which are missing, and what they cost."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sfc_lib.files import published_dir, runs_dir
+from sfc_lib.errors import UserError
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import RESULT, SPEC, look_up
+from sfc_lib.runs.store import RESULT, SPEC, look_up, stores
 
-
-@dataclass(frozen=True)
-class Row:
-    """The runs of one model of an experiment, as counts, and the cost of those to train."""
-
-    experiment: str
-    model: str
-    complete: int
-    to_train: int
-    cpu_hours: float | None  # None where no run of the model was ever finished
-
-
-def plan(size: Size, published: bool = True) -> list[Row]:
-    """One row a model of each experiment of a size; nothing is trained.
-
-    CPU-hours are those of finished runs of the model, whatever their seed, in either store.
-
-    Args:
-        size: What is wanted, as `load_size` or `Size.only` give it.
-        published: Whether records of the published store count as complete.
-    """
-    seconds = _cpu_seconds(root for root in (published_dir(), runs_dir()) if root)
-    rows = []
-    for experiment in size.experiments.values():
-        for model, specs in experiment.models.items():
-            missing = sum(look_up(spec, published) is None for spec in specs)
-            known = seconds.get(specs[0].model, [])
-            hours = missing * mean(known) / 3600 if known else None
-            hours = hours if missing else 0.0
-            rows.append(Row(experiment.name, model, len(specs) - missing, missing, hours))
-    return rows
-
-
-def table(rows: Sequence[Row]) -> str:
-    """The plan as text, with a line of totals."""
-    width = max(len(row.experiment) for row in rows)
-    label = max(len("model"), *(len(row.model) for row in rows))
-    lines = [f"{'experiment':<{width}}  {'model':<{label}}  complete  to train  CPU-hours"]
-    for row in rows:
-        cost = "unknown" if row.cpu_hours is None else f"{row.cpu_hours:.2f}"
-        lines.append(
-            f"{row.experiment:<{width}}  {row.model:<{label}}  {row.complete:>8}  "
-            f"{row.to_train:>8}  {cost:>9}"
-        )
-    hours = sum(row.cpu_hours or 0 for row in rows)
-    unknown = sum(row.to_train for row in rows if row.cpu_hours is None)
-    return "\n".join(lines) + (
-        f"\n{sum(row.complete for row in rows)} runs complete, "
-        f"{sum(row.to_train for row in rows)} to train: about {hours:.2f} CPU-hours"
-        + (f", and {unknown} runs of unknown cost." if unknown else ".")
-    )
-
-
-def _cpu_seconds(roots: Iterable[Path]) -> dict[str, list[float]]:
-    """CPU-seconds of finished runs by model; records are not verified for an estimate."""
-    found: dict[str, dict[str, float]] = {}  # a run may be in both stores, and counts once
-    for path in (path for root in roots for path in root.glob(f"*/{RESULT}")):
-        try:
-            spec = RunSpec.from_dict(json.loads((path.parent / SPEC).read_text()))
-            seconds = float(json.loads(path.read_text())["cpu_seconds"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        found.setdefault(spec.model, {})[path.parent.name] = seconds
-    return {model: list(runs.values()) for model, runs in found.items()}
-
+if TYPE_CHECKING:
+    import pandas as pd
 
 SIZES_FILE = Path(__file__).parent / "sizes.toml"
 
@@ -124,7 +62,7 @@ class Size:
             names: Experiments, labels of models, or both: then those models of those experiments.
 
         Raises:
-            ValueError: An unknown name (the valid ones are listed), or nothing is left.
+            UserError: An unknown name (the valid ones are listed), or nothing is left.
 
         Example:
 
@@ -134,7 +72,7 @@ class Size:
         labels = {label: None for item in self.experiments.values() for label in item.models}
         for name in names:
             if name not in labels and name not in self.experiments:
-                raise ValueError(
+                raise UserError(
                     f"only: expected an experiment of {list(self.experiments)} or a model of "
                     f"{list(labels)}, got {name!r}."
                 )
@@ -147,7 +85,7 @@ class Size:
             if chosen:
                 kept[key] = dataclasses.replace(item, models=chosen)
         if not kept:
-            raise ValueError(f"only: {experiments} have no model {models}.")
+            raise UserError(f"only: {experiments} have no model {models}.")
         return dataclasses.replace(self, experiments=kept)
 
 
@@ -157,10 +95,10 @@ def size_names() -> list[str]:
 
 
 def load_size(name: str, seeds: int | None = None) -> Size:
-    """The experiments of a size, with seeds 0 to `seeds` − 1 (the size's own if None).
+    """The experiments of a size, with seeds 0 to `seeds` − 1 (the size's own if 0 or None).
 
     Raises:
-        ValueError: An unknown size (the valid ones are listed) or `seeds` < 1.
+        UserError: An unknown size (the valid ones are listed), or a bad number of seeds.
 
     Example:
 
@@ -169,11 +107,12 @@ def load_size(name: str, seeds: int | None = None) -> Size:
     """
     content = _sizes_file()
     if name not in content["sizes"]:
-        raise ValueError(f"size must be one of {size_names()}, got {name!r}.")
+        raise UserError(f"size must be one of {size_names()}, got {name!r}.")
     table = content["sizes"][name]
-    seeds = table["seeds"] if seeds is None else seeds
-    if type(seeds) is not int or seeds < 1:
-        raise ValueError(f"seeds must be an integer >= 1, got {seeds!r}.")
+    own = table["seeds"]
+    if seeds is not None and (type(seeds) is not int or seeds < 0):
+        raise UserError(f"seeds must be an integer >= 1, or 0 for {name}'s {own}, got {seeds!r}.")
+    seeds = seeds or own
     override = table.get("override", {})
     experiments = {
         key: _experiment(key, content["experiments"][key], override, seeds)
@@ -198,3 +137,49 @@ def _experiment(key: str, table: dict, override: dict, seeds: int) -> Experiment
 def _sizes_file() -> dict[str, Any]:
     with open(SIZES_FILE, "rb") as file:
         return tomllib.load(file)
+
+
+def cost_plan(size: Size, published: bool = True) -> pd.DataFrame:
+    """What a sweep would do: one row a model of each experiment; nothing is trained.
+
+    Columns: experiment, model, complete, to train (runs), CPU-hours of those to train, from
+    finished runs of the model, whatever their seed, in either store; NaN where there is none.
+
+    Args:
+        size: What is wanted, as `load_size` or `Size.only` give it.
+        published: Whether records of the published store count as complete.
+    """
+    import pandas as pd
+
+    seconds, rows = _cpu_seconds(), []
+    for experiment in size.experiments.values():
+        for model, specs in experiment.models.items():
+            missing = sum(look_up(spec, published) is None for spec in specs)
+            known = seconds.get(specs[0].model, [math.nan])
+            hours = missing * mean(known) / 3600 if missing else 0.0
+            rows.append((experiment.name, model, len(specs) - missing, missing, hours))
+    return pd.DataFrame(rows, columns=["experiment", "model", "complete", "to train", "CPU-hours"])
+
+
+def plan_lines(plan: pd.DataFrame) -> str:
+    """The plan as text, with a line of totals."""
+    unknown = plan.loc[plan["CPU-hours"].isna(), "to train"].sum()
+    return (
+        plan.to_string(index=False, na_rep="unknown", float_format="%.2f")
+        + f"\n{plan['complete'].sum()} runs complete, {plan['to train'].sum()} to train: "
+        + f"about {plan['CPU-hours'].sum():.2f} CPU-hours"
+        + (f", and {unknown} runs of unknown cost." if unknown else ".")
+    )
+
+
+def _cpu_seconds() -> dict[str, list[float]]:
+    """CPU-seconds of finished runs by model; records are not verified for an estimate."""
+    found: dict[str, dict[str, float]] = {}  # a run may be in both stores, and counts once
+    for path in (path for root in stores() for path in root.glob(f"*/{RESULT}")):
+        try:
+            spec = RunSpec.from_dict(json.loads((path.parent / SPEC).read_text()))
+            seconds = float(json.loads(path.read_text())["cpu_seconds"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        found.setdefault(spec.model, {})[path.parent.name] = seconds
+    return {model: list(runs.values()) for model, runs in found.items()}

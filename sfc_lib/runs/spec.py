@@ -1,4 +1,4 @@
-"""`RunSpec`, everything that decides a run's result, and the sizes that list runs."""
+"""`RunSpec`: everything that decides a run's result, as plain values with one id."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import dataclasses
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from sfc_lib.datasets.base import make_recipe
+from sfc_lib.errors import UserError
 from sfc_lib.files import sha256_json
 
 PROTOCOL = 2  # raised whenever the same spec would give another result
@@ -46,7 +48,7 @@ class RunSpec:
         protocol: Version of the training code; leave it alone.
 
     Raises:
-        ValueError: A bad value, named.
+        UserError: A bad value, named.
 
     Example:
 
@@ -81,19 +83,20 @@ class RunSpec:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 expected = ", ".join(map(repr, choices[:-1])) + f" or {choices[-1]!r}"
-                raise ValueError(
-                    f"RunSpec: {name} must be {expected}, got {getattr(self, name)!r}."
-                )
+                raise UserError(f"RunSpec: {name} must be {expected}, got {getattr(self, name)!r}.")
         if self.variant == "std" and (self.units or self.curvature or self.initializer != "paper"):
-            raise ValueError(
+            raise UserError(
                 "RunSpec: std has no SFC layer; leave units, curvature and initializer out, "
                 f"got {self.units}, {self.curvature} and {self.initializer!r}."
             )
         options = make_recipe(self.dataset, self.dataset_options).options
-        object.__setattr__(self, "dataset_options", options)
+        object.__setattr__(self, "dataset_options", MappingProxyType(options))
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+    def __reduce__(self) -> tuple:
+        return RunSpec.from_dict, (self.to_dict(),)  # a read-only mapping can't be pickled
 
     @property
     def id(self) -> str:
@@ -102,7 +105,8 @@ class RunSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain values, ready for JSON."""
-        return dataclasses.asdict(self)
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        return {**values, "dataset_options": dict(self.dataset_options)}
 
     @property
     def model(self) -> str:
@@ -111,10 +115,10 @@ class RunSpec:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunSpec:
-        """The spec that `to_dict` gave; unknown or missing fields are a `ValueError`."""
+        """The spec that `to_dict` gave; unknown or missing fields are a `UserError`."""
         names = {item.name for item in dataclasses.fields(cls)}
         if set(values) != names:
-            raise ValueError(f"RunSpec: expected the fields {sorted(names)}, got {sorted(values)}.")
+            raise UserError(f"RunSpec: expected the fields {sorted(names)}, got {sorted(values)}.")
         return cls(**values)
 
 
@@ -125,7 +129,7 @@ _POSITIVE = {
 
 
 def _checked(name: str, kind: str, value: Any) -> Any:
-    """`value` as the field's type, or a `ValueError` naming field, expectation and value."""
+    """`value` as the field's type, or a `UserError` naming field, expectation and value."""
     optional = "None" in kind
     if optional and value is None:
         return None
@@ -147,4 +151,4 @@ def _checked(name: str, kind: str, value: Any) -> Any:
         if isinstance(value, Mapping):
             return dict(value)
         expected = "a mapping of options"
-    raise ValueError(f"RunSpec: {name} must be {expected}, got {value!r}.")
+    raise UserError(f"RunSpec: {name} must be {expected}, got {value!r}.")

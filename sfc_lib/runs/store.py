@@ -3,10 +3,8 @@
 A finished record holds `spec.json`, `history.jsonl` (a line per epoch), `W_pos.npy` (SFC
 variants), `model.keras` (the best epoch) and `result.json`, which is written last and
 carries the SHA-256 of every other file and of its own content. While a run trains,
-`checkpoint` is there too, and its lock beside the folder (see `locks`). A published record
+`checkpoint` is there too, and beside the folder the hidden file `.ID.lock`. A published record
 holds `importance.npy`, and a model only if it is the best of its seeds, and small.
-
-Where a number comes from: machine, versions and commit of a run.
 """
 
 from __future__ import annotations
@@ -18,16 +16,20 @@ import itertools
 import json
 import os
 import platform
+import socket
 import subprocess
+import sys
 import time
 import warnings
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from sfc_lib.datasets.base import make_recipe
 from sfc_lib.errors import UserError
@@ -66,10 +68,6 @@ UNREADABLE = (  # what reading a file that somebody made up may raise
 )
 
 
-class RecordError(UserError):
-    """A record is there but can't be trusted; the message names the file and what is wrong."""
-
-
 @dataclass(frozen=True, eq=False)
 class Record:
     """A verified run record."""
@@ -89,13 +87,13 @@ class Record:
         try:
             return [json.loads(line) for line in content.splitlines()]
         except (ValueError, RecursionError) as error:
-            raise RecordError(f"{self.folder / HISTORY}: expected JSON, got {error}") from error
+            raise UserError(f"{self.folder / HISTORY}: expected JSON, got {error}") from error
 
     def positional_weights(self) -> np.ndarray:
         """`W_pos` of the best epoch, float32 (units, length), mirrored if symmetric.
 
         Raises:
-            RecordError: The record has none (std), or not such an array.
+            UserError: The record has none (std), or not such an array.
         """
         return self._array(W_POS, dimensions=2)
 
@@ -103,7 +101,7 @@ class Record:
         """Importance profile of the best epoch, float32 (length,), of a published record.
 
         Raises:
-            RecordError: The record has none, or not such an array.
+            UserError: The record has none, or not such an array.
         """
         return self._array(IMPORTANCE, dimensions=1)
 
@@ -111,14 +109,13 @@ class Record:
         """The Keras model of the best epoch, not compiled.
 
         Raises:
-            RecordError: The record holds no model; of published ones only the best seed
-                does, if it is small.
-            sfc_lib.runs.model_file.ModelError: The file is not what the record promises.
+            UserError: The record holds no model (of published ones only the best seed does,
+                if it is small), or the file is not what it promises.
         """
         from sfc_lib.runs.model_file import load_model
 
         if MODEL not in self.result["files"]:
-            raise RecordError(f"{self.folder}: this record was published without its model.")
+            raise UserError(f"{self.folder}: this record was published without its model.")
         return load_model(self.folder / MODEL, self.result["files"][MODEL])
 
     def _array(self, name: str, dimensions: int) -> np.ndarray:
@@ -126,9 +123,9 @@ class Record:
         try:
             array = np.lib.format.read_array(file, allow_pickle=False)
         except UNREADABLE as error:
-            raise RecordError(f"{path}: expected an array, got {error}") from error
+            raise UserError(f"{path}: expected an array, got {error}") from error
         if array.ndim != dimensions or array.dtype != np.float32 or file.read(1):
-            raise RecordError(
+            raise UserError(
                 f"{path}: expected a float32 array of {dimensions} dimensions, "
                 f"got {array.dtype} {array.shape}."
             )
@@ -137,10 +134,10 @@ class Record:
     def _content(self, name: str) -> bytes:
         """Bytes of one of the files, which are still those that were sealed."""
         if name not in self.result["files"]:
-            raise RecordError(f"{self.folder}: this record has no {name}.")
+            raise UserError(f"{self.folder}: this record has no {name}.")
         content = (self.folder / name).read_bytes()
         if hashlib.sha256(content).hexdigest() != self.result["files"][name]:
-            raise RecordError(f"{self.folder / name}: changed since the record was verified.")
+            raise UserError(f"{self.folder / name}: changed since the record was verified.")
         return content
 
 
@@ -150,8 +147,11 @@ def seal(result: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, "seal": sha256_json(content)}
 
 
-def verify(folder: Path, *, cached: bool = False) -> Record:
+def verify_record(folder: Path, *, cached: bool = False) -> Record:
     """The record in `folder` after checking every hash.
+
+    That its dataset is still the one of today is checked too, unless the dataset's own input
+    files are gone.
 
     Args:
         folder: Named after the id of its spec.
@@ -159,40 +159,48 @@ def verify(folder: Path, *, cached: bool = False) -> Record:
             stamps have not changed since, need not be read again.
 
     Raises:
-        RecordError: `result.json` is missing or malformed, or a file is missing,
+        UserError: `result.json` is missing or malformed, or a file is missing,
             changed, unknown, or not the one the spec's id promises.
     """
     result = _read_result(folder / RESULT)
     for name, expected in result["files"].items():
         path = folder / name
         if name not in FILES or not _is_plain(path):
-            raise RecordError(f"{path}: expected a plain file of the record, got none.")
+            raise UserError(f"{path}: expected a plain file of the record, got none.")
         if (found := _sha256(path, cached)) != expected:
-            raise RecordError(f"{path}: expected sha256 {expected}, got {found}.")
+            raise UserError(f"{path}: expected sha256 {expected}, got {found}.")
     try:
         spec = RunSpec.from_dict(json.loads((folder / SPEC).read_bytes()))
     except (*UNREADABLE, AttributeError) as error:
-        raise RecordError(f"{folder / SPEC}: expected a run's spec, got {error}") from error
+        raise UserError(f"{folder / SPEC}: expected a run's spec, got {error}") from error
     if not folder.name == spec.id == result["id"]:
-        raise RecordError(f"{folder}: expected a folder named {spec.id} after its spec.")
-    today = make_recipe(spec.dataset, spec.dataset_options).fingerprint
-    if result.get("dataset_fingerprint") != today:
-        raise RecordError(f"{folder}: expected a run on the dataset of today, {today[:16]}.")
+        raise UserError(f"{folder}: expected a folder named {spec.id} after its spec.")
+    today = _fingerprint(spec)
+    if today and result.get("dataset_fingerprint") != today:
+        raise UserError(f"{folder}: expected a run on the dataset of today, {today[:16]}.")
     return Record(spec, folder, result)
+
+
+def _fingerprint(spec: RunSpec) -> str | None:
+    """That of a run's dataset as it is today; None if its input files are gone."""
+    try:
+        return make_recipe(spec.dataset, spec.dataset_options).fingerprint
+    except (UserError, OSError):
+        return None
 
 
 def _read_result(path: Path) -> dict[str, Any]:
     """The content of a `result.json` whose seal holds."""
     if path.exists() and not _is_plain(path):
-        raise RecordError(f"{path}: expected a plain file of the record, got none.")
+        raise UserError(f"{path}: expected a plain file of the record, got none.")
     try:
         result = json.loads(path.read_bytes())
         whole = result["seal"] == seal(result)["seal"] and result["status"] in STATUSES
         whole = whole and KEYS | {"seal"} <= set(result) and {SPEC, HISTORY} <= set(result["files"])
     except (*UNREADABLE, AttributeError) as error:
-        raise RecordError(f"{path}: expected a whole record, got {error!r}.") from error
+        raise UserError(f"{path}: expected a whole record, got {error!r}.") from error
     if not whole or not isinstance(result["files"], dict):
-        raise RecordError(f"{path}: expected the content it was sealed with.")
+        raise UserError(f"{path}: expected the content it was sealed with.")
     return result
 
 
@@ -221,16 +229,93 @@ def find(spec: RunSpec, root: Path) -> Record | None:
     if not (folder / RESULT).exists():
         return None
     try:
-        return verify(folder, cached=True)
-    except RecordError as error:
+        return verify_record(folder, cached=True)
+    except (UserError, OSError) as error:
         warnings.warn(f"Damaged run record, not used: {error}", stacklevel=2)
         return None
 
 
 def look_up(spec: RunSpec, published: bool = True) -> Record | None:
     """The record of a spec from the published store (unless told not to) or the user's."""
-    roots = [published_dir() if published else None, runs_dir()]
-    return next((record for root in roots if root and (record := find(spec, root))), None)
+    return next((record for root in stores(published) if (record := find(spec, root))), None)
+
+
+def stores(published: bool = True) -> list[Path]:
+    """The published store, unless it is not wanted or there is none, and the user's."""
+    root = published_dir() if published else None
+    return [root, runs_dir()] if root else [runs_dir()]
+
+
+def all_records(roots: Iterable[Path], *, cached: bool = True) -> tuple[list[Record], list[str]]:
+    """The verified records of stores, and what is wrong with those that are not.
+
+    Args:
+        roots: Stores. A run that several of them hold is listed for each.
+        cached: As for `verify_record`.
+    """
+    good, bad = [], []
+    for root in roots:
+        for path in sorted(root.glob(f"*/{RESULT}")):
+            try:
+                if ".damaged-" not in path.parent.name:  # set aside, and never used
+                    good.append(verify_record(path.parent, cached=cached))
+            except (UserError, OSError) as error:
+                bad.append(str(error))
+    return good, bad
+
+
+GRACE = 1.0  # seconds before it is said that a run is waited for: checking a record takes less
+
+
+@contextmanager
+def held(folder: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a run, which names its holder while it is held and leaves nothing behind.
+
+    If another process holds it, say so once and wait. A process that dies loses its lock with
+    its life; what is left of it on disk is taken over by the next one, or removed by `prune`.
+
+    Args:
+        folder: Of the run; its parent must exist.
+        wait: Whether to wait for another process at all.
+
+    Raises:
+        filelock.Timeout: Another process holds the lock, and `wait` is False.
+    """
+    path = lock_file(folder)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=GRACE if wait else 0)
+    except Timeout:
+        if not wait:
+            raise
+        holder = "another process"
+        with suppress(OSError):  # it may be gone by now
+            holder = path.read_text() or holder
+        start = "\n" if sys.stderr.isatty() else ""  # a progress bar may stand there
+        print(f"{start}waiting for run {folder.name}, trained by {holder}", file=sys.stderr)
+        lock.acquire()
+    try:
+        path.write_text(f"{socket.gethostname()} pid {os.getpid()}")
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # still locked: who gets this nameless file next sees that
+        lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process is at this run; what a dead one left of its lock is removed."""
+    try:
+        if lock_file(folder).exists():
+            with held(folder, wait=False):
+                pass
+    except Timeout:
+        return True
+    return False
+
+
+def lock_file(folder: Path) -> Path:
+    """The file that is locked while a process is at the run of this folder."""
+    return folder.with_name(f".{folder.name}.lock")
 
 
 def set_aside(folder: Path) -> Path | None:
@@ -246,14 +331,11 @@ def set_aside(folder: Path) -> Path | None:
 
 def best_seeds(records: Iterable[Record]) -> list[Record]:
     """Of records that differ only in their seed, the one with the best validation auROC."""
-    best: dict[str, Record] = {}
+    groups: dict[str, list[Record]] = {}
     for record in records:
-        if record.diverged:
-            continue
-        key, score = record.spec.model, record.result["valid"]["auroc"]
-        if key not in best or score > best[key].result["valid"]["auroc"]:
-            best[key] = record
-    return list(best.values())
+        if not record.diverged:
+            groups.setdefault(record.spec.model, []).append(record)
+    return [max(group, key=lambda r: r.result["valid"]["auroc"]) for group in groups.values()]
 
 
 PACKAGES = ("sfc-lib", "keras", "numpy", "scikit-learn")
@@ -274,22 +356,19 @@ def environment(backend: str) -> dict[str, object]:
 
 def commit() -> str | None:
     """Git commit of the checkout, `+changes` if the library differs from it; None without git."""
-    root = checkout()
-    if root is None:
+    if (root := checkout()) is None:
         return None
-    head = _git(root, "rev-parse", "HEAD")
-    changed = _git(root, "status", "--porcelain", "--", "sfc_lib", "requirements.lock")
-    return f"{head}+changes" if head and changed else head
-
-
-def _git(root: Path, *arguments: str) -> str | None:
+    asked = ("rev-parse", "HEAD"), ("status", "--porcelain", "--", "sfc_lib", "requirements.lock")
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
+        head, changes = (
+            subprocess.check_output(
+                ["git", "-C", root, *words], stderr=subprocess.DEVNULL, text=True
+            )
+            for words in asked
         )
     except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip()
+    return head.strip() + ("+changes" if changes else "")
 
 
 def _version(name: str) -> str | None:

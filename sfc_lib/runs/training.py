@@ -3,13 +3,6 @@
 What an epoch does depends only on the weights it starts with, the spec and its number:
 the order of examples and the state of every random generator are set anew from (seed,
 epoch). Imported only where a run is trained, because it imports Keras.
-
-Batches of a run in the order that its seed gives each epoch, and the seeds themselves.
-
-State of a run that trains: one file, replaced in one step, believed only if it is whole.
-
-It is the SHA-256 of what follows, then arrays as npz, nothing pickled or compressed: `about`
-(JSON) and groups of arrays, `weights_000`, `weights_001`, and so on.
 """
 
 from __future__ import annotations
@@ -24,14 +17,15 @@ import time
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import keras
 import ml_dtypes  # a part of Keras
 import numpy as np
 
 from sfc_lib.datasets.base import Dataset, Split, load_dataset
+from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, naming, remove, scratch_in, sha256_file, write_json
+from sfc_lib.nn import keras  # or an error that says which backend to install
 from sfc_lib.nn.architectures import build_model
 from sfc_lib.runs.evaluation import metrics, predict
 from sfc_lib.runs.model_file import save_model
@@ -49,149 +43,23 @@ from sfc_lib.runs.store import (
 )
 
 STREAMS = {"weights": 0, "order": 1, "dropout": 2}  # of SeedSequence((seed, stream, epoch))
-
-
-class HasEpoch(Protocol):
-    """What knows the epoch that is being trained, counted from 0."""
-
-    epoch: int
-
-
-class Batches(keras.utils.PyDataset):
-    """Batches of codes and labels in the order of the epoch that `progress` is in."""
-
-    def __init__(self, split: Split, spec: RunSpec, progress: HasEpoch) -> None:
-        super().__init__()
-        self.split, self.spec, self.progress = split, spec, progress
-        self.samples = min(spec.samples_per_epoch or len(split), len(split))
-        self.weight = _positive_weight(split) if spec.class_weight else None
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
-
-    def __len__(self) -> int:
-        return math.ceil(self.samples / self.spec.batch_size)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
-        start = index * self.spec.batch_size
-        stop = min(start + self.spec.batch_size, self.samples)
-        rows = np.sort(self.order(self.progress.epoch)[start:stop])  # sorted reads suit a disk
-        labels = self.split.labels[rows].astype(np.float32)
-        if self.weight is None:
-            return self.split.codes[rows], labels
-        return self.split.codes[rows], labels, np.where(labels[:, 0] > 0, self.weight, 1.0)
-
-    def release(self) -> None:
-        """Let go of the data: TensorFlow keeps what it was fed from as long as the process."""
-        del self.split, self.progress
-
-    def order(self, epoch: int) -> np.ndarray:
-        """Rows in the order of an epoch (counted from 0), from (seed, epoch) alone."""
-        if self._order[0] != epoch:
-            rng = np.random.default_rng(sequence(self.spec, "order", epoch))
-            self._order = (epoch, rng.permutation(len(self.split)))
-        return self._order[1]
-
-
-def _positive_weight(split: Split) -> float:
-    if split.labels.shape[1] != 1:
-        raise ValueError(
-            f"class_weight works for one task, got {split.labels.shape[1]}: leave it False."
-        )
-    return (len(split) - split.positives[0]) / split.positives[0]
-
-
-def sequence(spec: RunSpec, stream: str, epoch: int) -> np.random.SeedSequence:
-    """Where the random numbers of a run's stream (one of `STREAMS`) in an epoch come from."""
-    return np.random.SeedSequence((spec.seed, STREAMS[stream], epoch))
-
-
-def seed(spec: RunSpec, stream: str, epoch: int) -> int:
-    """One number of that sequence, for Keras."""
-    return int(sequence(spec, stream, epoch).generate_state(1)[0])
-
-
 Groups = dict[str, list[np.ndarray]]
 SECONDS = {"wall", "cpu"}
 
 
-def write_checkpoint(path: Path, about: Mapping[str, Any], groups: Groups) -> None:
-    """Replace the checkpoint by this state.
-
-    Args:
-        path: The file.
-        about: Plain values: `id` of the run, its `history` and `seconds`.
-        groups: Arrays: `weights`, `optimizer`, and the weights of the `best` epoch.
-
-    Raises:
-        OSError: It can't be written; the one before is kept.
-    """
-    arrays = {"about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
-    for kind, values in groups.items():
-        arrays |= {f"{kind}_{i:03d}": value for i, value in enumerate(values)}
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    with atomic_write(path) as file:
-        file.write(hashlib.sha256(buffer.getbuffer()).digest())
-        file.write(buffer.getbuffer())
-
-
-def read_checkpoint(
-    path: Path, run: str, shapes: Mapping[str, Sequence[tuple[int, ...]]]
-) -> tuple[dict[str, Any], Groups] | None:
-    """What `write_checkpoint` was given; None unless the file is whole and of this run.
-
-    Args:
-        path: The file.
-        run: Id the checkpoint must have.
-        shapes: Those of the run's `weights` and `optimizer` arrays.
-    """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    if hashlib.sha256(content[32:]).digest() != content[:32]:
-        return None
-    try:
-        about, arrays = _read_arrays(content[32:])
-        groups = {
-            kind: [arrays[name] for name in sorted(arrays) if name.startswith(kind)]
-            for kind in (*shapes, "best")
-        }
-        found = {kind: [array.shape for array in groups[kind]] for kind in groups}
-        fits = found.pop("best") in ([], list(shapes["weights"])) and found == dict(shapes)
-        epochs = [line["epoch"] for line in about["history"]]
-        whole = epochs == list(range(1, len(epochs) + 1)) and set(about["seconds"]) == SECONDS
-        return (about, groups) if about["id"] == run and fits and whole else None
-    except (*UNREADABLE, AttributeError):
-        return None
-
-
-def _read_arrays(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    file = io.BytesIO(content)
-    with zipfile.ZipFile(file) as archive:
-        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
-            raise ValueError("compressed, so it may be far larger than it looks")
-    with np.load(file, allow_pickle=False) as npz:
-        arrays = {name: _typed(npz[name]) for name in npz.files}
-    return json.loads(arrays.pop("about").tobytes()), arrays
-
-
-def _typed(array: np.ndarray) -> np.ndarray:
-    """The array; as bfloat16 where NumPy, which has no name for that, gives two-byte blobs."""
-    return array.view(ml_dtypes.bfloat16) if array.dtype == np.dtype("V2") else array
-
-
-def train(spec: RunSpec, folder: Path) -> None:
+def train_run(spec: RunSpec, folder: Path) -> None:
     """Train a run into `folder`, or go on from its checkpoint, and finish its record.
 
     Only one process at a time may do so: what a killed one left half-written is removed.
 
     Raises:
         OSError: A file can't be written; it is named. What was there before is kept.
+        UserError: The dataset or network is not to be had, or not in the spec's precision.
         RuntimeError: This process already uses another Keras backend than the spec.
     """
     if keras.backend.backend() != spec.backend:
         raise RuntimeError(
-            f"train: the run needs Keras backend {spec.backend!r}, this process uses "
+            f"train_run: the run needs Keras backend {spec.backend!r}, this process uses "
             f"{keras.backend.backend()!r}. Set KERAS_BACKEND before Keras is imported."
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -200,11 +68,27 @@ def train(spec: RunSpec, folder: Path) -> None:
     write_json(folder / SPEC, spec.to_dict())
     dataset = load_dataset(spec.dataset, **spec.dataset_options)
     model = compiled_model(spec, dataset)
+    _require_precision(spec, model)
     progress = Progress(spec, model, dataset, folder)
     progress.resume()
     if not progress.finished:
         _fit(model, Batches(dataset.train, spec, progress), progress)
     progress.finish()
+
+
+def _require_precision(spec: RunSpec, model: keras.Model) -> None:
+    """Refuse what the backend would silently compute in another precision."""
+    expected, found = keras.DTypePolicy(spec.precision).variable_dtype, weights_dtype(model)
+    if found != expected:
+        advice = " Set JAX_ENABLE_X64=1." if spec.backend == "jax" else ""
+        raise UserError(
+            f"precision {spec.precision}: {spec.backend} makes weights of {found} here.{advice}"
+        )
+
+
+def weights_dtype(model: keras.Model) -> str:
+    """What the trained weights really are, whatever was asked for."""
+    return ", ".join(sorted({str(_to_numpy(w).dtype) for w in model.trainable_weights}))
 
 
 def _fit(model: keras.Model, batches: Batches, progress: Progress) -> None:
@@ -259,7 +143,7 @@ _compiled: dict[tuple, tuple[keras.Model, list[np.ndarray]]] = {}  # and its opt
 
 
 def network(spec: RunSpec, dataset: Dataset) -> keras.Model:
-    """The network of a spec for a dataset, not compiled; a `ValueError` if it does not fit."""
+    """The network of a spec for a dataset, not compiled; a `UserError` if it does not fit."""
     sfc = {} if spec.variant == "std" else {"units": spec.units}
     return build_model(
         spec.architecture,
@@ -388,6 +272,7 @@ class Progress(keras.callbacks.Callback):
             "best_epoch": self.best_epoch,
             **self._scores(),
             "parameters": self.net.count_params(),
+            "weights_dtype": weights_dtype(self.net),
             "dataset_fingerprint": self.dataset.fingerprint,
             "wall_seconds": sum(self.seconds["wall"]),
             "cpu_seconds": sum(self.seconds["cpu"]),
@@ -417,3 +302,125 @@ def _to_numpy(tensor: Any) -> np.ndarray:
 
 def _jsonl(lines: list[dict[str, Any]]) -> bytes:
     return "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines).encode()
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of codes and labels in the order of the epoch that `progress` is in."""
+
+    def __init__(self, split: Split, spec: RunSpec, progress: Progress) -> None:
+        super().__init__()
+        self.split, self.spec, self.progress = split, spec, progress
+        self.samples = min(spec.samples_per_epoch or len(split), len(split))
+        self.weight = _positive_weight(split) if spec.class_weight else None
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
+
+    def __len__(self) -> int:
+        return math.ceil(self.samples / self.spec.batch_size)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        start = index * self.spec.batch_size
+        stop = min(start + self.spec.batch_size, self.samples)
+        rows = np.sort(self.order(self.progress.epoch)[start:stop])  # sorted reads suit a disk
+        labels = self.split.labels[rows].astype(np.float32)
+        if self.weight is None:
+            return self.split.codes[rows], labels
+        return self.split.codes[rows], labels, np.where(labels[:, 0] > 0, self.weight, 1.0)
+
+    def release(self) -> None:
+        """Let go of the data: TensorFlow keeps what it was fed from as long as the process."""
+        del self.split, self.progress
+
+    def order(self, epoch: int) -> np.ndarray:
+        """Rows in the order of an epoch (counted from 0), from (seed, epoch) alone."""
+        if self._order[0] != epoch:
+            rng = np.random.default_rng(sequence(self.spec, "order", epoch))
+            self._order = (epoch, rng.permutation(len(self.split)))
+        return self._order[1]
+
+
+def _positive_weight(split: Split) -> float:
+    if split.labels.shape[1] != 1:
+        raise UserError(
+            f"class_weight works for one task, got {split.labels.shape[1]}: leave it False."
+        )
+    return (len(split) - split.positives[0]) / split.positives[0]
+
+
+def sequence(spec: RunSpec, stream: str, epoch: int) -> np.random.SeedSequence:
+    """Where the random numbers of a run's stream (one of `STREAMS`) in an epoch come from."""
+    return np.random.SeedSequence((spec.seed, STREAMS[stream], epoch))
+
+
+def seed(spec: RunSpec, stream: str, epoch: int) -> int:
+    """One number of that sequence, for Keras."""
+    return int(sequence(spec, stream, epoch).generate_state(1)[0])
+
+
+def write_checkpoint(path: Path, about: Mapping[str, Any], groups: Groups) -> None:
+    """Replace the state of a run that trains, in one step.
+
+    The file is the SHA-256 of what follows, then arrays as npz, nothing pickled or compressed:
+    `about` (JSON) and groups of arrays, `weights_000`, `weights_001`, and so on.
+
+    Args:
+        path: The file.
+        about: Plain values: `id` of the run, its `history` and `seconds`.
+        groups: Arrays: `weights`, `optimizer`, and the weights of the `best` epoch.
+
+    Raises:
+        OSError: It can't be written; the one before is kept.
+    """
+    arrays = {"about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
+    for kind, values in groups.items():
+        arrays |= {f"{kind}_{i:03d}": value for i, value in enumerate(values)}
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    with atomic_write(path) as file:
+        file.write(hashlib.sha256(buffer.getbuffer()).digest())
+        file.write(buffer.getbuffer())
+
+
+def read_checkpoint(
+    path: Path, run: str, shapes: Mapping[str, Sequence[tuple[int, ...]]]
+) -> tuple[dict[str, Any], Groups] | None:
+    """What `write_checkpoint` was given; None unless the file is whole and of this run.
+
+    Args:
+        path: The file.
+        run: Id the checkpoint must have.
+        shapes: Those of the run's `weights` and `optimizer` arrays.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if hashlib.sha256(content[32:]).digest() != content[:32]:
+        return None
+    try:
+        about, arrays = _read_arrays(content[32:])
+        groups = {
+            kind: [arrays[name] for name in sorted(arrays) if name.startswith(kind)]
+            for kind in (*shapes, "best")
+        }
+        found = {kind: [array.shape for array in groups[kind]] for kind in groups}
+        fits = found.pop("best") in ([], list(shapes["weights"])) and found == dict(shapes)
+        epochs = [line["epoch"] for line in about["history"]]
+        whole = epochs == list(range(1, len(epochs) + 1)) and set(about["seconds"]) == SECONDS
+        return (about, groups) if about["id"] == run and fits and whole else None
+    except (*UNREADABLE, AttributeError):
+        return None
+
+
+def _read_arrays(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    file = io.BytesIO(content)
+    with zipfile.ZipFile(file) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("compressed, so it may be far larger than it looks")
+    with np.load(file, allow_pickle=False) as npz:
+        arrays = {name: _typed(npz[name]) for name in npz.files}
+    return json.loads(arrays.pop("about").tobytes()), arrays
+
+
+def _typed(array: np.ndarray) -> np.ndarray:
+    """The array; as bfloat16 where NumPy, which has no name for that, gives two-byte blobs."""
+    return array.view(ml_dtypes.bfloat16) if array.dtype == np.dtype("V2") else array

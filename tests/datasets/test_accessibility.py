@@ -27,13 +27,14 @@ from sfc_lib.datasets.accessibility import (
     tiling,
 )
 from sfc_lib.datasets.base import SPLITS, load_dataset, make_recipe
+from sfc_lib.errors import UserError
 from sfc_lib.genomics import genome as genome_module
 from sfc_lib.genomics.dna import decode, random_sequences
 from sfc_lib.genomics.genome import Genome, Region, load_genome
 from sfc_lib.genomics.insertion import insert_motifs
 from sfc_lib.genomics.motifs import Motif, read_meme
 from sfc_lib.genomics.shuffle import dinucleotide_shuffle
-from sfc_lib.genomics.sources import SourceError, registry
+from sfc_lib.genomics.sources import registry
 
 CHROMS = ("chr1", "chr2")
 ACG = Motif("ACG", np.eye(4)[:3])
@@ -138,8 +139,8 @@ def toy(tmp_path, monkeypatch):
     (tmp_path / "toy.fa").write_text(text)
     spans = (("chr1", 0, 40_000, "train"), ("chr1", 40_000, 60_000, "valid"))
     spans = (*spans, ("chr2", 0, 60_000, "test"))
-    regions = tuple(Region(c, start, end, "", split) for c, start, end, split in spans)
-    monkeypatch.setitem(genome_module.PROFILES, "toy", regions)
+    regions = tuple(Region(c, start, end, split) for c, start, end, split in spans)
+    monkeypatch.setitem(genome_module.REGIONS, "toy", regions)
     cells = _toy_cells()
     summits = pd.DataFrame(
         {
@@ -370,7 +371,7 @@ def _place(folder, name, text, level=9):
 def test_roadmap_files_are_taken_where_they_were_placed(tmp_path, monkeypatch):
     monkeypatch.setenv("SFC_DATA_MIRROR", str(tmp_path))
     recipe = SimulatedAccessibility(dnase="roadmap")
-    with pytest.raises(SourceError, match=r"E116-DNase.macs2.narrowPeak.gz.*https://egg2"):
+    with pytest.raises(UserError, match=r"E116-DNase.macs2.narrowPeak.gz.*https://egg2"):
         _ = recipe.fingerprint
     for number, name in enumerate(
         ("E116-DNase.macs2.narrowPeak.gz", "E123-DNase.macs2.narrowPeak.gz")
@@ -384,7 +385,7 @@ def test_roadmap_files_are_taken_where_they_were_placed(tmp_path, monkeypatch):
     _place(tmp_path, path.name, "chr20\t2\t500\tpeak\n" * 50)
     assert recipe.fingerprint != before
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(SourceError, match="expected a whole gzip file"):
+    with pytest.raises(UserError, match="expected a whole gzip file"):
         _ = recipe.fingerprint
 
 

@@ -231,8 +231,8 @@ def sites(tmp_path, monkeypatch):
     from sfc_lib.genomics import genome
 
     toy = [("chr1", 0, 40, "train"), ("chr1", 40, 80, "valid"), ("chr2", 0, 40, "test")]
-    profile = tuple(genome.Region(c, s, e, "", split) for c, s, e, split in toy)
-    monkeypatch.setitem(genome.PROFILES, "toy", profile)
+    profile = tuple(genome.Region(c, s, e, split) for c, s, e, split in toy)
+    monkeypatch.setitem(genome.REGIONS, "toy", profile)
     path = tmp_path / "toy.fa"
     path.write_text(f">chr1\n{'ACGTACGTAC' * 9}\n>chr2\n{'A' * 20}N{'C' * 19}\n")
     return Sites(Genome(path, profile), "toy")

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfc_lib.errors import InputError
+from sfc_lib import files
+from sfc_lib.errors import UserError
 from sfc_lib.files import data_dir
 from sfc_lib.genomics.dna import decode
 from sfc_lib.genomics.fasta import open_fasta, read_fasta, to_codes
@@ -67,7 +68,7 @@ BAD = {
     "bed": ("\nchr1\t10\t20\n", 2, r"expected FASTA, .* got 'chr1\\t10\\t20'"),
     "binary": (b"\0\1\2\3 binary", 1, "This is no text file"),
     "2bit": (b"\x43\x27\x41\x1a\0\0\0\0", 1, "This is no text file"),
-    "binary inside": (GOOD.encode() + b"AC\0GT\n", None, "expected only the letters|lines of"),
+    "binary inside": (GOOD.encode() + b"AC\0GT\n", 7, "expected text, got the byte 0x00"),
     "protein": (">p\nMKVLAEFIQ\n", 1 + 1, "got 'L' in column 4. This looks like protein"),
     "rna": (GOOD + ">three\nACGU\n", 8, "got 'U' in column 4. This looks like RNA"),
     "alignment": (">a\nAC-GT\n", 2, "got '-' in column 3. This looks like an alignment"),
@@ -91,10 +92,10 @@ BAD = {
 def test_refused_with_file_and_line(written, read, case):
     content, line, message = BAD[case]
     path = written(content)
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         read(path)
     assert re.match(rf"{re.escape(str(path))}:{line or '[0-9]+'}: expected ", str(caught.value))
-    with pytest.raises(InputError, match=message):  # nothing half-done passes for an index
+    with pytest.raises(UserError, match=message):  # nothing half-done passes for an index
         read(path)
 
 
@@ -110,14 +111,14 @@ def test_refused_with_file_and_line(written, read, case):
 )
 def test_lines_that_cannot_be_read_at_random(written, text, line):
     path = written(text)
-    with pytest.raises(InputError, match=rf":{line}: expected lines of 4 letters in 'a'"):
+    with pytest.raises(UserError, match=rf":{line}: expected lines of 4 letters in 'a'"):
         open_fasta(path)
     assert read_fasta(path)[0] == ["a"]  # from first to last it can
 
 
 def test_unequal_lengths_are_refused_where_one_is_needed(written):
     path = written(">a\nACGT\n>b\nACG\n")
-    with pytest.raises(InputError, match=":3: expected 4 bp as in the first sequence, got 3 bp in"):
+    with pytest.raises(UserError, match=":3: expected 4 bp as in the first sequence, got 3 bp in"):
         read_fasta(path)
     assert whole(open_fasta(path)) == {"a": "ACGT", "b": "ACG"}
 
@@ -125,7 +126,7 @@ def test_unequal_lengths_are_refused_where_one_is_needed(written):
 @pytest.mark.parametrize("read", [open_fasta, read_fasta])
 @pytest.mark.parametrize("name", ["nowhere.fa", "."])
 def test_no_file_is_one_clear_error(tmp_path, read, name):
-    with pytest.raises(InputError, match=r"expected a .*file, got: (No such|Is a dir)"):
+    with pytest.raises(UserError, match=r"expected a .*file, got: (No such|Is a dir)"):
         read(tmp_path / name)
 
 
@@ -160,7 +161,7 @@ def test_any_bytes_are_read_or_refused_in_one_line(tmp_path_factory, content):
         try:
             read(path)
             refused = f"{path}:"
-        except InputError as error:
+        except UserError as error:
             refused = str(error)
         assert refused.startswith(f"{path}:")
 
@@ -169,6 +170,11 @@ def test_a_changed_file_is_read_anew(written):
     assert whole(open_fasta(written(">a\nACGT\n"))) == {"a": "ACGT"}
     path = written(">b\nGGGGGG\n")
     assert whole(open_fasta(path)) == {"b": "GGGGGG"}
+    path = written(gzip.compress(b">c\nGG\n"))
+    assert whole(open_fasta(path)) == {"c": "GG"}
+    assert whole(open_fasta(written(">d\nCC\n"))) == {"d": "CC"}
+    path.with_name("copy.fa").hardlink_to(path)  # which changes a time of the file
+    assert whole(open_fasta(path)) == {"d": "CC"}
 
 
 def test_same_size_but_later_is_read_anew(written):
@@ -197,6 +203,32 @@ def test_index_and_copy_are_made_once(written):
     times = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
     open_fasta(path).close()
     assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == times
+
+
+def damaged(content):
+    """The content with a bit flipped in each byte in turn; cut; emptied."""
+    for at in range(len(content)):
+        yield content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1 :]
+    yield from (content[:-1], b"", content + b"x")
+
+
+@pytest.mark.parametrize("name", ["sequence.fa", "index.fai", "about.json", ".sequence.fa.noted"])
+def test_damage_of_any_byte_in_the_cache_is_mended(written, tmp_path, monkeypatch, name):
+    monkeypatch.setenv("SFC_DATA_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(files, "SETTLED", -(10**12))  # nothing is too young to be noted
+    path = written(gzip.compress(GOOD.encode()), "damage.fa.gz")
+    for _ in range(2):
+        open_fasta(path).close()
+    (folder,) = (data_dir() / "fasta").glob("damage.fa.gz-*")
+    for content in damaged((folder / name).read_bytes()):
+        times = (folder / name).stat()
+        (folder / name).write_bytes(content)
+        os.utime(folder / name, ns=(times.st_atime_ns, times.st_mtime_ns))
+        files._known.clear()  # as in another process
+        with open_fasta(path) as fasta:
+            assert whole(fasta) == {"one": "ACGTAC", "two": "GGGGTT"}
+    (folder / name).unlink()
+    assert whole(open_fasta(path)) == {"one": "ACGTAC", "two": "GGGGTT"}
 
 
 OPEN = """
@@ -237,5 +269,10 @@ def test_many_processes_at_once_and_one_killed_before(large):
     answers = {process.communicate(timeout=120)[0] for process in processes}
     assert {process.returncode for process in processes} == {0}
     assert len(answers) == 1
-    assert {file.name for file in folder.iterdir()} == {"lock", "index.fai", "sequence.fa"}
+    assert {file.name for file in folder.iterdir()} == {
+        "lock",
+        "index.fai",
+        "sequence.fa",
+        "about.json",
+    }
     assert len(open_fasta(large)["a"]) == 12_000_000

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfc_lib.errors import InputError
+from sfc_lib.errors import UserError
 from sfc_lib.genomics.intervals import (
     canonical_name,
     covered_fraction,
@@ -142,7 +142,7 @@ BAD = {
 def test_refused_with_file_and_line(written, case):
     content, line, message = BAD[case]
     path = written(content)
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         read_intervals(path)
     assert re.match(rf"{re.escape(str(path))}:{line or '[0-9]+'}: expected ", str(caught.value))
     assert "\n" not in str(caught.value)
@@ -158,13 +158,13 @@ def test_refused_with_file_and_line(written, case):
     ],
 )
 def test_summits_are_needed_where_asked_for(written, text, message):
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(UserError, match=message):
         read_intervals(written(text), summits=True)
 
 
 @pytest.mark.parametrize("name", ["nowhere.bed", "."])
 def test_no_file_is_one_clear_error(tmp_path, name):
-    with pytest.raises(InputError, match=r"expected a readable file, got: (No such|Is a dir)"):
+    with pytest.raises(UserError, match=r"expected a readable file, got: (No such|Is a dir)"):
         read_intervals(tmp_path / name)
 
 
@@ -174,7 +174,7 @@ def test_any_bytes_are_read_or_refused_in_one_line(tmp_path_factory, content):
     path.write_bytes(content)
     try:
         found = read_intervals(path)
-    except InputError as error:
+    except UserError as error:
         refused = str(error)
     else:
         refused = f"{path}:"

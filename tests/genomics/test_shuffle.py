@@ -3,12 +3,9 @@
 import itertools
 import math
 import re
-import subprocess
-import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-import sfc_lib
 from sfc_lib.genomics.dna import decode, encode, random_sequences
 from sfc_lib.genomics.shuffle import dinucleotide_shuffle
 
@@ -98,13 +94,14 @@ def test_sequences_too_short_to_shuffle(shape):
     assert np.array_equal(dinucleotide_shuffle(codes, 0), codes)
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 512, 2999, 3000, 5000])
+@pytest.mark.parametrize("chunk", [1, 7, 256, 299, 300, 5000])
 def test_same_bytes_for_any_chunk(chunk):
+    codes = SEQUENCES[:300]
     pieces = [
-        dinucleotide_shuffle(SEQUENCES[i : i + chunk], 2, np.arange(3000)[i : i + chunk])
-        for i in range(0, 3000, chunk)
+        dinucleotide_shuffle(codes[i : i + chunk], 2, np.arange(300)[i : i + chunk])
+        for i in range(0, 300, chunk)
     ]
-    assert np.array_equal(np.concatenate(pieces), dinucleotide_shuffle(SEQUENCES, 2))
+    assert np.array_equal(np.concatenate(pieces), dinucleotide_shuffle(codes, 2))
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
@@ -139,23 +136,3 @@ def test_bytes_stay_those_of_the_first_version():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         dinucleotide_shuffle(*arguments)
-
-
-def test_compiling_writes_nothing_and_warns_of_nothing(tmp_path):
-    code = (
-        "import numpy as np\n"
-        "from sfc_lib.genomics.shuffle import dinucleotide_shuffle\n"
-        "dinucleotide_shuffle(np.zeros((1, 9), np.uint8), 0)\n"
-    )
-    package = Path(sfc_lib.__file__).parent
-
-    def files():
-        return {p for p in package.rglob("*") if p.suffix in (".nbi", ".nbc")}
-
-    before = files()
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    assert files() == before
-    assert not list(tmp_path.iterdir())

@@ -1,8 +1,9 @@
 """Source files: what the registry promises, and that nothing else ever gets a file's name."""
 
 import errno
-import gc
 import gzip
+import hashlib
+import io
 import json
 import os
 import random
@@ -11,14 +12,32 @@ import time
 from collections import namedtuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from servers import CONTENT, NAME, PLAIN, a_source, fetching, serving, sha256
 
-from sfc_lib.files import data_dir, sha256_file
+from sfc_lib import files
+from sfc_lib.errors import UserError
+from sfc_lib.files import data_dir, sha256_file, stamp
 from sfc_lib.genomics import sources
-from sfc_lib.genomics.sources import FULL, SourceError, fetch, registry, select, verify
+from sfc_lib.genomics.sources import (
+    FULL,
+    compress,
+    fetch,
+    md5_of_region,
+    mismatch,
+    recheck,
+    registry,
+    select,
+)
 
-# pooch leaves the socket of a failed transfer to the garbage collector, which warns.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+SEQUENCE = "NNNNacgtACGTnnRYGATTACA" * 40
+MD5 = hashlib.md5(SEQUENCE[:500].upper().encode()).hexdigest()
+
+
+def fasta(sequence, header=">chr9", width=50, end="\n"):
+    lines = [sequence[i : i + width] for i in range(0, len(sequence), width)]
+    return end.join([header, *lines, ""]).encode()
 
 
 @pytest.fixture(autouse=True)
@@ -28,8 +47,6 @@ def empty_cache(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "PAUSE", 0.01)
     for variable in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(variable, "127.0.0.1")
-    yield
-    gc.collect()
 
 
 @pytest.fixture
@@ -89,7 +106,7 @@ def test_every_line_of_the_registry_is_whole():
         assert len(source.content_hash) in (32, 64)
 
 
-def test_registry_has_all_of_hg19_for_the_full_profile():
+def test_registry_has_all_of_hg19_for_the_full_regions():
     regions = [source.region.split(":") for source in select(["hg19/full"])]
     assert [name for name, _ in regions] == [f"chr{n}" for n in (*range(1, 23), "X", "Y")]
     assert sum(int(extent.removeprefix("0-")) for _, extent in regions) == 3_095_677_412
@@ -111,7 +128,7 @@ def test_every_real_file_is_fetched_from_the_mirror(shared_data, monkeypatch):
         assert fetch(source.file) == source.path == data_dir() / "downloads" / source.file
         assert sha256_file(source.path) == source.sha256
     assert sorted(cached()) == sorted(source.file for source in select())
-    good, bad = verify()
+    good, bad = recheck()
     assert (good, bad) == (select(), {})
 
 
@@ -127,9 +144,116 @@ def test_select_takes_names_folders_and_patterns(patterns, number):
 @pytest.mark.parametrize("ask", [fetch, lambda name: select([name])])
 def test_unknown_name_is_told_similar_ones(ask):
     with pytest.raises(
-        SourceError, match=r"no source file 'hg19/chr2.fa.gz'. Similar: .*hg19/chr20.fa.gz"
+        UserError, match=r"no source file 'hg19/chr2.fa.gz'. Similar: .*hg19/chr20.fa.gz"
     ):
         ask("hg19/chr2.fa.gz")
+
+
+# What counts as the same content
+
+
+@pytest.fixture
+def region():
+    """A source of which the extract of 500 bp in upper case is registered."""
+    extract = fasta(SEQUENCE[:500].upper())
+    packed = gzip.compress(extract, mtime=0)
+    return a_source(
+        file="hg19/chr9_0-500.fa.gz", bytes=len(packed), sha256=sha256(packed),
+        sha256_of_decompressed=sha256(extract), region="chr9:0-500", md5_of_region=MD5,
+    )  # fmt: skip
+
+
+ACCEPTED = {
+    "extract": gzip.compress(fasta(SEQUENCE[:500].upper()), mtime=0),
+    "extract, otherwise compressed": gzip.compress(fasta(SEQUENCE[:500].upper()), 1),
+    "whole chromosome, soft-masked": gzip.compress(fasta(SEQUENCE)),
+    "plain": fasta(SEQUENCE),
+    "other line lengths": fasta(SEQUENCE, width=61),
+    "one line": fasta(SEQUENCE, width=10_000),
+    "CRLF": fasta(SEQUENCE, end="\r\n"),
+    "another header": fasta(SEQUENCE, header=">NC_000009.11 Homo sapiens"),
+    "two gzip members": gzip.compress(fasta(SEQUENCE)[:99]) + gzip.compress(fasta(SEQUENCE)[99:]),
+    "a genome that begins with it": fasta(SEQUENCE) + fasta("ACGT", header=">chr10"),
+}
+WHOLE = gzip.compress(fasta(SEQUENCE))
+REFUSED = {
+    "one base too few": fasta(SEQUENCE[:499]),
+    "one base changed": fasta("A" + SEQUENCE[1:]),
+    "shifted": fasta(SEQUENCE[1:]),
+    "no header": fasta(SEQUENCE)[6:],
+    "empty": b"",
+    "binary": bytes(range(256)) * 4,
+    "cut behind the region": WHOLE[:-9],
+    "damaged behind the region": WHOLE[:-5] + bytes([WHOLE[-5] ^ 1]) + WHOLE[-4:],
+    "gzip in name only": b"\x1f\x8b" + b"x" * 50,
+    "spaces within": fasta(SEQUENCE.replace("A", " ")),
+}
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_region_is_what_counts(tmp_path, region, name):
+    path = tmp_path / "file.fa.gz"
+    path.write_bytes(ACCEPTED[name])
+    assert mismatch(path, region) is None
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_other_sequence_is_refused_in_words(tmp_path, region, name):
+    path = tmp_path / "file.fa.gz"
+    path.write_bytes(REFUSED[name])
+    assert f"expected chr9:0-500 with MD5 {MD5}, got " in mismatch(path, region)
+
+
+def test_region_known_by_its_sequence_only(tmp_path, region):
+    full = a_source(bytes=0, sha256="", sha256_of_decompressed="", region="chr9:0-500",
+                    md5_of_region=MD5)  # fmt: skip
+    path = tmp_path / "file.fa.gz"
+    path.write_bytes(WHOLE)
+    assert mismatch(path, full) is None
+    path.write_bytes(b"")
+    assert "expected chr9:0-500 with MD5" in mismatch(path, full)
+
+
+def test_ucsc_chromosome_in_place_of_the_real_extract(shared_data, tmp_path):
+    """The real chr22 extract made into what UCSC sends: longer, and partly in lower case."""
+    (source,) = select(["hg19/chr22_*"])
+    header, _, bases = gzip.decompress((shared_data / source.file).read_bytes()).partition(b"\n")
+    bases = bases.replace(b"\n", b"")
+    whole = header + b"\n" + bases[:17_000_000] + bases[17_000_000:].lower() + b"acgtNNNN" * 1000
+    path = tmp_path / "chr22.fa.gz"
+    path.write_bytes(gzip.compress(whole, 1))
+    assert mismatch(path, source) is None
+    path.write_bytes(gzip.compress(whole.replace(b"gattaca", b"gattacc", 1), 1))
+    assert mismatch(path, source).startswith("expected chr22:0-22000000 with MD5")
+
+
+@given(
+    sequence=st.text("ACGTNacgtn", max_size=60),
+    width=st.integers(1, 20),
+    block=st.integers(1, 30),
+    extent=st.tuples(st.integers(0, 70), st.integers(0, 70)),
+)
+def test_md5_of_any_region_in_any_blocks(sequence, width, block, extent):
+    start, end = sorted(extent)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "BLOCK", max(block, 6))  # the header is read in one
+        found = md5_of_region(io.BytesIO(fasta(sequence, width=width)), start, end)
+    assert found == hashlib.md5(sequence[start:end].upper().encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [("x.gz", PLAIN, PLAIN), ("x.gz", CONTENT, None), ("x.txt", PLAIN, None), ("x.gz", b"", b"")],
+)
+def test_compress_only_what_is_plain_under_a_compressed_name(tmp_path, name, before, after):
+    path = tmp_path / name
+    path.write_bytes(before)
+    compress(path)
+    if after is None:
+        assert path.read_bytes() == before
+    else:
+        assert gzip.decompress(path.read_bytes()) == after
+    assert [item.name for item in tmp_path.iterdir()] == [name]
 
 
 # The mirror
@@ -150,26 +274,26 @@ def test_mirror_may_be_an_argument(mirror, monkeypatch):
 
 def test_wrong_bytes_in_the_mirror_are_refused(mirror):
     mirror.write_bytes(CONTENT[:-1] + b"A")
-    with pytest.raises(SourceError, match=rf"{mirror}: expected sha256 [0-9a-f]{{64}}, got "):
+    with pytest.raises(UserError, match=rf"{mirror}: expected sha256 [0-9a-f]{{64}}, got "):
         fetch(NAME)
     assert cached() == scratch() == []
 
 
 def test_file_missing_in_the_mirror_is_named(mirror):
-    with pytest.raises(SourceError, match=rf"{mirror}: expected {NAME} \(.* bytes\) in the mirror"):
+    with pytest.raises(UserError, match=rf"{mirror}: expected {NAME} \(.* bytes\) in the mirror"):
         fetch(NAME)
     assert cached() == []
 
 
 def test_mirror_that_is_no_folder_is_named(mirror, monkeypatch):
     monkeypatch.setenv("SFC_DATA_MIRROR", "/no/such/folder")
-    with pytest.raises(SourceError, match="SFC_DATA_MIRROR: expected a folder, got '/no/such"):
+    with pytest.raises(UserError, match="SFC_DATA_MIRROR: expected a folder, got '/no/such"):
         fetch(NAME)
 
 
 def test_mirror_keeps_the_server_out(mirror, server):
     """Also where the mirror lacks the file: offline must mean offline."""
-    with pytest.raises(SourceError, match="SFC_DATA_MIRROR"):
+    with pytest.raises(UserError, match="SFC_DATA_MIRROR"):
         fetch(NAME)
     assert server.requests == []
 
@@ -235,7 +359,7 @@ def test_failed_download_says_what_to_do_and_leaves_no_file(
     source, server.behaviour = server.source, {"/first": [deed], "/second": [deed]}
     if deed == "refused":
         source = install(a_source("http://127.0.0.1:9/first", "http://127.0.0.1:9/second"))
-    with pytest.raises(SourceError) as caught:
+    with pytest.raises(UserError) as caught:
         fetch(NAME)
     message = str(caught.value)
     assert message.startswith(f"{NAME} ({len(CONTENT):,} bytes): could not be downloaded:\n")
@@ -247,10 +371,39 @@ def test_failed_download_says_what_to_do_and_leaves_no_file(
     assert cached() == scratch() == []
 
 
+@pytest.mark.parametrize("deed", ["endless", "endless in chunks"])
+def test_download_without_an_end_is_stopped(server, deed):
+    """At ten times what is registered: the same content may come, not compressed."""
+    server.behaviour["/first"] = [deed]
+    assert fetch(NAME).read_bytes() == CONTENT
+    assert server.requests == ["/first", "/second"]
+    assert server.sent < sources.MOST * len(CONTENT) + (1 << 24)  # what was under way
+    server.source.path.unlink()
+    server.behaviour["/second"] = [deed]
+    with pytest.raises(UserError, match=f"more came than {10 * len(CONTENT):,} bytes, 10 times"):
+        fetch(NAME)
+    assert cached() == scratch() == []
+
+
+def test_server_that_drips_is_given_up(server, monkeypatch):
+    """Each byte comes in time, yet the file would take hours."""
+    monkeypatch.setenv("SFC_DATA_TIMEOUT", "0.3")
+    server.behaviour["/first"] = ["dripping"]
+    began = time.monotonic()
+    assert fetch(NAME).read_bytes() == CONTENT
+    assert server.requests == ["/first", "/second"]
+    assert time.monotonic() - began < 20
+    server.source.path.unlink()
+    server.behaviour["/second"] = ["dripping"]
+    with pytest.raises(UserError, match=r"/second: only \d+ bytes came in 0\.\d s"):
+        fetch(NAME)
+    assert cached() == scratch() == []
+
+
 @pytest.mark.parametrize("text", ["0", "-1", "soon", "inf", "nan"])
 def test_timeout_must_be_a_number_above_0(server, monkeypatch, text):
     monkeypatch.setenv("SFC_DATA_TIMEOUT", text)
-    with pytest.raises(SourceError, match="SFC_DATA_TIMEOUT: expected seconds above 0, got"):
+    with pytest.raises(UserError, match="SFC_DATA_TIMEOUT: expected seconds above 0, got"):
         fetch(NAME)
     assert server.requests == []
 
@@ -289,7 +442,7 @@ def test_wrong_file_placed_by_hand_is_named_and_never_used(server, capfd):
     server.behaviour = {"/first": ["404"], "/second": ["404"]}
     server.source.path.parent.mkdir(parents=True)
     server.source.path.write_bytes(b"something else")
-    with pytest.raises(SourceError, match="could not be downloaded"):
+    with pytest.raises(UserError, match="could not be downloaded"):
         fetch(NAME)
     assert f"got {sha256(b'something else')} (14 bytes)" in capfd.readouterr().err
 
@@ -302,7 +455,7 @@ def test_file_is_read_again_only_if_it_was_touched(server, monkeypatch):
     fetch(NAME)
     fetch(NAME)
     assert len(read) == 2  # too young to be sure
-    monkeypatch.setattr(sources, "SETTLED", -(10**12))
+    monkeypatch.setattr(files, "SETTLED", -(10**12))
     fetch(NAME)
     assert len(read) == 3
     fetch(NAME)
@@ -315,32 +468,32 @@ def test_file_is_read_again_only_if_it_was_touched(server, monkeypatch):
     assert server.requests == ["/first"] * 2
 
 
-def test_damage_that_no_stamp_shows_is_found_by_verify(server, monkeypatch):
-    monkeypatch.setattr(sources, "SETTLED", -(10**12))
+def test_damage_that_no_stamp_shows_is_found_by_recheck(server, monkeypatch):
+    monkeypatch.setattr(files, "SETTLED", -(10**12))
     path = fetch(NAME)
-    assert verify() == ([server.source], {})
+    assert recheck() == ([server.source], {})
     path.write_bytes(CONTENT[:-1] + b"A")
-    stamped = [server.source.content_hash, *sources.stamp(path)]
-    (path.parent / f".{path.name}.verified").write_text(json.dumps(stamped))
+    stamped = [server.source.content_hash, *stamp(path)]
+    (path.parent / f".{path.name}.noted").write_text(json.dumps(stamped))
     assert fetch(NAME).read_bytes() != CONTENT  # as a failing disk would have it
-    good, bad = verify()
+    good, bad = recheck()
     assert good == []
     assert list(bad) == [NAME]
     assert bad[NAME].startswith(f"expected sha256 {server.source.sha256}, got ")
     assert fetch(NAME).read_bytes() == CONTENT
-    assert verify() == ([server.source], {})
+    assert recheck() == ([server.source], {})
 
 
-def test_verify_names_what_must_be_there_and_is_not(server):
-    assert verify() == ([], {})
-    assert list(verify([server.source])[1]) == [NAME]
+def test_recheck_names_what_must_be_there_and_is_not(server):
+    assert recheck() == ([], {})
+    assert list(recheck([server.source])[1]) == [NAME]
 
 
 @pytest.mark.parametrize("content", [b"", b"null", b"{", b"[1, 2]"])
 def test_damaged_stamp_is_not_believed(server, content):
     path = fetch(NAME)
     path.write_bytes(b"damaged")
-    (path.parent / f".{path.name}.verified").write_bytes(content)
+    (path.parent / f".{path.name}.noted").write_bytes(content)
     assert fetch(NAME).read_bytes() == CONTENT
 
 
@@ -350,7 +503,7 @@ def test_damaged_stamp_is_not_believed(server, content):
 def test_too_little_space_is_told_before_anything_is_asked_for(server, monkeypatch):
     usage = namedtuple("usage", "total used free")(10, 5, 5)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(SourceError, match=rf"expected room for {len(CONTENT):,} bytes, got 5 "):
+    with pytest.raises(UserError, match=rf"expected room for {len(CONTENT):,} bytes, got 5 "):
         fetch(NAME)
     assert server.requests == []
 
@@ -366,7 +519,7 @@ def test_full_disk_is_named_and_leaves_nothing(server, tmp_path, monkeypatch, wh
         (tmp_path / NAME).parent.mkdir()
         (tmp_path / NAME).write_bytes(CONTENT)
         monkeypatch.setenv("SFC_DATA_MIRROR", str(tmp_path))
-    with pytest.raises(SourceError, match=rf"{path}: can't be obtained: no space is left") as told:
+    with pytest.raises(UserError, match=rf"{path}: can't be obtained: no space is left") as told:
         fetch(NAME)
     assert told.value.__cause__.errno == errno.ENOSPC
     assert cached() == scratch() == []
@@ -385,8 +538,9 @@ def test_disk_that_fills_during_a_download_is_named_and_leaves_nothing(server, t
 
 def test_cache_that_can_not_be_a_folder_is_named(server):
     data_dir().write_text("a file")
-    with pytest.raises(SourceError, match=r"can't be obtained: .*Errno"):
-        fetch(NAME)
+    for obtain in (fetch, lambda name: sources.announce([server.source])):
+        with pytest.raises(UserError, match=rf"{data_dir()}/downloads: expected a folder that can"):
+            obtain(NAME)
 
 
 # Processes

@@ -1,4 +1,4 @@
-"""A user's files: known by their content, found where they were last seen."""
+"""A user's files: known by their content, found where last seen; and tables of labels."""
 
 import gzip
 import hashlib
@@ -7,12 +7,13 @@ import os
 import numpy as np
 import pytest
 
-from sfc_lib.errors import InputError
-from sfc_lib.genomics.dna import decode
+import sfc_lib.files
+from sfc_lib.errors import UserError
 from sfc_lib.own import files
-from sfc_lib.own.files import batches, recall, remember
+from sfc_lib.own.files import read_labels, recall, remember, require_folder, require_kind
 
 TEXT = b">a\nACGT\n"
+FILE_NAME = "labels.tsv"
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def test_the_same_content_has_one_hash(tmp_path, file):
 
 
 def test_an_unchanged_file_is_not_read_again(file, monkeypatch):
-    monkeypatch.setattr(files, "SETTLED", -(10**12))  # as if it were old
+    monkeypatch.setattr(sfc_lib.files, "SETTLED", -(10**12))  # as if it were old
     first = remember(file)
     monkeypatch.setattr(files, "read_chunks", None)
     assert remember(file) == first
@@ -51,16 +52,16 @@ def test_a_change_is_seen_even_just_after_reading(file):
     file.write_bytes(TEXT.replace(b"ACGT", b"ACGA"))
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
     assert remember(file) != first
-    with pytest.raises(InputError, match=rf"a\.fa: expected peaks with sha256 {first}, got a file"):
+    with pytest.raises(UserError, match=rf"a\.fa: expected peaks with sha256 {first}, got a file"):
         recall(first, "peaks")
 
 
 def test_a_file_that_is_gone_or_was_never_seen(file):
     first = remember(file)
     file.unlink()
-    with pytest.raises(InputError, match=r"genome 1: .*a\.fa: .*No such file.*where it is now"):
+    with pytest.raises(UserError, match=r"genome 1: .*a\.fa: .*No such file.*where it is now"):
         recall(first, "genome 1")
-    with pytest.raises(InputError, match=r"labels: expected a file with sha256 0000.*not seen"):
+    with pytest.raises(UserError, match=r"labels: expected a file with sha256 0000.*not seen"):
         recall("0" * 64, "labels")
 
 
@@ -69,29 +70,110 @@ def test_a_damaged_note_is_as_good_as_none(file, damage):
     first = remember(file)
     (note,) = (file.parent / "home" / "own").glob("*.json")
     note.write_bytes(damage)
-    with pytest.raises(InputError, match="has not seen"):
+    with pytest.raises(UserError, match="has not seen"):
         recall(first, "positives")
     assert remember(file) == first
     assert recall(first, "positives") == file
 
 
 def test_folders_and_missing_files_are_refused(tmp_path):
-    with pytest.raises(InputError, match="nothing: expected a readable file, got: No such file"):
+    with pytest.raises(UserError, match="nothing: expected a readable file, got: No such file"):
         remember(tmp_path / "nothing")
-    with pytest.raises(InputError, match="expected a readable file, got: Is a directory"):
+    with pytest.raises(UserError, match="expected a readable file, got: Is a directory"):
         remember(tmp_path)
 
 
-def test_batches_give_every_sequence_once(tmp_path):
-    rng = np.random.default_rng(0)
-    rows = ["".join(rng.choice(list("ACGTN"), 7)) for _ in range(23)]
-    path = tmp_path / "s.fa"
-    path.write_text("".join(f">s{i} x\n{r[:3]}\n{r[3:].lower()}\n" for i, r in enumerate(rows)))
-    found = list(batches(path, 7, size=5))
-    assert [len(names) for names, _ in found] == [5, 5, 5, 5, 3]
-    assert [name for names, _ in found for name in names] == [f"s{i}" for i in range(23)]
-    assert [row for _, codes in found for row in decode(codes)] == rows
-    with pytest.raises(
-        InputError, match=r"s\.fa:1: expected sequences of 8 bp .* got 7 bp in 's0'"
-    ):
-        list(batches(path, 8))
+def test_a_pipe_is_refused_and_loses_nothing(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe: expected a file that can be read again, got a pipe"):
+        remember(tmp_path / "pipe")
+
+
+@pytest.mark.parametrize(
+    ("given", "prefix", "message"),
+    [
+        ([], "--", "expected the files --positives and --negatives, or .* got none"),
+        (["labels", "genome"], "", "expected the files positives .* got genome, labels"),
+        (["positives", "negatives", "peaks"], "", "got negatives, peaks, positives"),
+    ],
+)
+def test_files_that_make_no_dataset_together(given, prefix, message):
+    with pytest.raises(UserError, match=message):
+        require_kind(given, prefix)
+
+
+def test_a_place_where_nothing_can_be_written_is_named(file):
+    for folder in (file, file / "below", "/proc/nothing"):
+        with pytest.raises(UserError, match=r"out\.tsv: expected a place to write, got: "):
+            require_folder(type(file)(folder), type(file)("out.tsv"))
+    require_folder(file.parent / "new" / "folder", file)
+    assert list((file.parent / "new" / "folder").iterdir()) == []
+
+
+# Tables of labels
+
+
+GOOD = "name\tGATA1\tTAL1\ns1\t1\t0\ns2\t0\t0\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        GOOD,
+        GOOD.rstrip(),
+        GOOD.replace("\n", "\r\n"),
+        GOOD.replace("\n", "\r"),
+        "\ufeff" + GOOD,
+        "\n" + GOOD.replace("s2", "\n\ns2") + "\n",
+        gzip.compress(GOOD.encode()),
+    ],
+    ids=["plain", "no-end", "crlf", "cr", "bom", "blank", "gzip"],
+)
+def test_accepted_as_documented(written, content):
+    labels = read_labels(written(content))
+    assert (labels.tasks, labels.names) == (("GATA1", "TAL1"), ("s1", "s2"))
+    assert labels.values.dtype == np.uint8
+    assert labels.values.tolist() == [[1, 0], [0, 0]]
+
+
+def test_lines_are_those_of_the_file(written):
+    assert read_labels(written("\nname\ta\n\ns1\t1\ns2\t0\n")).lines == (4, 5)
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "message"),
+    [
+        ("", 1, "expected text, got an empty file"),
+        ("\n\n", 1, "expected a header and lines of labels, got only blank lines"),
+        ("name\ta\n", 1, "expected sequences below the header, got none"),
+        ("s1\t1\t0\ns2\t0\t1\n", 1, r"expected a header.*got \['s1', '1', '0'\]\. Put a line"),
+        ("name,a\ns1,1\n", 1, "one column. The columns are separated by commas"),
+        ("name a\ns1 1\n", 1, "one column. The columns are separated by spaces"),
+        ("name\n", 1, "expected a header.*separated by tabs, got one column"),
+        ("name\ta\t\ns1\t1\t0\n", 1, "got none in column 3"),
+        ("name\ta\ta\ns1\t1\t0\n", 1, "got 'a' again"),
+        ("name\ta\ns1\t1\t0\n", 2, "expected 2 tab-separated columns as in the header, got 3"),
+        ("name\ta\ns1\n", 2, "expected 2 tab-separated columns as in the header, got 1"),
+        ("name\ta\ns1;1\n", 2, "separated by semicolons"),
+        ("name\ta\ns1\t2\n", 2, "expected 0 or 1 for 'a', got '2'"),
+        ("name\ta\ns1\t1\ns2\t\n", 3, "expected 0 or 1 for 'a', got ''.*must be left out"),
+        ("name\ta\ns1\tNA\n", 2, "got 'NA'"),
+        ("name\ta\ns1\t0.5\n", 2, "got '0.5'"),
+        ("name\ta\ns1\t1.0\n", 2, "got '1.0'"),
+        ("name\ta\ns1\tTrue\n", 2, "got 'True'"),
+        ("name\ta\n\t1\n", 2, "expected a name of its own for each line, got none"),
+        ("name\ta\ns1\t1\ns2\t0\ns1\t1\n", 4, "got 's1' again"),
+        (b"name\ta\ns1\t1\n\xff\xfe", 3, "expected text, got the byte 0xff"),
+        ("name\ta\n".encode("utf-16"), 1, "This is UTF-16 text, save it as UTF-8"),
+        (b"PK\3\4\0\0", 1, "an Excel workbook, save it as tab-separated text"),
+        (gzip.compress(GOOD.encode() * 50)[:-9], 1, "expected a whole gzip file"),
+    ],
+)
+def test_refused_with_file_and_line(written, content, line, message):
+    with pytest.raises(UserError, match=rf"labels\.tsv:{line}: .*{message}"):
+        read_labels(written(content))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"labels\.tsv: expected a readable file, got: No such"):
+        read_labels(tmp_path / "labels.tsv")

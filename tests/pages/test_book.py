@@ -226,22 +226,18 @@ def test_the_interactive_figure_is_drawn_without_a_server(html, browser):
 def test_the_slider_shows_the_clusters_of_each_strength(tmp_path, browser):
     result = with_curvature(tmp_path / "records")
     book._copy_scripts(tmp_path)
-    html = figure4_positional_weights.weight_slider([result])._repr_mimebundle_()["text/html"]
+    html = figure4_positional_weights.weight_slider(result)._repr_mimebundle_()["text/html"]
     path = tmp_path / "pages" / "page.html"
     path.parent.mkdir()
     path.write_text(f'<!doctype html><meta charset="utf-8">{html}')
     reader = Reader(browser, DESKTOP)
     plot = reader.open(path).locator(".js-plotly-plot")
-    for index, (strength, best) in enumerate(
-        figure4_positional_weights.by_strength(result).items()
-    ):
+    for index, run in enumerate(figure4_positional_weights.shown(result).itertuples()):
         rail = plot.locator(".slider-rail-touch-rect")
         width = rail.bounding_box()["width"]
         rail.click(position={"x": 1 + index * (width - 2) / 3, "y": 3})
-        plot.get_by_text(f"strength of CR: {strength:g}", exact=True).wait_for()
-        sizes = ", ".join(
-            map(str, figure4_positional_weights.cluster(best.positional_weights()).sizes)
-        )
+        plot.get_by_text(f"strength of CR: {run.curvature:g}", exact=True).wait_for()
+        sizes = ", ".join(map(str, figure4_positional_weights.cluster(run.W_pos).sizes))
         plot.get_by_text(f"rows of the clusters: {sizes}").wait_for(state="attached")
     assert reader.problems == []
     reader.context.close()

@@ -1,26 +1,18 @@
-"""Importance of runs: its sequences, what records carry, its numbers, and Figure 3."""
+"""Figure 3: the numbers of a profile by hand, what pages find, and the figure read back."""
 
-import dataclasses
 import re
-from types import SimpleNamespace
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import record, results
+from made_up import record, results, together
 
-from sfc_lib.datasets import simulated_tf
-from sfc_lib.datasets.base import Dataset, Split, load_dataset
-from sfc_lib.genomics.motifs import RESOURCES, read_meme
-from sfc_lib.nn.gradients import importance_profiles
-from sfc_lib.pages import claims, figure3_importance, figure4_positional_weights
-from sfc_lib.pages.figure3_importance import describe, normalise
-from sfc_lib.pages.results import load_results, only
-from sfc_lib.runs import evaluation as of_runs
+from sfc_lib.pages import claims
+from sfc_lib.pages import figure3_importance as figure3
+from sfc_lib.pages.figure3_importance import collect, describe, normalise
+from sfc_lib.runs import evaluation
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import IMPORTANCE, RecordError, best_seeds
 
 POSITIONS = np.arange(200)
 
@@ -30,8 +22,8 @@ def bumpy(amount, shift=0.3):
     return (1 + amount * np.sin(POSITIONS / 9 + shift)).astype(np.float32)
 
 
-def experiment(folder, amounts, without=()):
-    """Records whose profiles depart from uniform by `amounts[model][seed]`."""
+def groups_of(folder, amounts, without=()):
+    """Records by model whose profiles depart from uniform by `amounts[model][seed]`."""
     groups = {}
     for model, values in amounts.items():
         groups[model] = []
@@ -39,129 +31,27 @@ def experiment(folder, amounts, without=()):
             arrays = {} if (model, seed) in without else {"importance": bumpy(amount)}
             spec = RunSpec(variant=model, seed=seed)
             groups[model].append(record(folder, spec, 0.9 + 0.001 * seed, **arrays))
-    return results(groups)
+    return groups
 
 
-# The sequences
+def experiment(folder, amounts, without=()):
+    """Results of such records."""
+    return results(groups_of(folder, amounts, without))
 
 
-def test_new_sequences_all_hold_tal1_and_none_is_of_the_data():
-    spec = RunSpec()
-    codes = of_runs.sequences(spec)
-    assert codes.shape == (100_000, 200)
-    classes = np.resize([2, 3], 100_000)
-    again = simulated_tf.simulate(classes, np.random.default_rng(np.random.SeedSequence((0, 3))))
-    assert (again.codes == codes).all()
-    assert again.labels[:, 2].all()
-    assert again.labels[:, 0].mean() == 0.5
-    data = load_dataset("simulated_tf")
-    known = {row.tobytes() for split in (data.train, data.valid, data.test) for row in split.codes}
-    assert known.isdisjoint(row.tobytes() for row in codes)
-
-
-def test_their_number_goes_with_the_data_but_not_with_seed_or_model():
-    small = RunSpec(dataset_options={"examples": 80})
-    other = RunSpec(dataset_options={"examples": 80}, variant="std", seed=7)
-    assert of_runs.sequences(small).shape == (1000, 200)
-    assert (of_runs.sequences(small) == of_runs.sequences(other)).all()
-
-
-def test_region_is_where_every_base_of_the_widest_motif_can_lie():
-    motifs = read_meme(RESOURCES / "simulated_tf.meme")
-    widest = max(motifs[name].width for name in simulated_tf.MOTIFS)
-    assert of_runs.target(RunSpec(), 200).region == (widest - 1, 200 - widest + 1)
-    assert simulated_tf.SimulatedTF.task_names[of_runs.target(RunSpec(), 200).column] == "TAL1"
-
-
-def regions(monkeypatch, labels, tasks=("HSC", "MPP")):
-    """A spec of a made-up hematopoiesis set whose test split has these labels."""
-    codes = np.arange(len(labels), dtype=np.uint16)[:, None].repeat(6, axis=1)
-    split = Split(codes, np.asarray(labels, dtype=np.uint8))
-    made = Dataset("hematopoiesis", {}, "-", tasks, {}, split, split, split)
-    monkeypatch.setattr(of_runs, "load_dataset", lambda name, **options: made)
-    recipe = SimpleNamespace(task_names=tasks)
-    monkeypatch.setattr(of_runs, "make_recipe", lambda name, options: recipe)
-    return SimpleNamespace(dataset="hematopoiesis", dataset_options={})
-
-
-def test_other_data_give_the_test_regions_positive_for_the_task_of_the_figure(monkeypatch):
-    spec = regions(monkeypatch, [[1, 0], [0, 1], [1, 1], [0, 0]])
-    assert of_runs.target(spec, 6) == of_runs.Target("MPP", 1, (0, 6))
-    assert of_runs.sequences(spec)[:, 0].tolist() == [1, 2]
-
-
-def test_at_most_ten_thousand_regions_drawn_once_and_in_order(monkeypatch):
-    spec = regions(monkeypatch, np.ones((12_000, 2)))
-    rows = of_runs.sequences(spec)[:, 0]
-    assert len(rows) == len(set(rows.tolist())) == 10_000
-    assert (np.diff(rows.astype(int)) > 0).all()
-    assert (of_runs.sequences(spec)[:, 0] == rows).all()
-
-
-def test_a_split_without_positives_and_a_set_without_the_task_are_named(monkeypatch):
-    with pytest.raises(ValueError, match="positive for MPP, got none among 2"):
-        of_runs.sequences(regions(monkeypatch, [[1, 0], [1, 0]]))
-    with pytest.raises(ValueError, match=r"hematopoiesis should have the task 'MPP', got \('a',"):
-        of_runs.target(regions(monkeypatch, [[1, 0]], tasks=("a", "b")), 6)
-
-
-# What a record carries
-
-
-def test_profile_of_a_record_is_read_back(tmp_path):
-    carried = record(tmp_path, RunSpec(), 0.9, importance=bumpy(0.1))
-    assert (carried.importance() == bumpy(0.1)).all()
-    with pytest.raises(RecordError, match=r"this record has no importance\.npy"):
-        record(tmp_path, RunSpec(seed=1), 0.9).importance()
-
-
-@pytest.mark.parametrize("bad", [np.zeros((2, 200), np.float32), np.zeros(200), np.array("x")])
-def test_another_array_is_refused_with_its_file(bad, tmp_path):
-    with pytest.raises(RecordError, match=r"importance\.npy: expected a float32 array of 1 dim"):
-        record(tmp_path, RunSpec(), 0.9, importance=bad).importance()
-
-
-def test_a_changed_or_broken_file_is_refused(tmp_path):
-    carried = record(tmp_path, RunSpec(), 0.9, importance=bumpy(0.1))
-    (carried.folder / IMPORTANCE).write_bytes(b"no array")
-    with pytest.raises(RecordError, match="changed since"):
-        carried.importance()
-
-
-def test_models_are_measured_once_where_no_record_carries_a_profile(tmp_path, monkeypatch):
-    monkeypatch.setattr(of_runs, "NEW_SEQUENCES", (400, 8000))
-    monkeypatch.setenv("SFC_DATA_DIR", str(tmp_path / "data"))
-    result = only(load_results("standard", jobs=1), "simulated_tf")
-    best = best_seeds(result.records["sep"])[0]
-    codes = of_runs.sequences(best.spec)
-    direct = importance_profiles(best.model(), codes, [2])[0]
-    files = {name: h for name, h in best.result["files"].items() if name != IMPORTANCE}
-    bare = dataclasses.replace(best, result={**best.result, "files": files})
-    np.testing.assert_allclose(of_runs.profile_of(bare), direct, rtol=1e-4)
-    monkeypatch.setattr(of_runs, "measure", None)  # what is kept is not measured again
-    np.testing.assert_allclose(of_runs.profile_of(bare), direct, rtol=1e-4)
-    (kept,) = (tmp_path / "data" / "importance").iterdir()
-    kept.write_bytes(kept.read_bytes()[:-3])
-    with pytest.raises(TypeError):  # a damaged one is
-        of_runs.profile_of(bare)
-
-
-def test_every_published_run_carries_a_profile():
-    results = load_results("standard", jobs=1)
-    found = figure3_importance.collect(results)
-    assert re.search(r"known for all \d+ runs\.", figure3_importance.coverage(results, found))
+def test_every_published_run_carries_a_profile(published):
+    assert re.search(r"known for all \d+ runs\.", figure3.coverage(published, collect(published)))
 
 
 def test_carried_profiles_are_not_computed_and_diverged_runs_have_none(tmp_path, monkeypatch):
-    monkeypatch.setattr(of_runs, "measure", None)
-    result = experiment(tmp_path, {"std": [0.5, 0.6], "sep": [0.1, 0.2]})
-    lost = record(tmp_path, RunSpec(variant="sep", seed=2), 0, diverged=True)
-    result.records["sep"].append(lost)
-    (found,) = figure3_importance.collect([result])
-    assert {m: sorted(p) for m, p in found.profiles.items()} == {"std": [0, 1], "sep": [0, 1]}
-    assert found.best == {"std": 1, "sep": 1}
+    monkeypatch.setattr(evaluation, "measure", None)
+    groups = groups_of(tmp_path, {"std": [0.5, 0.6], "sep": [0.1, 0.2]})
+    groups["sep"].append(record(tmp_path, RunSpec(variant="sep", seed=2), 0, diverged=True))
+    found = collect(results(groups))
+    assert found.groupby("model").seed.apply(list).to_dict() == {"std": [0, 1], "sep": [0, 1]}
+    assert found.seed[found.best].tolist() == [1, 1]
     expected = describe(bumpy(0.2), (15, 185))
-    (best,) = found.numbers().query("model == 'sep' and best").to_dict("records")
+    (best,) = found[(found.model == "sep") & found.best].to_dict("records")
     assert {name: best[name] for name in expected} == expected
 
 
@@ -204,14 +94,21 @@ def test_uniform_profiles_score_zero_and_empty_ones_nothing():
 
 
 def test_table_gives_best_seed_and_median_over_those_with_a_profile(tmp_path):
-    result = experiment(tmp_path, {"std": [0.5, 0.6, 0.7], "sep": [0.1, 0.2, 0.3]}, {("sep", 0)})
-    table = figure3_importance.number_table(figure3_importance.collect([result]))
+    made = experiment(tmp_path, {"std": [0.5, 0.6, 0.7], "sep": [0.1, 0.2, 0.3]}, {("sep", 0)})
+    table = figure3.number_table(collect(made))
     assert table["seeds with a profile"].tolist() == ["3 of 3", "2 of 3"]
     assert table["best seed"].tolist() == [2, 2]
+    assert table["sequences"].tolist() == ["100,000"] * 2
     middle, last = (describe(bumpy(a), (15, 185))["departure"] for a in (0.6, 0.7))
     low = describe(bumpy(0.5), (15, 185))["departure"]
     cell = table.iloc[0]["departure from uniform"]
     assert cell == f"{last:.3f}; {middle:.3f} ({low:.3f} – {last:.3f})"
+
+
+def test_one_seed_has_no_range(tmp_path):
+    table = figure3.number_table(collect(experiment(tmp_path, {"std": [0.5]})))
+    assert table["seeds with a profile"].tolist() == ["1 of 1"]
+    assert re.fullmatch(r"\d\.\d{3}", table.iloc[0]["roughness"])
 
 
 # The claims
@@ -223,31 +120,32 @@ def test_claims_are_graded_on_the_profiles_that_records_carry(tmp_path):
         "sep": [0.30, 0.31, 0.32, 0.33, 0.34],
         "symm": [0.60, 0.61, 0.62, 0.63, 0.64],
     }
-    found = claims.grade([experiment(tmp_path, amounts)], figure=3)
-    verdicts = {(g.claim.metric, *g.claim.models): g.verdict for g in found}
-    assert verdicts["departure", "sep", "std"] == "supported"
-    assert verdicts["departure", "symm", "std"] == "contradicted"
-    assert verdicts["asymmetry", "sep", "std"] == "supported"
-    assert ("roughness", "sep", "std") not in verdicts, "claimed of CTCF only"
-    (grade,) = (g for g in found if (g.claim.metric, *g.claim.models)[:2] == ("departure", "sep"))
-    assert grade.gain > 0
-    assert grade.favoured == pytest.approx(describe(bumpy(0.32), (15, 185))["departure"])
+    found = claims.grade(experiment(tmp_path, amounts), figure=3)
+    graded = {(g.metric, g.favoured, g.other): g for g in found.itertuples()}
+    assert graded["departure", "sep", "std"].verdict == "supported"
+    assert graded["departure", "symm", "std"].verdict == "contradicted"
+    assert graded["asymmetry", "sep", "std"].verdict == "supported"
+    assert ("roughness", "sep", "std") not in graded, "claimed of CTCF only"
+    assert graded["departure", "sep", "std"].gain > 0
+    expected = describe(bumpy(0.32), (15, 185))["departure"]
+    assert graded["departure", "sep", "std"].favoured_value == pytest.approx(expected)
 
 
 def test_without_profiles_there_are_too_few_seeds_and_dashes(tmp_path):
     nothing = {(m, s) for m in ("std", "sep", "symm") for s in range(5)}
-    result = experiment(tmp_path, dict.fromkeys(("std", "sep", "symm"), [0.1] * 5), nothing)
-    found = claims.grade([result], figure=3)
-    assert {g.verdict for g in found} == {"too few seeds"}
-    assert "sep –, std –" in claims.table(found).to_string()
+    made = experiment(tmp_path, dict.fromkeys(("std", "sep", "symm"), [0.1] * 5), nothing)
+    found = claims.grade(made, figure=3)
+    assert set(found.verdict) == {"too few seeds"}
+    assert "sep –, std –" in claims.grade_table(found).to_string()
+    assert "**0 of 15 runs**" in figure3.coverage(made, collect(made))
 
 
 # The figures
 
 
 def test_panels_show_the_best_seed_normalised_and_its_mirror_image(tmp_path):
-    result = experiment(tmp_path, {"std": [0.5, 0.6], "sep": [0.1, 0.2]})
-    figure = figure4_positional_weights.importance_panels(figure3_importance.collect([result]))
+    made = experiment(tmp_path, {"std": [0.5, 0.6], "sep": [0.1, 0.2]})
+    figure = figure3.importance_panels(collect(made))
     std, sep, empty = figure.axes
     assert not empty.axison
     assert std.get_ylim() == sep.get_ylim()
@@ -256,35 +154,20 @@ def test_panels_show_the_best_seed_normalised_and_its_mirror_image(tmp_path):
     expected = normalise(bumpy(0.2), (15, 185))
     np.testing.assert_allclose(lines["original"].get_ydata(), expected)
     np.testing.assert_allclose(lines["mirror image"].get_ydata(), expected[::-1])
-    assert lines["original"].get_color() == figure4_positional_weights.ORIGINAL
-    assert lines["mirror image"].get_color() == figure4_positional_weights.MIRROR
+    assert lines["original"].get_color() == figure3.ORIGINAL
+    assert lines["mirror image"].get_color() == figure3.MIRROR
     numbers = describe(bumpy(0.6), (15, 185))
     assert std.get_title().startswith("std, seed 1")
-    assert f"departure {numbers['departure']:.2f}" in std.get_title()
-    assert "TAL1" in std.get_ylabel()
-    assert figure.number not in plt.get_fignums()
+    assert f"asymmetry {numbers['asymmetry']:.2f}" in std.get_title()
+    assert "TAL1, 100,000 sequences" in std.get_ylabel()
 
 
-def test_a_best_seed_without_profile_leaves_its_panel_empty(tmp_path):
-    result = experiment(tmp_path, {"std": [0.5, 0.6], "sep": [0.1, 0.2]}, {("sep", 1)})
-    _, sep, _ = figure4_positional_weights.importance_panels(
-        figure3_importance.collect([result])
-    ).axes
-    assert not sep.lines
-    assert not sep.axison
-
-
-def test_many_models_take_several_rows_on_one_scale(tmp_path):
-    spec = {
-        m: RunSpec(variant="symm", curvature=c) for m, c in zip("abcd", (0, 1, 2, 3), strict=True)
-    }
+def test_many_models_go_on_in_a_second_row_with_one_scale(tmp_path):
     groups = {
-        m: [record(tmp_path, s, 0.9, importance=bumpy(0.1 * (i + 1)))]
-        for i, (m, s) in enumerate(spec.items())
+        model: [record(tmp_path, RunSpec(variant="symm", curvature=i), 0.9, importance=bumpy(a))]
+        for i, (model, a) in enumerate(zip("abcd", (0.1, 0.2, 0.3, 0.4), strict=True))
     }
-    figure = figure4_positional_weights.importance_panels(
-        figure3_importance.collect([results(groups, "Many")])
-    )
+    figure = figure3.importance_panels(collect(results(groups, "Many")))
     drawn = [axes for axes in figure.axes if axes.lines]
     assert [axes.get_title().split(",")[0] for axes in drawn] == list("abcd")
     assert len(figure.axes) == 6
@@ -293,63 +176,56 @@ def test_many_models_take_several_rows_on_one_scale(tmp_path):
 
 
 def test_every_seed_is_a_dot_and_the_best_is_ringed(tmp_path):
-    result = experiment(tmp_path, {"std": [0.5, 0.6, 0.7], "sep": [0.1, 0.2, 0.3]})
-    figure = figure4_positional_weights.importance_numbers(figure3_importance.collect([result]))
+    made = experiment(tmp_path, {"std": [0.5, 0.6, 0.7], "sep": [0.1, 0.2, 0.3]})
+    figure = figure3.importance_numbers(collect(made))
     departure = figure.axes[0]
-    expected = [describe(bumpy(a), (15, 185))["departure"] for a in (0.5, 0.6, 0.7)]
-    dots, ring = departure.collections[:2]
-    np.testing.assert_allclose(dots.get_offsets()[:, 1], expected)
-    np.testing.assert_allclose(ring.get_offsets(), [[0, expected[2]]])
-    assert departure.patches[0].get_height() == pytest.approx(expected[1])
-    assert [axes.get_title() for axes in figure.axes] == list(figure3_importance.NUMBERS.values())
+    numbers = [[describe(bumpy(a), (15, 185))["departure"] for a in part]
+               for part in ((0.5, 0.6, 0.7), (0.1, 0.2, 0.3))]  # fmt: skip
+    *dots, best, ring = departure.collections
+    heights = np.concatenate([c.get_offsets()[:, 1] for c in dots])
+    np.testing.assert_allclose(sorted(heights), sorted(numbers[0][:2] + numbers[1][:2]))
+    expected = [[0, numbers[0][2]], [1, numbers[1][2]]]
+    np.testing.assert_allclose(best.get_offsets(), expected)
+    np.testing.assert_allclose(ring.get_offsets(), expected)
+    assert departure.patches[0].get_height() == pytest.approx(numbers[0][1])
+    assert [axes.get_title() for axes in figure.axes] == list(figure3.NUMBERS.values())
     assert "3 seeds" in figure.axes[0].get_ylabel()
+
+
+def test_one_seed_is_drawn(tmp_path):
+    found = collect(experiment(tmp_path, {"std": [0.5], "sep": [0.1]}))
+    for draw in (figure3.importance_panels, figure3.importance_numbers):
+        draw(found).canvas.draw()
 
 
 def test_the_papers_panels_come_first_and_data_that_it_does_not_show_are_left_out(tmp_path):
     def named(name, dataset="simulated_tf"):
         spec = RunSpec(dataset=dataset)
-        one = results({"symm": [record(tmp_path / name, spec, 0.9, importance=bumpy(0.1))]})
-        return dataclasses.replace(one, experiment=dataclasses.replace(one.experiment, name=name))
+        made = record(tmp_path / name, spec, importance=bumpy(0.1))
+        return results({"symm": [made]}, name=name)
 
-    made = [named("other"), named("simulated_tf"), named("acc", "simulated_accessibility")]
-    found = figure3_importance.collect(made)
-    assert (
-        "all 2 runs. The paper shows none on these data: Made up."
-        in figure3_importance.coverage(made, found)
-    )
-    panels, others = figure3_importance.split_panels(found)
-    assert [[i.results.experiment.name for i in part] for part in (panels, others)] == [
-        ["simulated_tf"],
-        ["other"],
-    ]
-    (label,) = (
-        axes.get_ylabel()
-        for axes in figure4_positional_weights.importance_panels(panels).axes
-        if axes.lines
-    )
-    assert "(3a)" in label
-    (label,) = (
-        axes.get_ylabel()
-        for axes in figure4_positional_weights.importance_panels(others).axes
-        if axes.lines
-    )
-    assert "(3" not in label
+    made = together(named("other"), named("simulated_tf"), named("acc", "simulated_accessibility"))
+    found = collect(made)
+    line = figure3.coverage(made, found)
+    assert "all 2 runs. The paper shows none on these data: Made up." in line
+    panels, others = figure3.split_panels(found)
+    assert panels.experiment.tolist() == ["simulated_tf"]
+    assert others.experiment.tolist() == ["other"]
+    for part, shown in ((panels, True), (others, False)):
+        (axes,) = (axes for axes in figure3.importance_panels(part).axes if axes.lines)
+        assert ("(3a)" in axes.get_ylabel()) == shown
 
 
 def test_coverage_says_how_many_runs_have_a_profile(tmp_path):
-    result = experiment(tmp_path, {"std": [0.5, 0.6], "sep": [0.1, 0.2]}, {("sep", 0)})
-    line = figure3_importance.coverage([result], figure3_importance.collect([result]))
-    assert "**3 of 4 runs**" in line
+    made = experiment(tmp_path, {"std": [0.5, 0.6], "sep": [0.1, 0.2]}, {("sep", 0)})
+    assert "**3 of 4 runs**" in figure3.coverage(made, collect(made))
     whole = experiment(tmp_path / "whole", {"std": [0.5, 0.6]})
-    assert figure3_importance.coverage([whole], figure3_importance.collect([whole])).endswith(
-        "all 2 runs."
-    )
+    assert figure3.coverage(whole, collect(whole)).endswith("all 2 runs.")
 
 
-def test_figures_of_nothing_are_empty_not_errors():
-    for draw in (
-        figure4_positional_weights.importance_panels,
-        figure4_positional_weights.importance_numbers,
-    ):
-        assert draw([]).axes
-    assert figure3_importance.number_table([]).empty
+def test_figures_of_nothing_are_empty_not_errors(tmp_path):
+    nothing = collect(experiment(tmp_path, {"std": [0.5]}, {("std", 0)}))
+    assert nothing.empty
+    for draw in (figure3.importance_panels, figure3.importance_numbers):
+        assert draw(nothing).axes
+    assert figure3.number_table(nothing).empty

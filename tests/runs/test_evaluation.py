@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 
 import sfc_lib
+from sfc_lib.datasets import simulated_tf
 from sfc_lib.nn.architectures import build_model
 from sfc_lib.nn.gradients import gradient_times_input, importance_profiles
 from sfc_lib.nn.layers import OneHotDNA, SeparableFC
+from sfc_lib.runs.evaluation import count_of, sequences
+from sfc_lib.runs.spec import RunSpec
+from sfc_lib.runs.store import Record
 
 LENGTHS = {"simulated_tf": 60, "chip_seq": 120, "basset": 200}
 VARIANTS = ("std", "sep", "symm")
@@ -258,3 +262,14 @@ def test_every_backend_equals_finite_differences(backend, require_backend, tmp_p
         np.testing.assert_allclose(
             found[f"{variant}_profile"] / scale, expected.mean(axis=1) / scale, atol=1e-4, rtol=0
         )
+
+
+@pytest.mark.parametrize("examples", [80, 400, 8000, 16000])
+def test_number_of_sequences_is_said_without_simulating_them(examples, monkeypatch):
+    spec = RunSpec(dataset_options={"examples": examples})
+    if examples < 1000:
+        assert count_of(Record(spec, Path(), {})) == len(sequences(spec))
+    monkeypatch.setattr(simulated_tf, "simulate", None)
+    expected = {80: 1000, 400: 5000}.get(examples, 100_000)  # 100,000 to the paper's 8,000
+    assert count_of(Record(spec, Path(), {})) == expected
+    assert count_of(Record(spec, Path(), {"importance_sequences": 7})) == 7

@@ -1,14 +1,14 @@
-"""A run's spec: what is refused, what names it, and the profiles that list specs."""
+"""A run's spec: what is refused, and what names it."""
 
+import copy
 import dataclasses
 import json
+import pickle
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfc_lib.datasets.base import make_recipe
-from sfc_lib.runs.sizes import _experiment, load_size, size_names
 from sfc_lib.runs.spec import CHOICES, PROTOCOL, RunSpec
 
 # Another valid value for every field; a new field makes `test_every_field_is_covered` fail.
@@ -166,6 +166,20 @@ def test_id_survives_changes_of_what_was_passed_in_and_given_out():
 def test_spec_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         RunSpec().seed = 3
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        RunSpec().dataset_options["examples"] = 80
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [copy.copy, copy.deepcopy, dataclasses.replace, lambda s: pickle.loads(pickle.dumps(s))],
+)
+def test_copies_are_the_same_spec(copied):
+    spec = RunSpec(dataset_options={"examples": 80}, seed=3)
+    again = copied(spec)
+    assert again == spec
+    assert (again.id, hash(again), repr(again)) == (spec.id, hash(spec), repr(spec))
+    assert {spec: "known"}[again] == "known"
 
 
 @pytest.mark.parametrize("change", [{"colour": 1}, {"seed": None}])
@@ -179,70 +193,3 @@ def test_unknown_or_missing_fields_are_listed(change):
 def test_std_refuses_units_which_it_does_not_have():
     with pytest.raises(ValueError, match="std has no SFC layer"):
         RunSpec(variant="std", units=5)
-
-
-@pytest.mark.parametrize("name", size_names())
-def test_every_profile_loads_with_its_seeds_for_every_model(name):
-    profile = load_size(name)
-    assert profile.name == name
-    for experiment in profile.experiments.values():
-        assert {"std", "sep", "symm"} <= set(experiment.models)
-        assert experiment.seeds == profile.seeds
-        for model, runs in experiment.models.items():
-            assert runs[0].variant == model or model not in ("std", "sep", "symm")
-            assert [spec.seed for spec in runs] == list(range(experiment.seeds))
-            assert len({dataclasses.replace(spec, seed=0) for spec in runs}) == 1
-    assert len({spec.id for spec in profile.specs}) == len(profile.specs)
-
-
-def test_profiles_are_ordered_by_size_and_standard_has_all_experiments_of_full():
-    assert size_names() == ["smoke", "quick", "standard", "full"]
-    standard, full = (load_size(name).experiments for name in ("standard", "full"))
-    assert list(standard) == list(full)
-    assert len(standard["hematopoiesis"].models) == 6
-
-
-def test_quick_and_smoke_download_nothing():
-    for spec in [*load_size("quick").specs, *load_size("smoke").specs]:
-        assert make_recipe(spec.dataset, spec.dataset_options).inputs() == {}
-
-
-def test_smoke_overrides_epochs_and_examples():
-    specs = load_size("smoke").specs
-    assert {(spec.epochs, spec.dataset_options["examples"]) for spec in specs} == {(2, 800)}
-
-
-def test_full_has_the_whole_networks_on_the_whole_genome():
-    for spec in load_size("full", seeds=1).specs:
-        assert spec.width == 1
-        assert spec.dataset_options.get("profile", "full") == "full"
-
-
-def test_a_models_own_dataset_options_win_over_the_experiments():
-    spec = {"dataset": "simulated_tf", "dataset_options": {"seed": 1, "examples": 80}}
-    models = {"std": {"variant": "std"}, "other": {"dataset_options": {"seed": 2}}}
-    override = {"simulated_tf": {"dataset_options": {"examples": 40}, "epochs": 3}}
-    made = _experiment("made", {"title": "", "spec": spec, "models": models}, override, 1)
-    found = {model: runs[0].dataset_options for model, runs in made.models.items()}
-    assert {m: (o["seed"], o["examples"]) for m, o in found.items()} == {
-        "std": (1, 40),
-        "other": (2, 40),
-    }
-    assert {run.epochs for run in made.specs} == {3}
-
-
-def test_more_seeds_contain_the_runs_of_fewer():
-    few, many = load_size("quick", seeds=1), load_size("quick", seeds=3)
-    assert (few.seeds, len(few.specs), len(many.specs)) == (1, 3, 9)
-    assert {spec.id for spec in few.specs} < {spec.id for spec in many.specs}
-
-
-def test_unknown_profile_lists_the_valid_ones():
-    with pytest.raises(ValueError, match=r"one of \['smoke', 'quick'.*got 'huge'"):
-        load_size("huge")
-
-
-@pytest.mark.parametrize("seeds", [0, -1, 1.0, True])
-def test_fewer_than_one_seed_is_refused(seeds):
-    with pytest.raises(ValueError, match=f"seeds must be an integer >= 1, got {seeds}"):
-        load_size("quick", seeds=seeds)

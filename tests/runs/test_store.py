@@ -1,7 +1,6 @@
 """Run records: only what is whole is believed, and publishing never loses or halves one."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -10,8 +9,10 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import TINY as SPEC
 
 from sfc_lib.datasets.simulated_tf import SimulatedTF
+from sfc_lib.errors import UserError
 from sfc_lib.files import runs_dir, sha256_file, write_json
 from sfc_lib.runs import housekeeping, store
 from sfc_lib.runs.evaluation import profile_of, sequences
@@ -19,31 +20,20 @@ from sfc_lib.runs.housekeeping import publish
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import (
     Record,
-    RecordError,
     best_seeds,
     find,
     look_up,
     seal,
-    verify,
+    verify_record,
 )
 
-SPEC = RunSpec(
-    backend=os.environ["KERAS_BACKEND"],
-    dataset_options={"examples": 80},
-    width=0.05,
-    epochs=2,
-)
 FILES = ["W_pos.npy", "history.jsonl", "model.keras", "result.json", "spec.json"]
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory):
+def trained(finished):
     """Folder of a real finished record; copy it, don't touch it."""
-    from sfc_lib.runs.training import train
-
-    folder = tmp_path_factory.mktemp("trained") / SPEC.id
-    train(SPEC, folder)
-    return folder
+    return finished / SPEC.id
 
 
 @pytest.fixture(scope="session")
@@ -73,14 +63,14 @@ def edit(folder, **changes):
 
 def other_seed(folder, seed, auroc, status="done"):
     """A record of another seed beside `folder`, with a chosen validation auROC."""
-    spec = RunSpec.from_dict({**verify(folder).spec.to_dict(), "seed": seed})
+    spec = RunSpec.from_dict({**verify_record(folder).spec.to_dict(), "seed": seed})
     target = shutil.copytree(folder, folder.with_name(spec.id))
     write_json(target / "spec.json", spec.to_dict())
-    result = verify(folder).result
+    result = verify_record(folder).result
     files = {**result["files"], "spec.json": sha256_file(target / "spec.json")}
     valid = {**result["valid"], "auroc": auroc}
     edit(target, id=spec.id, files=files, valid=valid, status=status)
-    return verify(target)
+    return verify_record(target)
 
 
 def contents(root):
@@ -91,7 +81,7 @@ def contents(root):
 
 
 def test_finished_record_is_accepted_and_read(folder):
-    record = verify(folder)
+    record = verify_record(folder)
     assert record.spec == SPEC
     assert record.result["status"] == "done"
     assert not record.diverged
@@ -104,18 +94,18 @@ def test_finished_record_is_accepted_and_read(folder):
 @settings(max_examples=60)
 @given(data=st.data())
 def test_flipped_bit_is_never_believed(damageable, name, data):
-    whole, original = (damageable / name).read_bytes(), verify(damageable).result
+    whole, original = (damageable / name).read_bytes(), verify_record(damageable).result
     position = data.draw(st.integers(0, len(whole) - 1))
     flipped = bytearray(whole)
     flipped[position] ^= 1 << data.draw(st.integers(0, 7))
     assert believed(damageable, name, flipped) in harmless(name, original)
-    assert verify(damageable).result == original
+    assert verify_record(damageable).result == original
 
 
 @pytest.mark.parametrize("name", FILES)
 @given(data=st.data())
 def test_truncated_file_is_never_believed(damageable, name, data):
-    whole, original = (damageable / name).read_bytes(), verify(damageable).result
+    whole, original = (damageable / name).read_bytes(), verify_record(damageable).result
     length = data.draw(st.integers(0, len(whole) - 1))
     assert believed(damageable, name, whole[:length]) in harmless(name, original)
 
@@ -130,8 +120,8 @@ def believed(folder, name, content):
     whole = (folder / name).read_bytes()
     (folder / name).write_bytes(content)
     try:
-        return verify(folder).result
-    except RecordError:
+        return verify_record(folder).result
+    except UserError:
         return None
     finally:
         (folder / name).write_bytes(whole)
@@ -146,20 +136,20 @@ def test_changed_number_in_the_result_is_refused(folder, path):
         inner = inner[key]
     inner[path[-1]] += 1
     write_json(folder / "result.json", result)
-    with pytest.raises(RecordError, match=r"result\.json: expected"):
-        verify(folder)
+    with pytest.raises(UserError, match=r"result\.json: expected"):
+        verify_record(folder)
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_missing_file_is_refused(folder, name):
     (folder / name).unlink()
-    with pytest.raises(RecordError, match=f"{name}: expected"):
-        verify(folder)
+    with pytest.raises(UserError, match=f"{name}: expected"):
+        verify_record(folder)
 
 
 def test_missing_folder_is_refused(tmp_path):
-    with pytest.raises(RecordError, match=r"result\.json: expected a whole record"):
-        verify(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"result\.json: expected a whole record"):
+        verify_record(tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize(
@@ -171,8 +161,8 @@ def test_missing_folder_is_refused(tmp_path):
 )  # fmt: skip
 def test_malformed_result_is_refused(folder, content):
     (folder / "result.json").write_text(content, encoding="latin-1")
-    with pytest.raises(RecordError, match=r"result\.json: expected"):
-        verify(folder)
+    with pytest.raises(UserError, match=r"result\.json: expected"):
+        verify_record(folder)
     with pytest.warns(UserWarning, match="Damaged run record, not used"):
         assert look_up(SPEC, published=False) is None
 
@@ -187,8 +177,8 @@ def test_malformed_result_is_refused(folder, content):
 )
 def test_well_sealed_but_wrong_result_is_refused(folder, changes):
     edit(folder, **changes)
-    with pytest.raises(RecordError, match="expected"):
-        verify(folder)
+    with pytest.raises(UserError, match="expected"):
+        verify_record(folder)
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "inner/x", "..", ".", "", "x\0"])
@@ -197,23 +187,23 @@ def test_record_names_no_file_outside_itself(folder, name):
     for path in (folder.parent / "x", folder / "inner" / "x"):
         path.write_bytes(b"x")
     sha256 = sha256_file(folder.parent / ("x" if "passwd" not in name else "/etc/passwd"))
-    edit(folder, files={**verify(folder).result["files"], name: sha256})
-    with pytest.raises(RecordError, match="expected a plain file of the record, got none"):
-        verify(folder)
+    edit(folder, files={**verify_record(folder).result["files"], name: sha256})
+    with pytest.raises(UserError, match="expected a plain file of the record, got none"):
+        verify_record(folder)
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name != "result.json"])
 def test_symbolic_link_is_not_a_file_of_the_record(folder, name, tmp_path):
     (folder / name).rename(tmp_path / name)
     (folder / name).symlink_to(tmp_path / name)
-    with pytest.raises(RecordError, match=f"{name}: expected a plain file"):
-        verify(folder)
+    with pytest.raises(UserError, match=f"{name}: expected a plain file"):
+        verify_record(folder)
 
 
 def test_folder_must_be_named_after_its_spec(folder):
     moved = folder.rename(folder.with_name("0" * 16))
-    with pytest.raises(RecordError, match=f"expected a folder named {SPEC.id}"):
-        verify(moved)
+    with pytest.raises(UserError, match=f"expected a folder named {SPEC.id}"):
+        verify_record(moved)
 
 
 @pytest.mark.parametrize("content", ["[]", "{}", "3", '{"seed": 1}'])
@@ -221,8 +211,8 @@ def test_spec_that_is_none_is_refused(folder, content):
     (folder / "spec.json").write_text(content)
     files = {**verify_files(folder), "spec.json": sha256_file(folder / "spec.json")}
     edit(folder, files=files)
-    with pytest.raises(RecordError, match=r"spec\.json: expected a run's spec"):
-        verify(folder)
+    with pytest.raises(UserError, match=r"spec\.json: expected a run's spec"):
+        verify_record(folder)
 
 
 def verify_files(folder):
@@ -238,7 +228,7 @@ def test_unfinished_run_is_no_record_and_no_warning(folder):
 
 def test_published_record_comes_before_the_users(folder, published):
     assert look_up(SPEC).folder == folder
-    publish([verify(folder)], published)
+    publish([verify_record(folder)], published)
     assert look_up(SPEC).folder == published / SPEC.id
     assert look_up(SPEC, published=False).folder == folder
     shutil.rmtree(folder)
@@ -247,7 +237,7 @@ def test_published_record_comes_before_the_users(folder, published):
 
 
 def test_damaged_published_record_is_warned_of_and_not_used(folder, published):
-    (copy,) = publish([verify(folder)], published)
+    (copy,) = publish([verify_record(folder)], published)
     (copy / "history.jsonl").write_text("")
     with pytest.warns(UserWarning, match=r"Damaged run record, not used: .*history\.jsonl"):
         assert look_up(SPEC).folder == folder
@@ -265,12 +255,12 @@ def test_set_aside_keeps_everything_each_time(folder, trained):
 
 
 def test_published_copy_verifies_and_lacks_nothing_but_the_model(folder, published):
-    best, slim = verify(folder), other_seed(folder, 1, auroc=0.0)
+    best, slim = verify_record(folder), other_seed(folder, 1, auroc=0.0)
     folders = publish([best, slim], published)
     assert folders == [published / best.spec.id, published / slim.spec.id]
     assert sorted(contents(folders[0])) == sorted([*FILES, "importance.npy"])
     assert set(contents(folders[0])) - set(contents(folders[1])) == {"model.keras"}
-    for record, copy in zip([best, slim], map(verify, folders), strict=True):
+    for record, copy in zip([best, slim], map(verify_record, folders), strict=True):
         assert copy.spec == record.spec
         assert copy.result["valid"] == record.result["valid"]
         assert copy.result["files_of_run"] == record.result["files"]
@@ -293,9 +283,9 @@ def test_a_large_model_is_not_published(folder, published, monkeypatch):
     size = (folder / "model.keras").stat().st_size
     for largest, kept in ((size - 1, False), (size, True)):
         monkeypatch.setattr(housekeeping, "LARGEST_MODEL", largest)
-        (copy,) = publish([verify(folder)], published)
+        (copy,) = publish([verify_record(folder)], published)
         assert (copy / "model.keras").exists() == kept
-        assert verify(copy).result["files_of_run"]["model.keras"]
+        assert verify_record(copy).result["files_of_run"]["model.keras"]
 
 
 def test_best_seeds_are_one_a_model_and_never_diverged(folder):
@@ -311,7 +301,7 @@ def test_best_seeds_are_one_a_model_and_never_diverged(folder):
 
 
 def test_publishing_again_changes_nothing(folder, published):
-    records = [verify(folder), other_seed(folder, 1, auroc=0.0)]
+    records = [verify_record(folder), other_seed(folder, 1, auroc=0.0)]
     publish(records, published)
     first = contents(published)
     publish(records, published)
@@ -320,7 +310,7 @@ def test_publishing_again_changes_nothing(folder, published):
 
 def test_publishing_published_records_keeps_the_hashes_of_the_run(folder, published):
     """`ensure` gives published records where there are any, and they are published again."""
-    records = [verify(folder), other_seed(folder, 1, auroc=0.0)]
+    records = [verify_record(folder), other_seed(folder, 1, auroc=0.0)]
     publish(records, published)
     first = contents(published)
     publish([look_up(record.spec) for record in records], published)
@@ -338,17 +328,17 @@ def test_interrupted_publish_leaves_nothing_new_and_the_old_whole(folder, publis
     before = contents(published)
     with monkeypatch.context() as patch:
         patch.setattr(housekeeping.shutil, "copyfile", full)
-        for record in (verify(folder), other):
+        for record in (verify_record(folder), other):
             with pytest.raises(OSError, match="No space left"):
                 publish([record], published)
     assert contents(published) == before
 
 
 def test_record_damaged_since_it_was_verified_is_not_published(folder, published):
-    publish([verify(folder)], published)
-    before, record = contents(published), verify(folder)
+    publish([verify_record(folder)], published)
+    before, record = contents(published), verify_record(folder)
     (folder / "history.jsonl").write_text("{}\n")
-    with pytest.raises(RecordError, match=r"history\.jsonl"):
+    with pytest.raises(UserError, match=r"history\.jsonl"):
         publish([record], published)
     assert contents(published) == before
 
@@ -356,7 +346,7 @@ def test_record_damaged_since_it_was_verified_is_not_published(folder, published
 @pytest.mark.parametrize("victim", ["copyfile", "rmtree"])
 def test_publish_killed_halfway_leaves_no_half_record(folder, published, victim):
     """Killed for real while it copies, or while it removes the record it replaces."""
-    publish([verify(folder)], published)
+    publish([verify_record(folder)], published)
     script = f"""
 import os, pathlib, signal, sys
 from sfc_lib.runs import housekeeping
@@ -367,19 +357,56 @@ def killed(path, *_, **__):
     (path / "spec.json").unlink(missing_ok=True) if path.is_dir() else None
     os.kill(os.getpid(), signal.SIGKILL)
 
-record = store.verify(pathlib.Path(sys.argv[1]))
+record = store.verify_record(pathlib.Path(sys.argv[1]))
 housekeeping.shutil.{victim} = killed
 housekeeping.publish([record], pathlib.Path(sys.argv[2]))
 """
     done = subprocess.run([sys.executable, "-c", script, str(folder), str(published)])
     assert done.returncode == -signal.SIGKILL
     assert look_up(SPEC).folder == published / SPEC.id
-    publish([verify(folder)], published)
-    assert verify(published / SPEC.id).spec == SPEC
+    publish([verify_record(folder)], published)
+    assert verify_record(published / SPEC.id).spec == SPEC
 
 
 def test_record_of_another_dataset_than_todays_is_refused(folder, monkeypatch):
     """The recipe was changed, and its version raised, since the run was trained."""
     monkeypatch.setattr(SimulatedTF, "version", SimulatedTF.version + 1)
-    with pytest.raises(RecordError, match="expected a run on the dataset of today"):
-        verify(folder)
+    with pytest.raises(UserError, match="expected a run on the dataset of today"):
+        verify_record(folder)
+
+
+def test_record_whose_input_files_are_gone_is_still_a_record(folder, monkeypatch):
+    """What its files are, its spec says by their hashes."""
+
+    def gone(self):
+        raise FileNotFoundError("positives.fa")
+
+    monkeypatch.setattr(SimulatedTF, "inputs", gone)
+    assert verify_record(folder).spec == SPEC
+    assert look_up(SPEC, published=False).folder == folder
+    assert [record.spec for record in store.all_records([folder.parent])[0]] == [SPEC]
+
+
+def test_bad_records_do_not_hide_the_good_ones(folder, published):
+    publish([verify_record(folder)], published)
+    bad = [other_seed(folder, seed, auroc=0.5).folder for seed in (1, 2)]
+    (bad[0] / "history.jsonl").write_text("")
+    (bad[1] / "result.json").write_text("{}")
+    store.set_aside(shutil.copytree(folder, folder.with_name("0" * 16)))
+    good, found = store.all_records([published, folder.parent])
+    assert [record.folder for record in good] == [published / SPEC.id, folder]
+    assert sorted(found) == sorted(
+        f"{path / name}: {message}"
+        for path, name, message in [
+            (bad[0], "history.jsonl", f"expected sha256 {sha256_of(bad[0])}, got {EMPTY}."),
+            (bad[1], "result.json", "expected a whole record, got KeyError('seal')."),
+        ]
+    )
+    assert store.all_records([folder.parent / "nowhere"]) == ([], [])
+
+
+EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def sha256_of(folder):
+    return verify_files(folder)["history.jsonl"]

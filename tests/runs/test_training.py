@@ -19,22 +19,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import tiny as two_epochs
 
 from sfc_lib.datasets.base import Dataset, Split, load_dataset, make_recipe
 from sfc_lib.runs import training
 from sfc_lib.runs.evaluation import metrics, predict
 from sfc_lib.runs.pool import ONE_THREAD
-from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import verify
-from sfc_lib.runs.training import Batches, Progress, train
+from sfc_lib.runs.store import verify_record
+from sfc_lib.runs.training import Batches, Progress, train_run
 
-TINY = RunSpec(
-    backend=keras.backend.backend(),
-    dataset_options={"examples": 80},
-    width=0.05,
-    batch_size=16,
-    epochs=4,
-)
+TINY = two_epochs(epochs=4)
 
 
 def tiny(**changes):
@@ -43,14 +37,14 @@ def tiny(**changes):
 
 def hashes(folder):
     """The hashes that a run promises to repeat bit for bit."""
-    return verify(folder).result["files"]
+    return verify_record(folder).result["files"]
 
 
 @pytest.fixture(scope="session")
 def reference(tmp_path_factory):
     """Folder of an uninterrupted TINY run."""
     folder = tmp_path_factory.mktemp("reference") / TINY.id
-    train(TINY, folder)
+    train_run(TINY, folder)
     return folder
 
 
@@ -84,7 +78,7 @@ def epochs_trained(spec, folder, stop=None):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Progress, "on_epoch_begin", watched)
         with nullcontext() if stop is None else pytest.raises(StoppedError):
-            train(spec, folder)
+            train_run(spec, folder)
     return begun
 
 
@@ -92,7 +86,7 @@ def epochs_trained(spec, folder, stop=None):
 
 
 def test_record_is_complete_and_has_one_line_per_epoch(reference):
-    record = verify(reference)
+    record = verify_record(reference)
     names = ["W_pos.npy", "history.jsonl", "model.keras", "spec.json"]
     assert sorted(path.name for path in reference.iterdir()) == sorted([*names, "result.json"])
     assert sorted(record.result["files"]) == names
@@ -108,7 +102,7 @@ def test_record_is_complete_and_has_one_line_per_epoch(reference):
 
 
 def test_model_on_disk_gives_the_recorded_metrics(reference):
-    record = verify(reference)
+    record = verify_record(reference)
     model = keras.models.load_model(reference / "model.keras")
     data = load_dataset(TINY.dataset, **TINY.dataset_options)
     for name, part in (("valid", data.valid), ("test", data.test)):
@@ -130,8 +124,8 @@ def test_model_on_disk_is_the_best_epochs_not_the_last(folder, monkeypatch):
         return {**line(self, epoch, loss), "valid_auroc": [0.5, 0.9, 0.7, 0.9][epoch]}
 
     monkeypatch.setattr(Progress, "_line", second_is_best)
-    train(TINY, folder)
-    assert verify(folder).result["best_epoch"] == 2
+    train_run(TINY, folder)
+    assert verify_record(folder).result["best_epoch"] == 2
     saved = keras.models.load_model(folder / "model.keras").get_weights()
     assert all((a == b).all() for a, b in zip(saved, weights[1], strict=True))
     assert not all((a == b).all() for a, b in zip(saved, weights[3], strict=True))
@@ -139,7 +133,7 @@ def test_model_on_disk_is_the_best_epochs_not_the_last(folder, monkeypatch):
 
 def test_same_spec_gives_the_same_bytes_and_another_seed_others(reference, tmp_path):
     for seed in (1, 0):
-        train(tiny(seed=seed), tmp_path / tiny(seed=seed).id)
+        train_run(tiny(seed=seed), tmp_path / tiny(seed=seed).id)
     assert hashes(tmp_path / TINY.id) == hashes(reference)
     other = hashes(tmp_path / tiny(seed=1).id)
     assert all(other[name] != hashes(reference)[name] for name in other)
@@ -148,7 +142,7 @@ def test_same_spec_gives_the_same_bytes_and_another_seed_others(reference, tmp_p
 def test_what_a_process_trained_before_changes_nothing(reference, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "_compiled", {})
     for number, spec in enumerate((tiny(seed=1), TINY, tiny(variant="symm"), TINY)):
-        train(spec, tmp_path / str(number) / spec.id)
+        train_run(spec, tmp_path / str(number) / spec.id)
         assert len(training._compiled) == 1
         if spec == TINY:
             assert hashes(tmp_path / str(number) / TINY.id) == hashes(reference)
@@ -175,14 +169,14 @@ def test_a_process_keeps_no_data_of_the_runs_it_trained(folder, monkeypatch):
         return dataset
 
     monkeypatch.setattr(training, "load_dataset", load)
-    train(TINY, folder)
+    train_run(TINY, folder)
     gc.collect()
     assert [reference() for reference in loaded] == [None]
 
 
 def test_std_has_no_positional_weights(tmp_path):
     spec = tiny(variant="std", epochs=1)
-    train(spec, tmp_path / spec.id)
+    train_run(spec, tmp_path / spec.id)
     assert sorted(hashes(tmp_path / spec.id)) == ["history.jsonl", "model.keras", "spec.json"]
 
 
@@ -212,8 +206,8 @@ def test_run_learns_an_easy_task(variant, tmp_path, monkeypatch):
     stands_in_for = make_recipe(spec.dataset, spec.dataset_options).fingerprint
     data = Dataset("easy", {}, stands_in_for, ("much G",), {}, *splits)
     monkeypatch.setattr(training, "load_dataset", lambda *_, **__: data)
-    train(spec, tmp_path / spec.id)
-    record = verify(tmp_path / spec.id)
+    train_run(spec, tmp_path / spec.id)
+    record = verify_record(tmp_path / spec.id)
     assert record.result["test"]["auroc"] > 0.95
     assert record.history()[-1]["loss"] < record.history()[0]["loss"]
 
@@ -221,8 +215,40 @@ def test_run_learns_an_easy_task(variant, tmp_path, monkeypatch):
 def test_other_backend_is_refused_before_anything_is_written(folder):
     other = next(b for b in ("jax", "tensorflow") if b != keras.backend.backend())
     with pytest.raises(RuntimeError, match=f"needs Keras backend '{other}', this process uses '"):
-        train(tiny(backend=other), folder)
+        train_run(tiny(backend=other), folder)
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("precision", "enabled", "dtype"),
+    [("float64", "0", None), ("float64", "1", "float64"), ("mixed_bfloat16", "0", "float32")],
+)
+def test_record_says_what_was_computed_and_nothing_else_is_trained(
+    precision, enabled, dtype, tmp_path, require_backend
+):
+    """JAX makes float32 of a float64 that it was not told to allow."""
+    require_backend("jax")
+    spec = tiny(backend="jax", precision=precision, epochs=1)
+    done = subprocess.run(
+        [sys.executable, "-c", ONE_RUN, json.dumps(spec.to_dict()), str(tmp_path)],
+        env={**os.environ, **ONE_THREAD, "KERAS_BACKEND": "jax", "JAX_ENABLE_X64": enabled},
+        capture_output=True,
+        text=True,
+    )
+    if dtype:
+        assert done.returncode == 0, done.stderr
+        assert verify_record(tmp_path / spec.id).result["weights_dtype"] == dtype
+    else:
+        expected = "precision float64: jax makes weights of float32 here. Set JAX_ENABLE_X64=1."
+        assert f"UserError: {expected}" in done.stderr
+        assert not (tmp_path / spec.id / "history.jsonl").exists()
+
+
+ONE_RUN = """
+import json, sys
+from sfc_lib.runs.pool import run_one
+run_one(json.loads(sys.argv[1]), sys.argv[2])
+"""
 
 
 # Order of examples
@@ -297,7 +323,7 @@ def test_class_weight_is_negatives_over_positives():
 
 def test_class_weight_of_several_tasks_is_refused(folder):
     with pytest.raises(ValueError, match="class_weight works for one task, got 3: leave it False"):
-        train(tiny(class_weight=True), folder)
+        train_run(tiny(class_weight=True), folder)
 
 
 # Random state
@@ -339,7 +365,7 @@ def test_users_keras_settings_change_nothing(reference, folder):
         config.set_floatx("float16")
         config.set_epsilon(0.45)  # which clips most predictions
         config.set_image_data_format("channels_first")
-        train(TINY, folder)
+        train_run(TINY, folder)
     finally:
         config.set_floatx(settings[0])
         config.set_epsilon(settings[1])
@@ -378,8 +404,8 @@ def test_training_stops_when_patience_ends(folder, monkeypatch):
     scores = iter([0.5, 0.7, 0.6, 0.7, 0.9, 0.9, 0.9])
     monkeypatch.setattr(training, "metrics", lambda *_: {"auroc": next(scores), "auprc": 0.5})
     spec = tiny(patience=2, epochs=6)
-    train(spec, folder.with_name(spec.id))
-    record = verify(folder.with_name(spec.id))
+    train_run(spec, folder.with_name(spec.id))
+    record = verify_record(folder.with_name(spec.id))
     assert [line["valid_auroc"] for line in record.history()] == [0.5, 0.7, 0.6, 0.7]
     assert (record.result["epochs"], record.result["best_epoch"]) == (4, 2)
 
@@ -388,8 +414,8 @@ def test_training_stops_when_patience_ends(folder, monkeypatch):
 def test_run_that_diverges_at_once_is_recorded_as_diverged(learning_rate, tmp_path):
     """At 1e20 loss and predictions stay finite, because ReLU hides what is not a number."""
     spec = tiny(learning_rate=learning_rate)
-    train(spec, tmp_path / spec.id)
-    record = verify(tmp_path / spec.id)
+    train_run(spec, tmp_path / spec.id)
+    record = verify_record(tmp_path / spec.id)
     assert record.diverged
     lines = record.history()
     assert (lines[-1]["loss"], lines[-1]["valid_auroc"]) == (None, None)
@@ -415,9 +441,9 @@ def test_run_that_diverges_late_keeps_its_best_epoch(stopped, tmp_path, monkeypa
     if stopped:
         monkeypatch.setattr(Progress, "finish", stop_once)
         with pytest.raises(StoppedError):
-            train(TINY, tmp_path / TINY.id)
-    train(TINY, tmp_path / TINY.id)
-    record = verify(tmp_path / TINY.id)
+            train_run(TINY, tmp_path / TINY.id)
+    train_run(TINY, tmp_path / TINY.id)
+    record = verify_record(tmp_path / TINY.id)
     assert record.diverged
     assert record.result["epochs"] == 3
     best = max(line["valid_auroc"] for line in record.history()[:2])
@@ -435,7 +461,7 @@ def test_run_stopped_again_and_again_goes_on_to_the_same_bytes(reference, folder
     begun = [epochs_trained(TINY, folder, stop) for stop in (1, 1, 3, None)]
     assert begun == [[0], [], [1, 2], [3]]
     assert hashes(folder) == hashes(reference)
-    assert verify(folder).result["wall_seconds"] == 4  # also those before an interruption
+    assert verify_record(folder).result["wall_seconds"] == 4  # also those before an interruption
     assert not (folder / "checkpoint").exists()
 
 
@@ -451,7 +477,7 @@ def test_sound_checkpoint_brings_back_everything(fresh, checkpoint, reference):
     before = fresh.net.get_weights()
     (fresh.folder / "checkpoint").write_bytes(checkpoint)
     fresh.resume()
-    assert fresh.history == verify(reference).history()[:2]
+    assert fresh.history == verify_record(reference).history()[:2]
     assert (fresh.folder / "history.jsonl").read_bytes().count(b"\n") == 2
     assert [len(values) for values in fresh.seconds.values()] == [2, 2]
     assert int(fresh.net.optimizer.iterations) == 8
@@ -544,7 +570,7 @@ assert "Threads:\\t1\\n" in Path("/proc/self/status").read_text()
 for folder, *killer in json.loads(sys.argv[2]):
     if (child := os.fork()) == 0:
         try:
-            training.train(spec, Path(folder))
+            training.train_run(spec, Path(folder))
             os._exit(0)
         except BaseException:
             traceback.print_exc()
@@ -587,7 +613,7 @@ def test_killed_run_ends_in_the_bytes_of_an_uninterrupted_one(backend, tmp_path,
     assert words[::2] == [0, 0, *(epochs for *_, epochs in killed)]
     assert hashes(broken) == hashes(whole)
     for name in ("valid", "test", "best_epoch"):
-        assert verify(broken).result[name] == verify(whole).result[name]
+        assert verify_record(broken).result[name] == verify_record(whole).result[name]
 
 
 # Metrics
@@ -603,8 +629,8 @@ def test_validation_examples_are_evenly_spaced(wanted, rows):
 
 def test_epochs_are_judged_by_the_sample_and_the_run_by_all(tmp_path):
     spec = tiny(dataset_options={"examples": 400}, valid_samples=20, epochs=1, patience=1)
-    train(spec, tmp_path / spec.id)
-    record, data = verify(tmp_path / spec.id), load_dataset("simulated_tf", examples=400)
+    train_run(spec, tmp_path / spec.id)
+    record, data = verify_record(tmp_path / spec.id), load_dataset("simulated_tf", examples=400)
     sample, found = data.valid.evenly(20), {}
     for name, split in (("sample", sample), ("all", data.valid)):
         found[name] = metrics(split.labels, predict(record.model(), split.codes), "abc")["auroc"]

@@ -82,7 +82,7 @@ cd "$HOME_"
 "$PYTHON" "$HERE/sweep.py"
 "$PYTHON" -c 'from sfc_lib.cli import main; main()' sweep smoke --cluster slurm --jobs 2
 "$PYTHON" -c 'from sfc_lib.cli import main; main()' runs verify "$SFC_RUNS_DIR"
-left=$(find "$SFC_RUNS_DIR" -maxdepth 1 -name '.*.lock' -o -maxdepth 1 -name '.*.holder' | wc -l)
+left=$(find "$SFC_RUNS_DIR" -maxdepth 1 -name '.*.lock' | wc -l)
 [ "$left" = 0 ] || { echo "$left lock files are left"; exit 1; }
 for _ in $(seq 30); do
   [ -z "$(squeue -h)" ] && break

@@ -7,7 +7,7 @@ import time
 from sfc_lib import RunSpec, sweep
 from sfc_lib.files import runs_dir
 from sfc_lib.runs.pool import cluster_executor
-from sfc_lib.runs.store import verify
+from sfc_lib.runs.store import verify_record
 
 SPECS = [
     RunSpec(dataset_options={"examples": 80}, width=0.05, epochs=2, seed=seed) for seed in range(8)
@@ -28,5 +28,5 @@ if __name__ == "__main__":
     with cluster_executor("slurm", 2) as executor:
         sweep(SPECS, executor)
     for spec in SPECS:
-        verify(runs_dir() / spec.id)
+        verify_record(runs_dir() / spec.id)
     print(f"{len(SPECS)} runs verified.")

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 from servers import CONTENT, NAME, a_source, serving
 
 from sfc_lib.cli import main
-from sfc_lib.datasets.base import _value, parse_options
+from sfc_lib.datasets.base import parse_options
 from sfc_lib.genomics import sources
 
 
@@ -136,15 +136,13 @@ def test_options_get_the_types_of_the_recipe():
 
 
 @pytest.mark.parametrize(
-    ("text", "kind", "value"),
-    [("3", int, 3), ("3", str, "3"), ("3", int | None, 3), ("null", int | None, None),
-     ("None", int | None, "None"), ("3", str | None, "3"), ("True", bool, True),
-     (".5", float, ".5"), ("0.5", float, 0.5), ("a,b", tuple[str, ...], ("a", "b")),
-     ("1,2", tuple[int, int], (1, 2)),
-     ("x", int, "x")],
+    ("option", "text", "value"),
+    [("window", "3", 3), ("window", "null", None), ("window", "None", "None"),
+     ("window", "x", "x"), ("positives", "3", "3"), ("valid_fraction", "0.5", 0.5),
+     ("valid_fraction", ".5", ".5"), ("valid_chromosomes", "a,b", ("a", "b"))],
 )  # fmt: skip
-def test_values_are_read_as_json(text, kind, value):
-    assert _value(text, kind) == value
+def test_values_are_read_as_json(option, text, value):
+    assert parse_options("custom", {option: text}) == {option: value}
 
 
 def test_download_by_the_command(tmp_path, monkeypatch):

@@ -4,7 +4,6 @@
 single write of a run struck instead of a choice of them.
 """
 
-import dataclasses
 import itertools
 import json
 import os
@@ -13,38 +12,27 @@ import shutil
 import signal
 import subprocess
 import sys
-from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from tiny import TINY, Inline, tiny
 
+from sfc_lib.errors import UserError
 from sfc_lib.files import runs_dir, write_json
-from sfc_lib.runs import housekeeping, store
+from sfc_lib.runs import store
 from sfc_lib.runs.housekeeping import litter, prune, unfinished
 from sfc_lib.runs.pool import ONE_THREAD, ensure, run_one
-from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import RecordError, find, look_up, seal, verify
-from sfc_lib.runs.training import train
+from sfc_lib.runs.store import find, held, look_up, seal, verify_record
+from sfc_lib.runs.training import train_run
 
 KILLS = int(os.environ.get("SFC_KILLS", "2"))  # of each backend
 THIN = 7 if KILLS < 100 else 1  # of the many writes of zip files, every how many
 EVERY = 2 if KILLS < 100 else 1  # of all other points, every how many are killed at
 FLIPS = 1200
 LIVES = Path(__file__).parents[1] / "lives.py"
-TINY = RunSpec(
-    backend=os.environ["KERAS_BACKEND"],
-    dataset_options={"examples": 80},
-    width=0.05,
-    batch_size=16,
-    epochs=2,
-)
 NAMES = ["W_pos.npy", "history.jsonl", "model.keras", "result.json", "spec.json"]
-
-
-def tiny(**changes):
-    return dataclasses.replace(TINY, **changes)
 
 
 def in_fresh_process(backend, tmp_path, *arguments):
@@ -72,29 +60,15 @@ def live(spec, tmp_path, **plan):
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory):
+def trained(finished):
     """Folder of a real finished record; copy it, don't touch it."""
-    folder = tmp_path_factory.mktemp("trained") / TINY.id
-    train(TINY, folder)
-    return folder
+    return finished / TINY.id
 
 
 @pytest.fixture
 def folder(trained):
     """A copy in the user's store."""
     return shutil.copytree(trained, runs_dir() / TINY.id)
-
-
-class Inline(Executor):
-    """Runs what is submitted in this process."""
-
-    def submit(self, function, /, *arguments):
-        future = Future()
-        try:
-            future.set_result(function(*arguments))
-        except Exception as error:
-            future.set_exception(error)
-        return future
 
 
 # Killed
@@ -160,7 +134,7 @@ def test_scratch_of_a_killed_process_is_removed_when_the_run_goes_on(left, tmp_p
 def test_flipped_and_truncated_files_are_never_used(trained, tmp_path):
     """`FLIPS` random damages, fixed by a seed, spread over all files of the record."""
     folder = shutil.copytree(trained, tmp_path / TINY.id)
-    rng, original = random.Random(0), verify(folder).result
+    rng, original = random.Random(0), verify_record(folder).result
     whole = {name: (folder / name).read_bytes() for name in NAMES}
     outcomes = {"refused": 0, "same": 0}
     for number in range(FLIPS):
@@ -173,15 +147,15 @@ def test_flipped_and_truncated_files_are_never_used(trained, tmp_path):
             damaged[position] ^= rng.randrange(1, 256)
         (folder / name).write_bytes(damaged)
         try:
-            record = verify(folder, cached=True)
-        except RecordError:
+            record = verify_record(folder, cached=True)
+        except UserError:
             outcomes["refused"] += 1
         else:
             assert name == "result.json"
             assert record.result == original
             outcomes["same"] += 1
         (folder / name).write_bytes(whole[name])
-    assert verify(folder).result == original
+    assert verify_record(folder).result == original
     assert outcomes["refused"] + outcomes["same"] == FLIPS
     assert outcomes["same"] < FLIPS // 20
 
@@ -193,36 +167,30 @@ def test_damaged_record_is_named_set_aside_and_trained_again(name, folder, train
     with pytest.warns(UserWarning, match=rf"Damaged run record, not used: .*{TINY.id}"):
         (record,) = ensure([TINY], published=False, executor=Inline(), progress=False)
     assert record.folder == folder
-    assert record.result["files"] == verify(trained).result["files"]
+    assert record.result["files"] == verify_record(trained).result["files"]
     (aside,) = folder.parent.glob("*.damaged-*")
     assert sorted(path.name for path in aside.iterdir()) == NAMES
     assert (aside / name).read_bytes() == damaged
 
 
 def test_file_changed_after_it_was_verified_is_not_read(folder):
-    record = verify(folder)
+    record = verify_record(folder)
     for name, read in (("W_pos.npy", record.positional_weights), ("history.jsonl", record.history)):
         (folder / name).write_bytes((folder / name).read_bytes() + b"\n")
-        with pytest.raises(RecordError, match=f"{name}: changed since"):
+        with pytest.raises(UserError, match=f"{name}: changed since"):
             read()
 
 
 # Diverged
 
 DIVERGING = """
-import json, os, sys, warnings
-from concurrent.futures import Executor, Future
+import json, sys
+from concurrent.futures import ThreadPoolExecutor
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.pool import ensure
 
-class Inline(Executor):
-    def submit(self, function, *arguments):
-        future = Future()
-        future.set_result(function(*arguments))
-        return future
-
 specs = [RunSpec.from_dict(values) for values in json.loads(sys.argv[1])]
-records = ensure(specs, published=False, executor=Inline(), progress=False)
+records = ensure(specs, published=False, executor=ThreadPoolExecutor(1), progress=False)
 print(json.dumps([[r.result["status"], r.result["epochs"], r.history()[-1]] for r in records]))
 """
 
@@ -246,7 +214,7 @@ def test_other_errors_of_training_are_not_taken_for_divergence(tmp_path, monkeyp
 
     monkeypatch.setattr(keras.Model, "fit", broken)
     with pytest.raises(RuntimeError, match="between 0 and 1"):
-        train(TINY, tmp_path / TINY.id)
+        train_run(TINY, tmp_path / TINY.id)
     assert not (tmp_path / TINY.id / "result.json").exists()
 
 
@@ -255,7 +223,7 @@ def test_bfloat16_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
     from sfc_lib.runs.training import Progress
 
     spec, begin = tiny(precision="bfloat16", epochs=2), Progress.on_epoch_begin
-    train(spec, tmp_path / "whole" / spec.id)
+    train_run(spec, tmp_path / "whole" / spec.id)
 
     def stop(self, epoch, logs=None):
         if epoch == 1:
@@ -265,9 +233,9 @@ def test_bfloat16_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Progress, "on_epoch_begin", stop)
         with pytest.raises(KeyboardInterrupt):
-            train(spec, tmp_path / spec.id)
-    train(spec, tmp_path / spec.id)
-    records = [verify(tmp_path / spec.id), verify(tmp_path / "whole" / spec.id)]
+            train_run(spec, tmp_path / spec.id)
+    train_run(spec, tmp_path / spec.id)
+    records = [verify_record(tmp_path / spec.id), verify_record(tmp_path / "whole" / spec.id)]
     assert records[0].result["files"] == records[1].result["files"]
     assert records[0].positional_weights().dtype == np.float32
 
@@ -295,7 +263,7 @@ def test_second_look_up_hashes_nothing(folder, hashed):
     hashed.clear()
     assert look_up(TINY, published=False).result == first.result
     assert hashed == []
-    verify(folder)  # asked for outright, nothing is taken on trust
+    verify_record(folder)  # asked for outright, nothing is taken on trust
     assert sorted(hashed) == sorted(first.result["files"])
 
 
@@ -342,16 +310,16 @@ def full_store(folder):
     (begun / "spec.json").write_text("{}")
     (begun / "checkpoint").write_bytes(b"state")
     aside = shutil.copytree(folder, root / f"{'1' * 16}.damaged-20260101T000000")
-    scratch = [folder / ".history.jsonl.x.tmp", begun / ".model.keras.y.tmp"]
-    scratch += [root / f".{TINY.id}.z.tmp", folder / "checkpoint"]
-    for path in scratch[::3]:
+    files = [folder / ".history.jsonl.x.tmp", folder / "checkpoint", root / f".{begun.name}.lock"]
+    folders = [begun / ".model.keras.y.tmp", root / f".{TINY.id}.z.tmp"]
+    for path in files:
         path.write_bytes(b"half")
-    for path in scratch[1:3]:
+    for path in folders:
         path.mkdir()
         (path / "x").write_bytes(b"half")
     (root / "notes.tmp").write_text("the user's own")
     (root / ".other.tmp").write_text("the user's own")
-    return {"scratch": set(scratch), "damaged": {aside}, "begun": {begun}}
+    return {"scratch": {*files, *folders}, "damaged": {aside}, "begun": {begun}}
 
 
 @pytest.mark.parametrize("asked", [(), ("damaged",), ("begun",), ("damaged", "begun")])
@@ -365,7 +333,7 @@ def test_prune_removes_what_it_is_asked_to_and_nothing_else(asked, full_store, f
     prune(root, **options)
     gone = {path for path in before if not path.exists()}
     assert gone == {p for p in before if removable & {p, *p.parents}}
-    assert verify(folder)
+    assert verify_record(folder)
     assert prune(root, **options) == []
 
 
@@ -377,7 +345,7 @@ def test_unfinished_runs_are_those_without_a_result(full_store, folder):
 def test_prune_leaves_a_run_that_is_being_trained(full_store, folder):
     root = folder.parent
     (begun,) = full_store["begun"]
-    with housekeeping.FileLock(root / f".{begun.name}.lock"):
+    with held(begun):
         prune(root, begun=True, damaged=True)
     assert sorted(p.name for p in begun.iterdir()) == [
         ".model.keras.y.tmp", "checkpoint", "spec.json"
@@ -395,8 +363,23 @@ def test_prune_removes_a_link_and_not_what_it_points_to(folder, tmp_path):
     assert not (folder / ".x.y.tmp").is_symlink()
 
 
+def test_prune_leaves_a_linked_run_and_what_it_points_to(folder, tmp_path):
+    """Runs that were moved to another disk, for instance."""
+    for name in ("1" * 16, "2" * 16):
+        elsewhere = tmp_path / name
+        elsewhere.mkdir()
+        (elsewhere / ".model.x.keras").write_text("x")
+        (elsewhere / ".history.jsonl.x.tmp").write_text("x")
+        (folder.parent / name).symlink_to(elsewhere)
+    (tmp_path / ("2" * 16) / "result.json").write_text("{}")
+    (tmp_path / ("2" * 16) / "checkpoint").write_text("x")
+    before = sorted(tmp_path.rglob("*"))
+    assert prune(folder.parent, damaged=True, begun=True) == []
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_sealed_result_of_another_run_is_refused(folder):
     result = json.loads((folder / "result.json").read_text())
     write_json(folder / "result.json", seal({**result, "id": "0" * 16}))
-    with pytest.raises(RecordError, match=f"expected a folder named {TINY.id}"):
-        verify(folder)
+    with pytest.raises(UserError, match=f"expected a folder named {TINY.id}"):
+        verify_record(folder)

@@ -1,0 +1,109 @@
+"""Text files that users bring: plain or gzip, any line end, with or without a BOM.
+
+They are read piece by piece, so that a file of any size takes little memory. What is no text
+is refused as `file:line: expected …, got …`, with lines counted from 1.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import stat
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from sfc_lib.errors import UserError
+from sfc_lib.files import open_content
+
+BOM = b"\xef\xbb\xbf"
+CHUNK = 1 << 22  # bytes read at once
+LONGEST = 1 << 20  # bytes of a line of a table, or of a header
+KINDS = {  # how files that are no text begin, and what to do with them
+    b"BAM\1": "a BAM file",
+    b"\xff\xfe": "UTF-16 text, save it as UTF-8",
+    b"\xfe\xff": "UTF-16 text, save it as UTF-8",
+    b"PK": "a zip archive or an Excel workbook, save it as tab-separated text",
+    b"\xeb\xf2\x89\x87": "a bigBed file, convert it with bigBedToBed",
+    b"\x87\x89\xf2\xeb": "a bigBed file, convert it with bigBedToBed",
+}
+_emptied: set[tuple[int, int]] = set()  # pipes that this process has read
+
+
+def read_chunks(path: Path) -> Iterator[bytes]:
+    """The bytes of a text file piece by piece, decompressed if it is gzip or bgzip.
+
+    What counts is how the file begins, not its name. A BOM is left out. A pipe can be read
+    too, once.
+
+    Raises:
+        UserError: No such file, a folder, unreadable, or empty; damaged gzip; a NUL byte,
+            which no text holds; a pipe that was read before.
+    """
+    line, start = 1, b""
+    try:
+        _refuse_emptied(path)
+        with open_content(path) as file:
+            while chunk := file.read(CHUNK):
+                start = start or chunk
+                if (place := chunk.find(0)) >= 0:
+                    raise _no_text(path, line + chunk.count(b"\n", 0, place), chunk[place], start)
+                yield chunk.removeprefix(BOM) if chunk is start else chunk
+                line += chunk.count(b"\n")
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise UserError(
+            f"{path}:{line}: expected a whole gzip file, got one that is cut off or damaged here "
+            f"({error}). Copy or download it again."
+        ) from error
+    except OSError as error:
+        raise UserError(f"{path}: expected a readable file, got: {error.strerror}.") from error
+    if not start:
+        raise UserError(f"{path}:1: expected text, got an empty file.")
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a text file without their ends, be they those of Unix, Windows or old Macs.
+
+    Raises:
+        UserError: As `read_chunks`; or bytes that are no UTF-8 text; or a line that has no end.
+    """
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")(), translate=True)
+    number, rest, start = 1, "", b""
+    for chunk in read_chunks(path):
+        start = start or chunk
+        *lines, rest = (rest + _decoded(path, number, decoder, chunk, start)).split("\n")
+        yield from lines
+        number += len(lines)
+        if len(rest) > LONGEST:
+            raise UserError(f"{path}:{number}: expected lines of text, got one without an end.")
+    yield from (rest + _decoded(path, number, decoder, b"", start)).split("\n")
+
+
+def _decoded(
+    path: Path, number: int, decoder: io.IncrementalNewlineDecoder, chunk: bytes, start: bytes
+) -> str:
+    """The text of a chunk that begins in line `number`."""
+    try:
+        return decoder.decode(chunk, final=not chunk)
+    except UnicodeDecodeError as error:
+        line = number + error.object.count(b"\n", 0, error.start)
+        raise _no_text(path, line, error.object[error.start], start) from error
+
+
+def _refuse_emptied(path: Path) -> None:
+    """Refuse what can be read but once, and has been: nothing of it may be lost unseen."""
+    about = path.stat()
+    if stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode):
+        return
+    if (about.st_dev, about.st_ino) in _emptied:
+        raise UserError(
+            f"{path}: expected a file that can be read again, got a pipe. Save it as a file first."
+        )
+    _emptied.add((about.st_dev, about.st_ino))
+
+
+def _no_text(path: Path, line: int, byte: int, start: bytes) -> UserError:
+    """The error for a byte that no text holds; `start` is how the file begins."""
+    kind = next((kind for begin, kind in KINDS.items() if start.startswith(begin)), "no text file")
+    return UserError(f"{path}:{line}: expected text, got the byte 0x{byte:02x}. This is {kind}.")

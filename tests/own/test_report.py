@@ -1,0 +1,205 @@
+"""The report of `sfc train`: what it says, that it stands alone, and what lies beside it."""
+
+import csv
+import html
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from own_data import QUICK, SYMM, sfc
+
+from sfc_lib import RunSpec, load_dataset
+from sfc_lib.own.report import (
+    draw_importance,
+    draw_positional_weights,
+    draw_score_curves,
+    render,
+)
+from sfc_lib.own.train import Outcome, scores_with_intervals
+from sfc_lib.runs.store import Record
+
+FROM = {"symm": "positives pos.fa", "std": "sequences all.fa"}
+
+
+@pytest.mark.parametrize("name", ["symm", "std"])
+def test_the_record_is_copied_beside_the_report(trained, name):
+    result = json.loads((trained / name / "result.json").read_text())
+    for file in (*result["files"], "result.json"):
+        copy = (trained / name / file).read_bytes()
+        assert copy == (trained / "runs" / result["id"] / file).read_bytes()
+
+
+def test_what_is_printed_says_what_was_trained(trained):
+    shown = (trained / "symm.log").read_text()
+    assert re.search(r"train +\d+ sequences of 60 bp", shown)
+    assert "simulated_tf, symm, seed 0" in shown
+    assert re.search(r"test  positive: auROC \.\d{3} \(\.\d{3}–", shown)
+    assert "\nOpen symm/report.html\n" in shown
+
+
+def test_scores_are_those_of_the_model(trained):
+    with open(trained / "std" / "scores.tsv") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert [(row["split"], row["task"]) for row in rows] == [
+        (split, task) for split in ("valid", "test") for task in ("GATA1 <b>", "even")
+    ]
+    result = json.loads((trained / "std" / "result.json").read_text())
+    page = (trained / "std" / "report.html").read_text()
+    for row in rows:
+        for name in ("auroc", "auprc"):
+            value, low, high = (float(row[name + end]) for end in ("", "_low", "_high"))
+            assert value == result[row["split"]][f"{name}_by_task"][row["task"]]
+            assert low <= value <= high
+            shown = f"{value:.3f} ({low:.3f}–{high:.3f})".replace("0.", ".")
+            assert f"<td>{shown}</td>" in page
+
+
+@pytest.mark.parametrize("name", ["symm", "std"])
+def test_the_report_stands_alone_and_says_where_it_comes_from(trained, name):
+    page = (trained / name / "report.html").read_text()
+    spec = json.loads((trained / name / "spec.json").read_text())
+    result = json.loads((trained / name / "result.json").read_text())
+    assert not re.search(r"""(src|href)=["'](?!data:)""", page)
+    assert "url(" not in page
+    assert not re.search(r"\{[{%]|[}%]\}", re.sub(r'src="data:[^"]*"', "", page))
+    hashes = [
+        v for k, v in spec["dataset_options"].items() if v and k in ("positives", "sequences")
+    ]
+    for text in (*hashes, result["id"], result["dataset_fingerprint"], "tensorflow 2."):
+        assert text in page
+    assert f"sfc train --{FROM[name]}" in page
+    assert f"--output {name}" in page
+    assert str(trained) not in page
+    assert page.count("<figure>") == 4
+    assert page.count("<img") == (4 if name == "symm" else 3)
+    assert ("has no SFC layer" in page) == (name == "std")
+
+
+def test_names_in_the_report_are_text_not_html(trained):
+    page = (trained / "std" / "report.html").read_text()
+    assert "GATA1 &lt;b&gt;" in page
+    assert "GATA1 <b>" not in page
+
+
+@pytest.fixture
+def page_of_peaks(trained, tmp_path):
+    """Function from options to the page of a run on peaks; its network is that of `symm`."""
+    letters = {c: "".join(np.random.default_rng(c).choice(list("ACGT"), 4000)) for c in (1, 2, 3)}
+    (tmp_path / "g.fa").write_text("".join(f">chr{c}\n{text}\n" for c, text in letters.items()))
+    result = json.loads((trained / "symm" / "result.json").read_text())
+
+    def page(lines, **options):
+        (tmp_path / "p.bed").write_text("".join(lines))
+        files = {"peaks": tmp_path / "p.bed", "genome": tmp_path / "g.fa"}
+        spec = RunSpec(dataset="custom", dataset_options={**files, "window": 60, **options})
+        dataset = load_dataset("custom", **spec.dataset_options)
+        rng = np.random.default_rng(0)
+        guess = rng.random(dataset.test.labels.shape)
+        scores = scores_with_intervals(dataset.test.labels, guess, ["bound"], rng)
+        outcome = Outcome(
+            Record(spec, trained / "symm", result),
+            dataset,
+            {"test": guess},
+            scores.assign(split="test"),
+            rng.normal(size=(1, 60)),
+            [9],
+            {role: (path, "0" * 64) for role, path in files.items()},
+        )
+        text = re.sub(r"<[^>]*>", " ", render(outcome, tmp_path / "report", "sfc train"))
+        return re.sub(r"\s+", " ", text)
+
+    return page
+
+
+def test_the_page_of_peaks_says_what_they_are_compared_with_and_where(page_of_peaks):
+    lines = [f"chr{c}\t{s}\t{s + 40}\n" for c in (1, 2, 3) for s in range(100, 3800, 90)]
+    page = page_of_peaks([*lines, "chr9\t5\t9\n"])
+    for text in (
+        "p.bed: sep (SFC) network",
+        "The negatives are the positives with their dinucleotides shuffled. A network may",
+        "Windows of 60 bp; those with N",
+        "Whole chromosomes, by their sizes: training chr1; validation chr2; test chr3. No two",
+        f"{len(lines) + 1} peaks taken by their middle",
+        "Left out: 1 positive: on a chromosome that the genome lacks.",
+    ):
+        assert text in page
+    chosen = {"valid_chromosomes": ["chr1"], "test_chromosomes": ["chr2"]}
+    page = page_of_peaks(lines, **chosen)
+    assert "Chromosomes as asked for: training chr3; validation chr1; test chr2. No" in page
+    assert "Left out: nothing." in page
+    page = page_of_peaks([line for line in lines if "chr1" in line])
+    assert "is cut into stretches: training chr1; validation chr1; test chr1. No" in page
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", ["symm", "std"])
+def test_the_report_in_a_browser_makes_no_request_and_fits(trained, name, width, browser):
+    with browser.new_context(viewport={"width": width, "height": 844}) as context:
+        page = context.new_page()
+        requests, errors = [], []
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: errors.append(message.text))
+        page.goto((trained / name / "report.html").as_uri())
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        drawn = page.evaluate("[...document.images].map(i => i.complete && i.naturalWidth > 0)")
+    assert [url for url in requests if not url.startswith("data:")] == requests[:1]
+    assert errors == []
+    assert wide <= width
+    assert drawn == [True] * (4 if name == "symm" else 3)
+
+
+def test_running_again_reads_the_run_and_writes_the_same_report(trained, monkeypatch):
+    monkeypatch.setenv("SFC_RUNS_DIR", str(trained / "runs"))
+    monkeypatch.chdir(trained)
+    before = (trained / "symm" / "report.html").read_bytes()
+    again = sfc("train", *SYMM, *QUICK, "--output", "symm")
+    assert again.exit_code == 0, again.output
+    assert "training" not in again.output
+    assert (trained / "symm" / "report.html").read_bytes() == before
+    other = sfc("train", *SYMM, *QUICK, "--seed", "1", "-o", "symm")
+    assert other.exit_code == 1
+    assert "symm: expected a new folder or the one of run" in other.output
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "1"])
+def test_a_folder_with_something_else_is_left_alone(trained, tmp_path, monkeypatch, content):
+    monkeypatch.chdir(trained)
+    (tmp_path / "result.json").write_text(content)
+    done = sfc("train", "--positives", "pos.fa", "--negatives", "neg.fa", "--output", tmp_path)
+    assert done.exit_code == 1
+    assert "result.json: expected a run's result" in done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_the_three_lines_beside_the_model_load_it(trained):
+    lines = (trained / "symm" / "load_model.py").read_text()
+    assert lines.count("\n") == 3
+    assert lines in html.unescape((trained / "symm" / "report.html").read_text())
+    done = subprocess.run(
+        [sys.executable, "-c", f"{lines}\nprint(model.input_shape, model.output_shape)"],
+        cwd=trained / "symm",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "(None, 60) (None, 1)\n"
+
+
+def test_figures_of_more_tasks_than_colours_and_of_one_neuron():
+    rng = np.random.default_rng(0)
+    tasks = [f"task {number}" for number in range(12)]
+    labels = rng.integers(0, 2, (50, 12))
+    left, _ = draw_score_curves(labels, rng.random((50, 12)), tasks).axes
+    panels = draw_importance(rng.normal(size=(12, 300)), tasks, [9] * 12).axes
+    assert len(left.lines) - 1 == len(panels) == 8
+    assert [len(panel.lines) for panel in panels] == [3] * 8  # zero, profile, smoothed
+    weights = rng.normal(size=(9, 7))
+    for rows in (weights, weights[:1], np.ones((3, 7))):
+        (image,) = draw_positional_weights(rows).axes[0].collections
+        shown = image.get_array().reshape(rows.shape)
+        norms = np.linalg.norm(rows - rows.mean(axis=1, keepdims=True), axis=1)
+        assert np.allclose(shown.sum(axis=1), 0)
+        assert np.allclose(sorted(np.linalg.norm(shown, axis=1)), sorted((norms > 0).astype(float)))

@@ -1,0 +1,81 @@
+"""The sizes: which runs each lists, and what training those that are missing would cost."""
+
+import dataclasses
+
+import pytest
+
+from sfc_lib.datasets.base import make_recipe
+from sfc_lib.errors import UserError
+from sfc_lib.runs.sizes import _experiment, load_size, size_names
+
+
+@pytest.mark.parametrize("name", size_names())
+def test_every_size_loads_with_its_seeds_for_every_model(name):
+    size = load_size(name)
+    assert size.name == name
+    for experiment in size.experiments.values():
+        assert {"std", "sep", "symm"} <= set(experiment.models)
+        assert experiment.seeds == size.seeds
+        for model, runs in experiment.models.items():
+            assert runs[0].variant == model or model not in ("std", "sep", "symm")
+            assert [spec.seed for spec in runs] == list(range(experiment.seeds))
+            assert len({dataclasses.replace(spec, seed=0) for spec in runs}) == 1
+    assert len({spec.id for spec in size.specs}) == len(size.specs)
+
+
+def test_sizes_are_ordered_and_standard_has_all_experiments_of_full():
+    assert size_names() == ["smoke", "quick", "standard", "full"]
+    standard, full = (load_size(name).experiments for name in ("standard", "full"))
+    assert list(standard) == list(full)
+    assert len(standard["hematopoiesis"].models) == 6
+
+
+def test_quick_and_smoke_download_nothing():
+    for spec in [*load_size("quick").specs, *load_size("smoke").specs]:
+        assert make_recipe(spec.dataset, spec.dataset_options).inputs() == {}
+
+
+def test_smoke_overrides_epochs_and_examples():
+    specs = load_size("smoke").specs
+    assert {(spec.epochs, spec.dataset_options["examples"]) for spec in specs} == {(2, 800)}
+
+
+def test_full_has_the_whole_networks_on_the_whole_genome():
+    for spec in load_size("full", seeds=1).specs:
+        assert spec.width == 1
+        assert spec.dataset_options.get("profile", "full") == "full"
+
+
+def test_a_models_own_dataset_options_win_over_the_experiments():
+    spec = {"dataset": "simulated_tf", "dataset_options": {"seed": 1, "examples": 80}}
+    models = {"std": {"variant": "std"}, "other": {"dataset_options": {"seed": 2}}}
+    override = {"simulated_tf": {"dataset_options": {"examples": 40}, "epochs": 3}}
+    made = _experiment("made", {"title": "", "spec": spec, "models": models}, override, 1)
+    found = {model: runs[0].dataset_options for model, runs in made.models.items()}
+    assert {m: (o["seed"], o["examples"]) for m, o in found.items()} == {
+        "std": (1, 40),
+        "other": (2, 40),
+    }
+    assert {run.epochs for run in made.specs} == {3}
+
+
+def test_more_seeds_contain_the_runs_of_fewer():
+    few, many = load_size("quick", seeds=1), load_size("quick", seeds=3)
+    assert (few.seeds, len(few.specs), len(many.specs)) == (1, 3, 9)
+    assert {spec.id for spec in few.specs} < {spec.id for spec in many.specs}
+
+
+def test_unknown_size_lists_the_valid_ones():
+    with pytest.raises(ValueError, match=r"one of \['smoke', 'quick'.*got 'huge'"):
+        load_size("huge")
+
+
+@pytest.mark.parametrize("seeds", [-3, 1.0, True])
+def test_error_about_seeds_says_all_that_is_allowed(seeds):
+    message = f"seeds must be an integer >= 1, or 0 for quick's 5, got {seeds}"
+    with pytest.raises(UserError, match=message):
+        load_size("quick", seeds=seeds)
+
+
+def test_no_number_of_seeds_is_that_of_the_size():
+    assert load_size("quick", seeds=0) == load_size("quick", seeds=None) == load_size("quick")

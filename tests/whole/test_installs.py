@@ -1,0 +1,115 @@
+"""The wheel in fresh environments: without a backend, and with each one alone.
+
+Not of the usual tests: `make backends` runs them, and shows what it measured.
+"""
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import sfc_lib
+
+pytestmark = pytest.mark.installs
+BASE = 400e6  # bytes that the wheels of the base install may unpack to
+REPOSITORY = Path(sfc_lib.__file__).parent.parent
+OURS = {"PYTHONPATH", "KERAS_BACKEND", "SFC_PUBLISHED_DIR"}
+
+
+class Environment:
+    """A new virtual environment, outside the repository."""
+
+    def __init__(self, folder):
+        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+        self.folder, self.python = folder, folder / "venv" / "bin" / "python"
+
+    def install(self, *requirements):
+        command = [self.python, "-m", "pip", "install", "-q", *requirements]
+        subprocess.run(command, check=True, cwd=self.folder)
+
+    def run(self, code):
+        """What a script there does; its data and runs stay in the environment's folder."""
+        script = self.folder / "script.py"
+        script.write_text(textwrap.dedent(code))
+        own = {f"SFC_{name}_DIR": str(self.folder / name) for name in ("DATA", "RUNS")}
+        environment = {name: os.environ[name] for name in os.environ if name not in OURS} | own
+        command = [self.python, script]
+        return subprocess.run(
+            command, cwd=self.folder, env=environment, capture_output=True, text=True
+        )
+
+    def size(self):
+        """Bytes of what was installed, without pip itself and compiled bytecode."""
+        (site,) = self.folder.glob("venv/lib/python*/site-packages")
+        files = [path for path in site.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+        tools = ("pip", "setuptools", "pkg_resources")
+        return sum(
+            path.stat().st_size
+            for path in files
+            if not path.relative_to(site).parts[0].startswith(tools)
+        )
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    build = ["wheel", "-q", "--no-deps", "--no-build-isolation", "-w", folder, REPOSITORY]
+    subprocess.run([sys.executable, "-m", "pip", *build], check=True)
+    return next(folder.glob("*.whl"))
+
+
+def requirement(backend):
+    """The release that is installed here, else the newest."""
+    try:
+        return f"{backend}=={importlib.metadata.version(backend).partition('+')[0]}"
+    except importlib.metadata.PackageNotFoundError:
+        return backend
+
+
+def test_without_a_backend(wheel, tmp_path):
+    fresh = Environment(tmp_path)
+    fresh.install(wheel)
+    done = fresh.run(
+        """
+        import time
+        start = time.perf_counter()
+        import sfc_lib
+        print(time.perf_counter() - start)
+        sfc_lib.load_dataset("simulated_tf", examples=80)
+        sfc_lib.build_model("simulated_tf", "sep", length=200, tasks=1)
+        """
+    )
+    print(f"\nbase: {fresh.size() / 1e6:.0f} MB, import {float(done.stdout):.2f} s, {done.stderr}")
+    assert done.returncode == 1
+    assert 'pip install "sfc_lib[tensorflow]"' in done.stderr.splitlines()[-1]
+    assert float(done.stdout) < 1
+    assert fresh.size() < BASE
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch", "tensorflow"])
+def test_one_backend_alone_trains_a_spec(backend, wheel, tmp_path):
+    fresh = Environment(tmp_path)
+    fresh.install(wheel, requirement(backend))
+    done = fresh.run(
+        f"""
+        import importlib.util
+        from sfc_lib import RunSpec, ensure
+
+        if __name__ == "__main__":
+            spec = RunSpec(
+                backend="{backend}", dataset_options={{"examples": 400}}, epochs=2, width=0.25
+            )
+            (record,) = ensure([spec], jobs=1, progress=False)
+            others = {{"tensorflow", "jax", "torch"}} - {{"{backend}"}}
+            print(*filter(importlib.util.find_spec, others))
+            print(record.result["status"], record.result["epochs"], *record.result["valid"])
+        """
+    )
+    print(f"\n{backend}: {fresh.size() / 1e6:.0f} MB, {done.stdout}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == ""
+    assert done.stdout.splitlines()[1].startswith("done 2 auprc")
