@@ -29,8 +29,8 @@ CLAIMS_FILE = Path(__file__).with_name("claims.toml")
 ALPHA = 0.05
 MIN_RUNS = 4
 RESAMPLES = 9999
-WIDTH = 80  # characters of a terminal
-COLUMNS = (
+TERMINAL = 80  # characters of a terminal
+GRADE = (
     *("figure", "claim", "source", "experiment", "data", "kind", "metric", "favoured", "other"),
     *("runs", "favoured_value", "other_value", "gain", "low", "high", "p", "p_opposite", "verdict"),
 )
@@ -75,7 +75,7 @@ class Claim:
             return figure2_learning_curves.epochs_to(epochs, level), "epochs"
         if self.metric in figure3_importance.NUMBERS:
             profiles = results.profiles([experiment])
-            return figure3_importance.describe_all(profiles), self.metric
+            return figure3_importance.with_numbers(profiles), self.metric
         if self.metric == "weight_roughness":
             weights = results.weights[results.weights.experiment == experiment]
             return figure4_positional_weights.roughness_by_run(weights), "roughness"
@@ -116,7 +116,7 @@ def grade(results: Results, figure: int | None = None) -> pd.DataFrame:
         for claim in claims
         if claim.figure == number and claim.concerns(runs)
     ]
-    grades = pd.DataFrame(rows, columns=list(COLUMNS))
+    grades = pd.DataFrame(rows, columns=list(GRADE))
     for _, places in grades.groupby("figure").groups.items():
         for p in ("p", "p_opposite"):
             grades.loc[places, p] = _adjust(grades.loc[places, p].to_numpy(float))
@@ -256,7 +256,7 @@ def _range(values: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def _wrapped(text: str, indent: str) -> str:
-    return fill(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")
+    return fill(text, TERMINAL, initial_indent=indent, subsequent_indent=indent + "  ")
 
 
 def _medians(g: Any) -> str:

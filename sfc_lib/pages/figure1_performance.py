@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from sfc_lib.pages.results import Results, by_experiment
 from sfc_lib.pages.style import COLUMNS, STYLE, bars, closed, colour_of, heading, spread
 
-METRICS = {"auroc": "auROC", "auprc": "auPRC"}
+METRIC_NAMES = {"auroc": "auROC", "auprc": "auPRC"}
 
 
 def performance(
     results: Results,
-    metrics: Sequence[str] = tuple(METRICS),
+    metrics: Sequence[str] = tuple(METRIC_NAMES),
     columns: int = COLUMNS,
 ) -> Figure:
     """Figure 1: median auROC and auPRC over seeds, with range and single seeds.
@@ -46,7 +46,7 @@ def performance(
             for place in axes[len(parts) :]:
                 place.remove()
             for place in axes[: len(parts) : columns]:
-                place.set_ylabel(f"validation {METRICS[metric]}, mean of tasks")
+                place.set_ylabel(f"validation {METRIC_NAMES[metric]}, mean of tasks")
         figure.tight_layout()
     return closed(figure)
 
@@ -56,7 +56,7 @@ def score_table(results: Results) -> pd.DataFrame:
     rows = []
     for (_, model), runs in results.runs.groupby(["experiment", "model"], sort=False):
         row = {"data": runs.data.iat[0], "model": model, "seeds": len(runs)}
-        for metric, name in METRICS.items():
+        for metric, name in METRIC_NAMES.items():
             row[f"{name}: median (min – max)"] = spread(runs[metric], _score)
         row["best epoch: median"] = f"{runs.best_epoch.median():g}"
         row["diverged"] = int(runs.diverged.sum())

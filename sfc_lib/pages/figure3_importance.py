@@ -41,7 +41,7 @@ def collect(results: Results) -> pd.DataFrame:
     As `Results.profiles`, and columns `departure`, `asymmetry`, `roughness`.
     """
     runs = results.runs[~results.runs.dataset.isin(NOT_IN_FIGURE)]
-    return describe_all(results.profiles(runs.experiment.unique()))
+    return with_numbers(results.profiles(runs.experiment.unique()))
 
 
 def split_panels(found: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -77,7 +77,7 @@ def normalise(profile: np.ndarray, region: tuple[int, int]) -> np.ndarray:
     return profile / scale if scale > 0 else np.full(profile.shape, np.nan)
 
 
-def describe(profile: np.ndarray, region: tuple[int, int]) -> dict[str, float]:
+def profile_numbers(profile: np.ndarray, region: tuple[int, int]) -> dict[str, float]:
     """Three numbers of a profile inside a region; each is 0 for a uniform profile.
 
     - `departure` from uniform: coefficient of variation, standard deviation / size of mean.
@@ -90,7 +90,8 @@ def describe(profile: np.ndarray, region: tuple[int, int]) -> dict[str, float]:
 
     Example:
 
-    >>> describe(np.array([7.0, 1.0, 2.0, 3.0]), (1, 4))["asymmetry"]  # (2 + 0 + 2) / (1 + 2 + 3)
+    >>> found = profile_numbers(np.array([7.0, 1.0, 2.0, 3.0]), (1, 4))
+    >>> found["asymmetry"]  # (2 + 0 + 2) / (1 + 2 + 3)
     0.6666666666666666
     """
     inside = normalise(np.asarray(profile, dtype=np.float64), region)[slice(*region)]
@@ -102,9 +103,9 @@ def describe(profile: np.ndarray, region: tuple[int, int]) -> dict[str, float]:
     }
 
 
-def describe_all(profiles: pd.DataFrame) -> pd.DataFrame:
+def with_numbers(profiles: pd.DataFrame) -> pd.DataFrame:
     """Profiles, as of `Results.profiles`, with a column for each of the three numbers."""
-    numbers = [describe(run.profile, (run.start, run.stop)) for run in profiles.itertuples()]
+    numbers = [profile_numbers(run.profile, (run.start, run.stop)) for run in profiles.itertuples()]
     return profiles.join(pd.DataFrame(numbers, profiles.index, list(NUMBERS)))
 
 

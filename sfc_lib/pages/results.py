@@ -19,7 +19,7 @@ from sfc_lib.runs.sizes import Experiment, Size, load_size
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import W_POS, Record, look_up
 
-KEYS = ["experiment", "model", "seed"]  # columns that name a run, in every frame
+RUN = ["experiment", "model", "seed"]  # columns that name a run, in every frame
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,11 +76,11 @@ class Results:
         rows = [
             (*key, *(line[name] for name in names))
             for key, record in zip(
-                self.runs[KEYS].itertuples(index=False), self.records, strict=True
+                self.runs[RUN].itertuples(index=False), self.records, strict=True
             )
             for line in _once(record, "history", record.history)
         ]
-        frame = pd.DataFrame(rows, columns=[*KEYS, *names.values()])
+        frame = pd.DataFrame(rows, columns=[*RUN, *names.values()])
         return frame.astype(dict.fromkeys(("loss", "auroc", "auprc"), float))
 
     @cached_property

@@ -10,7 +10,7 @@ from made_up import record, results, together
 
 from sfc_lib.pages import claims
 from sfc_lib.pages import figure3_importance as figure3
-from sfc_lib.pages.figure3_importance import collect, describe, normalise
+from sfc_lib.pages.figure3_importance import collect, normalise, profile_numbers
 from sfc_lib.runs import evaluation
 from sfc_lib.runs.spec import RunSpec
 
@@ -50,7 +50,7 @@ def test_carried_profiles_are_not_computed_and_diverged_runs_have_none(tmp_path,
     found = collect(results(groups))
     assert found.groupby("model").seed.apply(list).to_dict() == {"std": [0, 1], "sep": [0, 1]}
     assert found.seed[found.best].tolist() == [1, 1]
-    expected = describe(bumpy(0.2), (15, 185))
+    expected = profile_numbers(bumpy(0.2), (15, 185))
     (best,) = found[(found.model == "sep") & found.best].to_dict("records")
     assert {name: best[name] for name in expected} == expected
 
@@ -59,7 +59,7 @@ def test_carried_profiles_are_not_computed_and_diverged_runs_have_none(tmp_path,
 
 
 def test_numbers_of_a_profile_by_hand():
-    found = describe(np.array([9.0, 1.0, 3.0, 2.0, -9.0]), (1, 4))  # normalised: .5, 1.5, 1
+    found = profile_numbers(np.array([9.0, 1.0, 3.0, 2.0, -9.0]), (1, 4))  # normalised: .5, 1.5, 1
     assert found["departure"] == pytest.approx(np.sqrt(1 / 6))  # of deviations -.5, .5, 0
     assert found["asymmetry"] == pytest.approx((0.5 + 0 + 0.5) / 3)
     assert found["roughness"] == pytest.approx(1.5)  # |.5 - 3 + 1|
@@ -75,21 +75,23 @@ def test_numbers_do_not_depend_on_scale_sign_or_direction(values, factor):
         return
     region = (0, 9)
     for other in (factor * profile, -profile, profile[::-1]):
-        assert describe(other, region) == pytest.approx(describe(profile, region))
+        assert profile_numbers(other, region) == pytest.approx(profile_numbers(profile, region))
 
 
 @given(st.lists(st.floats(0.1, 5), min_size=5, max_size=5))
 def test_a_mirrored_profile_has_no_asymmetry_and_an_odd_one_two(values):
     half = np.array(values)
-    assert describe(np.concatenate([half, half[::-1]]), (0, 10))["asymmetry"] == 0
-    assert describe(np.concatenate([half, -half[::-1]]), (0, 10))["asymmetry"] == pytest.approx(2)
+    assert profile_numbers(np.concatenate([half, half[::-1]]), (0, 10))["asymmetry"] == 0
+    assert profile_numbers(np.concatenate([half, -half[::-1]]), (0, 10))[
+        "asymmetry"
+    ] == pytest.approx(2)
 
 
 def test_uniform_profiles_score_zero_and_empty_ones_nothing():
-    assert describe(np.full(20, 0.3), (2, 18)) == pytest.approx(
+    assert profile_numbers(np.full(20, 0.3), (2, 18)) == pytest.approx(
         {"departure": 0, "asymmetry": 0, "roughness": 0}, abs=1e-12
     )
-    assert np.isnan(list(describe(np.zeros(20), (2, 18)).values())).all()
+    assert np.isnan(list(profile_numbers(np.zeros(20), (2, 18)).values())).all()
     assert np.isnan(normalise(np.zeros(4), (0, 4))).all()
 
 
@@ -99,8 +101,8 @@ def test_table_gives_best_seed_and_median_over_those_with_a_profile(tmp_path):
     assert table["seeds with a profile"].tolist() == ["3 of 3", "2 of 3"]
     assert table["best seed"].tolist() == [2, 2]
     assert table["sequences"].tolist() == ["100,000"] * 2
-    middle, last = (describe(bumpy(a), (15, 185))["departure"] for a in (0.6, 0.7))
-    low = describe(bumpy(0.5), (15, 185))["departure"]
+    middle, last = (profile_numbers(bumpy(a), (15, 185))["departure"] for a in (0.6, 0.7))
+    low = profile_numbers(bumpy(0.5), (15, 185))["departure"]
     cell = table.iloc[0]["departure from uniform"]
     assert cell == f"{last:.3f}; {middle:.3f} ({low:.3f} – {last:.3f})"
 
@@ -127,7 +129,7 @@ def test_claims_are_graded_on_the_profiles_that_records_carry(tmp_path):
     assert graded["asymmetry", "sep", "std"].verdict == "supported"
     assert ("roughness", "sep", "std") not in graded, "claimed of CTCF only"
     assert graded["departure", "sep", "std"].gain > 0
-    expected = describe(bumpy(0.32), (15, 185))["departure"]
+    expected = profile_numbers(bumpy(0.32), (15, 185))["departure"]
     assert graded["departure", "sep", "std"].favoured_value == pytest.approx(expected)
 
 
@@ -156,7 +158,7 @@ def test_panels_show_the_best_seed_normalised_and_its_mirror_image(tmp_path):
     np.testing.assert_allclose(lines["mirror image"].get_ydata(), expected[::-1])
     assert lines["original"].get_color() == figure3.ORIGINAL
     assert lines["mirror image"].get_color() == figure3.MIRROR
-    numbers = describe(bumpy(0.6), (15, 185))
+    numbers = profile_numbers(bumpy(0.6), (15, 185))
     assert std.get_title().startswith("std, seed 1")
     assert f"asymmetry {numbers['asymmetry']:.2f}" in std.get_title()
     assert "TAL1, 100,000 sequences" in std.get_ylabel()
@@ -179,7 +181,7 @@ def test_every_seed_is_a_dot_and_the_best_is_ringed(tmp_path):
     made = experiment(tmp_path, {"std": [0.5, 0.6, 0.7], "sep": [0.1, 0.2, 0.3]})
     figure = figure3.importance_numbers(collect(made))
     departure = figure.axes[0]
-    numbers = [[describe(bumpy(a), (15, 185))["departure"] for a in part]
+    numbers = [[profile_numbers(bumpy(a), (15, 185))["departure"] for a in part]
                for part in ((0.5, 0.6, 0.7), (0.1, 0.2, 0.3))]  # fmt: skip
     *dots, best, ring = departure.collections
     heights = np.concatenate([c.get_offsets()[:, 1] for c in dots])
