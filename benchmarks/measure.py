@@ -9,17 +9,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sfc_lib.errors import UserError
-
 LEAST = 0.02  # seconds that one value is measured over, of calls that take less
 MOST = 2000  # calls that one value is measured over
 SIZES = ("quick", "default", "full")
 
 Times = dict[str, list[float]]
-Record = dict[str, Any]
+Measurement = dict[str, Any]
 
 
-class MissingError(UserError):
+class MissingError(Exception):
     """Something that a part needs can't be had; it is listed as left out, with this reason."""
 
 
@@ -73,7 +71,7 @@ def record(
     against: str | None = None,
     wanted: Mapping[str, float] | None = None,
     **labels: Any,
-) -> Record:
+) -> Measurement:
     """One measurement, as it stands in the result file.
 
     Args:
@@ -103,8 +101,8 @@ def compared(
     baseline: str,
     wanted: Mapping[str, Mapping[str, float]],
     **labels: Any,
-) -> Iterator[Record]:
-    """One record a contender, each against the one called `baseline`."""
+) -> Iterator[Measurement]:
+    """One measurement a contender, each against the one called `baseline`."""
     for contender, values in times.items():
         yield record(
             f"{title}: {contender}",
@@ -117,9 +115,9 @@ def compared(
         )
 
 
-def summarised(records: list[Record]) -> list[Record]:
-    """The records of a part with their median, range, and ratio of medians."""
-    medians = {r["name"]: statistics.median(r["values"]) for r in records}
+def summarised(measurements: list[Measurement]) -> list[Measurement]:
+    """The measurements of a part with their median, range, and ratio of medians."""
+    medians = {r["name"]: statistics.median(r["values"]) for r in measurements}
     return [
         {
             **r,
@@ -127,5 +125,5 @@ def summarised(records: list[Record]) -> list[Record]:
             "range": [min(r["values"]), max(r["values"])],
             "ratio": medians[r["name"]] / medians[r["against"]] if r["against"] else None,
         }
-        for r in records
+        for r in measurements
     ]

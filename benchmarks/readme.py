@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from sfc_lib.pages.figure1_performance import performance
+from sfc_lib.pages import figure1_performance
 from sfc_lib.pages.notebook import notebook_path, run_notebook
 from sfc_lib.pages.results import Results, cpu_minutes, load_results
 
@@ -41,8 +41,8 @@ def reading_minutes(name: str) -> float:
     return math.ceil((time.perf_counter() - began) / 6) / 10
 
 
-def table(results: Results) -> str:
-    """The README's table in Markdown."""
+def minutes(results: Results) -> str:
+    """The README's table of minutes in Markdown."""
     rows = [
         "| figure | notebook | command | minutes from the records | minutes of training |",
         "|---|---|---|---|---|",
@@ -58,12 +58,11 @@ def table(results: Results) -> str:
 def main() -> None:
     """Write both parts."""
     results = load_results("standard")
-    performance(results, ["auroc"], columns=4).savefig(
-        PICTURE, dpi=110, metadata={"Software": None}
-    )
+    picture = figure1_performance.performance(results, ["auroc"], columns=4)
+    picture.savefig(PICTURE, dpi=110, metadata={"Software": None})
     begin, end = MARKS
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-    text = pattern.sub(f"{begin}\n\n{table(results)}\n\n{end}", README.read_text())
+    text = pattern.sub(f"{begin}\n\n{minutes(results)}\n\n{end}", README.read_text())
     README.write_text(text)
 
 

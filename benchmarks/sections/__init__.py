@@ -1,6 +1,6 @@
 """Sections of the benchmark: what each is about, and the processes that measure its parts.
 
-A section's module has `measure(part, size)`, which yields records. It is imported only in
+A section's module has `measure(part, size)`, which yields measurements. It is imported only in
 those processes, because it imports Keras.
 """
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from measure import Record, Size, compared, interleaved, record
+from measure import Measurement, Size, compared, interleaved, record
 
 from sections import BFLOAT
 from sections.training import models, random_dataset, steps, whole
@@ -19,7 +19,7 @@ BATCH, BASSET_WIDTH = 100, 0.5
 VALIDATION = 0.1  # of a whole epoch, at most
 
 
-def measure(part: str, size: Size) -> Iterator[Record]:
+def measure(part: str, size: Size) -> Iterator[Measurement]:
     """Simulated TF on every backend; the other two networks on TensorFlow in float32."""
     precision = "mixed_bfloat16" if part == BFLOAT else "float32"
     shared = {
@@ -38,7 +38,7 @@ def measure(part: str, size: Size) -> Iterator[Record]:
 
 def _simulated(
     data: Dataset, shared: Mapping[str, Any], size: Size, main: bool
-) -> Iterator[Record]:
+) -> Iterator[Measurement]:
     made = models(data, **shared)
     kinds = {"whole epoch": {x: whole(spec, model, data) for x, (spec, model) in made.items()}}
     if shared["backend"] == "tensorflow":
@@ -78,7 +78,7 @@ def _other(
     width: float,
     shared: Mapping[str, Any],
     size: Size,
-) -> Iterator[Record]:
+) -> Iterator[Measurement]:
     data = random_dataset(1000, tasks, examples)
     made = models(data, **shared, architecture=architecture, width=width)
     calls = {x: steps(model, data.train, BATCH) for x, (_, model) in made.items()}
@@ -100,7 +100,7 @@ def _records(
     architecture: str,
     limit: float | None,
     **labels: Any,
-) -> Iterator[Record]:
+) -> Iterator[Measurement]:
     wanted = {variant: {"at_most": limit} for variant in ("sep", "symm")} if limit else {}
     labels = {**labels, "kind": kind, "architecture": architecture}
     yield from compared(title, "CPU s", times, "std", wanted, **labels)

@@ -11,7 +11,7 @@ from itertools import chain, product
 import keras
 import numpy as np
 from contenders import AUTHORS, DENSE, EQUAL, FIXED, OURS, Shape, network, training_step
-from measure import Record, Size, compared, interleaved
+from measure import Measurement, Size, compared, interleaved
 
 from sections import ALL
 from sfc_lib.nn.architectures import build_model
@@ -29,7 +29,7 @@ PAIR_BOUND_FROM = 200  # examples a batch
 NETWORKS = {"simulated_tf": (200, 3, 1.0), "chip_seq": (1000, 1, 1.0), "basset": (600, 16, 0.5)}
 
 
-def measure(part: str, size: Size) -> Iterator[Record]:
+def measure(part: str, size: Size) -> Iterator[Measurement]:
     """All measurements of a part."""
     clock = time.perf_counter if part == ALL else time.process_time
     run = partial(interleaved, repeats=size.pick(2, 9), clock=clock)
@@ -42,18 +42,20 @@ def measure(part: str, size: Size) -> Iterator[Record]:
     yield from ({**measured, "unit": unit} for measured in chain(*found))
 
 
-def _layers(run: Callable, shapes: list[str], batches: tuple[int, ...]) -> Iterator[Record]:
+def _layers(run: Callable, shapes: list[str], batches: tuple[int, ...]) -> Iterator[Measurement]:
     for shape, batch in product(shapes, batches):
         for variant in ("sep", "symm"):
             yield from _layer(run, shape, SHAPES[shape], variant, batch)
 
 
-def _long(run: Callable) -> Iterator[Record]:
+def _long(run: Callable) -> Iterator[Measurement]:
     for (shape, sizes), variant in product(LONG.items(), ("sep", "symm")):
         yield from _layer(run, shape, sizes, variant, LONG_BATCH)
 
 
-def _layer(run: Callable, shape: str, sizes: Shape, variant: str, batch: int) -> Iterator[Record]:
+def _layer(
+    run: Callable, shape: str, sizes: Shape, variant: str, batch: int
+) -> Iterator[Measurement]:
     dense = (DENSE, EQUAL) if variant == "sep" else ()
     names = (AUTHORS, OURS, *FIXED, *dense)
     times = run({x: training_step(network(x, sizes, variant == "symm"), batch) for x in names})
@@ -78,7 +80,7 @@ def _wanted(shape: str, variant: str) -> dict[str, dict[str, float]]:
     return {OURS: {"at_most": 1.0}} if shape == "Basset" else {}
 
 
-def _pairs(run: Callable, few: bool) -> Iterator[Record]:
+def _pairs(run: Callable, few: bool) -> Iterator[Measurement]:
     backend = keras.backend.backend()
     for batch, variant in product((200,) if few else PAIR_BATCHES, ("sep", "symm")):
         sizes, symmetric = SHAPES[PAIR], variant == "symm"
@@ -101,7 +103,7 @@ def _pairs(run: Callable, few: bool) -> Iterator[Record]:
         _forget()
 
 
-def _folded(run: Callable) -> Iterator[Record]:
+def _folded(run: Callable) -> Iterator[Measurement]:
     for name, (length, tasks, width) in NETWORKS.items():
         codes = np.random.default_rng(0).integers(0, 4, (100, length), dtype=np.uint8)
         sep, std = (

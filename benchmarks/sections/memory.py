@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
-from measure import Record, Size, compared
+from measure import Measurement, Size, compared
 
 AUTHORS, OURS = "authors' form", "ours"  # as in `contenders`, which imports Keras
 SHAPE, BATCH = (1000, 128, 256), 64
@@ -17,7 +17,7 @@ STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 MEGABYTE = 1e6
 
 
-def measure(part: str, size: Size) -> Iterator[Record]:
+def measure(part: str, size: Size) -> Iterator[Measurement]:
     """Ours against the authors' form, for both variants, in turn."""
     shape = size.pick((100, 128, 64), SHAPE)
     for variant in ("sep", "symm"):

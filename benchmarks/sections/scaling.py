@@ -8,7 +8,7 @@ from itertools import product
 import keras
 import numpy as np
 from contenders import AUTHORS, DENSE, OURS, network, training_step
-from measure import Record, Size, interleaved, record
+from measure import Measurement, Size, interleaved, record
 
 from sections.training import VARIANTS, models, steps
 from sfc_lib.datasets.base import Split, load_dataset
@@ -27,7 +27,7 @@ LINES = {  # contender and whether it is symmetric
 }
 
 
-def measure(part: str, size: Size) -> Iterator[Record]:
+def measure(part: str, size: Size) -> Iterator[Measurement]:
     """Times of all sizes and lines in turn, then one exponent of each line and round."""
     repeats = size.pick(2, 5)
     for axis, (values, shape) in SIZES.items():
@@ -41,7 +41,7 @@ def measure(part: str, size: Size) -> Iterator[Record]:
     yield from _examples(size.pick(EXAMPLES[:2], EXAMPLES), size.pick(1, 3))
 
 
-def _examples(sizes: tuple[int, ...], repeats: int) -> Iterator[Record]:
+def _examples(sizes: tuple[int, ...], repeats: int) -> Iterator[Measurement]:
     data = load_dataset("simulated_tf", examples=8000)
     made = models(data, batch_size=BATCH)
     calls = {
@@ -57,7 +57,7 @@ def _first(split: Split, examples: int) -> Split:
 
 def _curves(
     axis: str, what: str, calls: dict[tuple[str, int], Callable], repeats: int
-) -> Iterator[Record]:
+) -> Iterator[Measurement]:
     times = interleaved({str(key): call for key, call in calls.items()}, repeats)
     curves: dict[str, dict[int, list[float]]] = {}
     for line, n in calls:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 import numpy as np
-from measure import MissingError, Record, Size, compared
+from measure import Measurement, MissingError, Size, compared
 
 from sfc_lib.datasets.simulated_tf import CLASSES, simulate
 from sfc_lib.genomics.dna import random_sequences
@@ -29,7 +29,7 @@ TASK = 2  # TAL1, of Figure 3
 VARIANTS = ("std", "sep", "symm")
 
 
-def measure(part: str, size: Size) -> Iterator[Record]:
+def measure(part: str, size: Size) -> Iterator[Measurement]:
     """Importance first, which needs nothing; then what is compared with simdna."""
     repeats = size.pick(2, 7)
     yield from _importance(size.pick(200, 4000), size.pick(2, 3))
@@ -55,7 +55,7 @@ def measure(part: str, size: Size) -> Iterator[Record]:
 
 def _against_simdna(
     title: str, rates: dict[str, list[float]], least: float, kind: str
-) -> Iterator[Record]:
+) -> Iterator[Measurement]:
     wanted = {OURS: {"at_least": least}}
     yield from compared(title, "sequences / CPU s", rates, THEIRS, wanted, kind=kind)
 
@@ -87,7 +87,7 @@ def _shuffle(count: int) -> float:
     return _rate(count, partial(dinucleotide_shuffle, codes, 0))
 
 
-def _importance(count: int, repeats: int) -> Iterator[Record]:
+def _importance(count: int, repeats: int) -> Iterator[Measurement]:
     codes = np.random.default_rng(0).integers(0, 4, (count, 200), dtype=np.uint8)
     for title, tasks in (("one task", [TASK]), ("three tasks", None)):
         made = {x: build_model("simulated_tf", x, length=200, tasks=3) for x in VARIANTS}

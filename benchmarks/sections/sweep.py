@@ -15,8 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 
-from measure import Record as Measurement
-from measure import Size, interleaved, record
+from measure import Measurement, Size, interleaved, record
 
 from sections.training import VARIANTS, models, steps
 from sfc_lib import RunSpec, load_dataset, sweep

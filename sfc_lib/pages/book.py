@@ -21,8 +21,8 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import checkout, write_json
-from sfc_lib.pages.notebook import NotebookError, parameters, run_notebook
+from sfc_lib.files import remove, scratch_in, write_json
+from sfc_lib.pages.notebook import parameters, repository, require_place, run_notebook
 
 EXECUTED = "_executed"
 PLOTLY = "plotly/plotly.min.js"
@@ -39,10 +39,6 @@ PLOTLY_MIME = "application/vnd.plotly.v1+json"  # JupyterLab draws it; pages tak
 BUILT = ".buildinfo"  # Sphinx leaves it in every folder it has built
 TAIL = 40  # lines of a failed build's log that are shown
 TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-
-
-class BookError(UserError):
-    """The book could not be built; what was there before is still there."""
 
 
 def build_book(
@@ -67,29 +63,26 @@ def build_book(
         Path of the page to open, `index.html`.
 
     Raises:
-        BookError: There is no repository, a page failed, or `output` holds something else.
+        UserError: There is no repository, a page failed, `output` holds something else or
+            can't be written. What was there before is still there.
     """
-    root = checkout()
-    if root is None:
-        raise BookError(
-            "the book needs the repository, its notebooks/ and book/; this is an installed "
-            "package. Clone the repository and run `make book` there."
-        )
+    root = repository()
     output = output.expanduser().resolve()
     _require_replaceable(output)
+    require_place(output)
     values = {"size": size, "seeds": seeds or 0, "published": published, "jobs": jobs}
-    notebooks = [Path(page).name for page in pages(root / "book") if page.startswith(EXECUTED)]
+    names = [Path(page).name for page in chapters(root / "book") if page.startswith(EXECUTED)]
     executed = root / "book" / EXECUTED
     executed.mkdir(exist_ok=True)
     with (
         FileLock(executed / ".lock"),
-        tempfile.TemporaryDirectory() as scratch,
-        tqdm(total=len(notebooks) + 1, unit="step", desc="book") as bar,
+        tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as scratch,
+        tqdm(total=len(names) + 1, unit="step", desc="book") as bar,
     ):
-        for left in executed.glob(".*.ipynb"):  # by a build that was killed; we hold the lock
-            left.unlink()
+        for left in scratch_in(executed):  # by a build that was killed; we hold the lock
+            remove(left)
         _copy_scripts(root / "book" / "assets")
-        for name in notebooks:
+        for name in names:
             bar.set_postfix_str(name)
             _execute(root / "notebooks" / f"{name}.ipynb", executed / f"{name}.ipynb", values)
             bar.update()
@@ -99,12 +92,12 @@ def build_book(
     return output / "index.html"
 
 
-def pages(book: Path) -> list[str]:
+def chapters(book: Path) -> list[str]:
     """Pages in a book folder's table of contents, in their order, without suffix.
 
     Example:
 
-    >>> pages(checkout() / "book")[0]
+    >>> chapters(repository() / "book")[0]
     '_executed/index'
     """
     import yaml  # comes with Jupyter Book
@@ -118,8 +111,8 @@ def _execute(notebook: Path, output: Path, values: Mapping[str, object]) -> None
     try:
         declared = parameters(notebook)
         run_notebook(notebook, output, {k: v for k, v in values.items() if k in declared})
-    except (NotebookError, OSError, RuntimeError) as error:
-        raise BookError(f"page {notebook.stem} failed: {error}") from error
+    except (UserError, OSError, RuntimeError) as error:
+        raise UserError(f"page {notebook.stem} failed: {error}") from error
     content = json.loads(output.read_text())
     _tidy(content)
     write_json(output, content)
@@ -151,7 +144,7 @@ def _copy_scripts(assets: Path) -> None:
             (assets / target).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(str(source), assets / target)
         except (importlib.metadata.PackageNotFoundError, FileNotFoundError) as error:
-            raise BookError(
+            raise UserError(
                 f"the book needs {Path(file).name} from {package} ({error}). "
                 "Install the extra: pip install 'sfc-lib[book]'."
             ) from error
@@ -174,7 +167,7 @@ def _build_pages(book: Path, scratch: Path) -> Path:
         lines = TERMINAL_COLOURS.sub("", done.stdout).splitlines()
         warned = [line for line in lines if re.search("(WARNING|ERROR): (?!All log)", line)]
         shown = "\n".join([*warned, "...", *lines[-TAIL:]])
-        raise BookError(f"Jupyter Book failed with exit status {done.returncode}:\n{shown}")
+        raise UserError(f"Jupyter Book failed with exit status {done.returncode}:\n{shown}")
     return scratch / "_build" / "html"
 
 
@@ -185,11 +178,10 @@ def _require_replaceable(output: Path) -> None:
             return
     elif not output.exists():
         return
-    raise BookError(f"{output}: expected a new or empty folder or an older book, got other files.")
+    raise UserError(f"{output}: expected a new or empty folder or an older book, got other files.")
 
 
 def _replace(pages: Path, output: Path) -> None:
     if output.exists():
-        shutil.rmtree(output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(pages, output)
+        remove(output)
+    pages.rename(output)

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
+import logomaker
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.patches import PathPatch
-from matplotlib.textpath import TextPath
-from matplotlib.transforms import Affine2D
 
 from sfc_lib.datasets import Dataset, simulated_tf
-from sfc_lib.datasets.simulated_tf import CLASSES, LENGTH, MOTIFS, Simulation
+from sfc_lib.datasets.simulated_tf import (
+    BACKGROUND,
+    CLASSES,
+    COUNTS_BOTH,
+    COUNTS_SINGLE,
+    LENGTH,
+    MAX_COUNT,
+    MOTIFS,
+    Simulation,
+)
 from sfc_lib.genomics.dna import decode
 from sfc_lib.genomics.motifs import RESOURCES, Motif, read_meme
-from sfc_lib.pages.style import STYLE
+from sfc_lib.pages.style import STYLE, closed
 
 WIDTH = 4.9  # inches: a phone shows it without shrinking the letters much
 BASE_COLOURS = {"A": "#009e73", "C": "#0072b2", "G": "#e69f00", "T": "#d55e00"}
@@ -27,13 +34,13 @@ MOTIF_COLOURS = dict(zip(MOTIFS, ("#56b4e9", "#e69f00"), strict=True))
 PAPER_LABELS = ("0, 0, 0", "0, 0, 1", "0, 1, 0", "1, 1, 1")
 
 
-def simulate(examples: int, seed: int) -> Simulation:
+def drawn(examples: int, seed: int) -> Simulation:
     """A fresh draw by the recipe with all motif instances, a quarter of each class."""
     classes = np.arange(examples) % len(CLASSES)
     return simulated_tf.simulate(classes, np.random.default_rng(np.random.SeedSequence(seed)))
 
 
-def motifs() -> dict[str, Motif]:
+def pwms() -> dict[str, Motif]:
     """The two PWMs, by name."""
     return read_meme(RESOURCES / "simulated_tf.meme")
 
@@ -42,10 +49,10 @@ def recipe_table() -> pd.DataFrame:
     """The recipe of the generated sequences, step by step, from the constants in use."""
     single, both = (
         ", ".join(f"{number}: {share:.1%}" for number, share in enumerate(shares, 1))
-        for shares in (simulated_tf.COUNTS_SINGLE, simulated_tf.COUNTS_BOTH)
+        for shares in (COUNTS_SINGLE, COUNTS_BOTH)
     )
-    bases = ", ".join(f"{b} {p:.0%}" for b, p in zip("ACGT", simulated_tf.BACKGROUND, strict=True))
-    widths = " and ".join(f"{name} ({motif.width} bp)" for name, motif in motifs().items())
+    bases = ", ".join(f"{b} {p:.0%}" for b, p in zip("ACGT", BACKGROUND, strict=True))
+    widths = " and ".join(f"{name} ({motif.width} bp)" for name, motif in pwms().items())
     steps = {
         "length": f"{LENGTH} bp",
         "background": f"independent bases: {bases}",
@@ -84,38 +91,28 @@ def splits_table(dataset: Dataset) -> pd.DataFrame:
     )
 
 
-def logos() -> Figure:
-    """Sequence logos of the two PWMs: letters as high as their information, in bits."""
+def logos(motifs: Mapping[str, Motif] | None = None) -> Figure:
+    """Sequence logos (by default of the two PWMs): letters as high as their information, in bits.
+
+    Information is measured against equal frequencies of the four bases.
+    """
+    motifs = motifs or pwms()
     with plt.rc_context(STYLE):
-        figure, rows = plt.subplots(2, 1, figsize=(WIDTH, 3.6), layout="constrained")
-        for axes, (name, motif) in zip(rows, motifs().items(), strict=True):
-            _logo(axes, motif)
+        height = 1.8 * len(motifs)
+        figure, rows = plt.subplots(
+            len(motifs), 1, figsize=(WIDTH, height), layout="constrained", squeeze=False
+        )
+        for axes, (name, motif) in zip(rows[:, 0], motifs.items(), strict=True):
+            positions = pd.RangeIndex(1, motif.width + 1)
+            probabilities = pd.DataFrame(motif.probabilities, positions, list("ACGT"))
+            bits = logomaker.transform_matrix(
+                probabilities, from_type="probability", to_type="information"
+            )
+            logomaker.Logo(bits, ax=axes, color_scheme=BASE_COLOURS, width=0.94)
+            axes.set(ylim=(0, 2), ylabel="bits", yticks=[0, 1, 2])
+            axes.set_xticks(positions, list(map(str, positions)), fontsize=8)
             axes.set_title(f"{name}, {motif.width} bp", fontsize=10)
-    plt.close(figure)
-    return figure
-
-
-def _logo(axes: Axes, motif: Motif) -> None:
-    p = motif.probabilities
-    bits = 2 + np.sum(p * np.log2(np.where(p > 0, p, 1)), axis=1)  # against equal frequencies
-    for position, heights in enumerate(p * bits[:, None]):
-        bottom = 0.0
-        for base in np.argsort(heights)[np.sort(heights) > 0]:
-            _letter(axes, "ACGT"[base], position, bottom, heights[base])
-            bottom += heights[base]
-    axes.set(xlim=(0, motif.width), ylim=(0, 2), ylabel="bits", yticks=[0, 1, 2])
-    axes.set_xticks(
-        np.arange(motif.width) + 0.5, list(map(str, range(1, motif.width + 1))), fontsize=8
-    )
-
-
-def _letter(axes: Axes, letter: str, x: float, y: float, height: float) -> None:
-    """A letter stretched to fill a box one position wide."""
-    path = TextPath((0, 0), letter, size=1, prop=FontProperties(weight="bold"))
-    box = path.get_extents()
-    stretch = Affine2D().translate(-box.x0, -box.y0).scale(0.94 / box.width, height / box.height)
-    shape = stretch.translate(x + 0.03, y).transform_path(path)
-    axes.add_patch(PathPatch(shape, facecolor=BASE_COLOURS[letter], linewidth=0))
+    return closed(figure)
 
 
 def recipe_check(simulation: Simulation) -> Figure:
@@ -125,14 +122,13 @@ def recipe_check(simulation: Simulation) -> Figure:
         _composition(rows[0], simulation)
         _counts(rows[1], simulation)
         _starts(rows[2], simulation)
-    plt.close(figure)
-    return figure
+    return closed(figure)
 
 
 def _composition(axes: Axes, simulation: Simulation) -> None:
-    background = np.bincount(simulation.codes[~_inside(simulation)], minlength=4)
+    background = np.bincount(simulation.codes[_owners(simulation) < 0], minlength=4)
     axes.bar(range(4), background / background.sum(), 0.6, color=list(BASE_COLOURS.values()))
-    _expected(axes, np.arange(4), simulated_tf.BACKGROUND)
+    _expected(axes, np.arange(4), BACKGROUND)
     axes.set_xticks(range(4), "ACGT")
     axes.set(ylabel="fraction of bases", title="bases outside motif instances")
     axes.legend(loc="lower right", framealpha=1, frameon=True)
@@ -140,30 +136,27 @@ def _composition(axes: Axes, simulation: Simulation) -> None:
 
 def _counts(axes: Axes, simulation: Simulation) -> None:
     """Share of sequences with 1, 2 and 3 instances, by motif and by company."""
-    both = simulation.labels[:, 0] == 1
-    numbers = np.arange(1, simulated_tf.MAX_COUNT + 1)
-    ticks: list[tuple[int, str]] = []
-    for index, motif in enumerate(MOTIFS):
-        rows = simulation.instances[simulation.instances[:, 1] == index, 0]
-        counts = np.bincount(rows, minlength=len(simulation.codes))
-        for company, expected in enumerate((simulated_tf.COUNTS_SINGLE, simulated_tf.COUNTS_BOTH)):
-            group = counts[(counts > 0) & (both == bool(company))]
-            places = numbers + 4 * len(ticks)
-            axes.bar(places, (group[:, None] == numbers).mean(axis=0), color=MOTIF_COLOURS[motif])
-            _expected(axes, places, expected)
-            ticks.append((places[1], f"{motif.partition('_')[0]}\n{('alone', 'in both')[company]}"))
-    axes.set_xticks(*zip(*ticks, strict=True))
+    row, motif, _ = simulation.instances.T
+    counts = pd.DataFrame({"row": row, "motif": motif, "both": simulation.labels[row, 0]})
+    counts = counts.value_counts().rename("number").reset_index()
+    shares = pd.crosstab([counts.motif, counts.both], counts.number, normalize="index")
+    groups = pd.MultiIndex.from_product([range(len(MOTIFS)), (0, 1)])
+    shares = shares.reindex(index=groups, columns=range(1, MAX_COUNT + 1), fill_value=0)
+    places = 4 * np.arange(len(groups))[:, None] + np.arange(1, MAX_COUNT + 1)
+    for index, group in enumerate(groups):
+        axes.bar(places[index], shares.loc[group], color=MOTIF_COLOURS[MOTIFS[group[0]]])
+    _expected(axes, places.ravel(), (*COUNTS_SINGLE, *COUNTS_BOTH) * len(MOTIFS))
+    company = [f"{name.partition('_')[0]}\n{c}" for name in MOTIFS for c in ("alone", "in both")]
+    axes.set_xticks(places[:, 1], company)
     axes.set(ylabel="fraction of sequences", title="with 1, 2 or 3 instances of a motif")
-    axes.legend(*[items[:1] for items in axes.get_legend_handles_labels()])
+    axes.legend()
 
 
 def _starts(axes: Axes, simulation: Simulation) -> None:
-    widths = {name: motif.width for name, motif in motifs().items()}
-    for index, motif in enumerate(MOTIFS):
+    for index, (name, motif) in enumerate(pwms().items()):
         starts = simulation.instances[simulation.instances[:, 1] == index, 2]
-        places = LENGTH - widths[motif] + 1
-        counts = np.bincount(starts, minlength=places)
-        axes.plot(counts / counts.mean(), color=MOTIF_COLOURS[motif], label=motif, linewidth=1)
+        counts = np.bincount(starts, minlength=LENGTH - motif.width + 1)
+        axes.plot(counts / counts.mean(), color=MOTIF_COLOURS[name], label=name, linewidth=1)
     axes.axhline(1, color="black", linewidth=1, linestyle="--", label="uniform")
     axes.set(ylim=(0, None), xlabel="start of the instance, bp from 0", ylabel="instances / mean")
     axes.set_title("where instances start")
@@ -174,20 +167,18 @@ def _expected(axes: Axes, places: np.ndarray, values: tuple[float, ...]) -> None
     axes.scatter(places, values, s=45, color="black", marker="_", linewidth=2, label="expected")
 
 
-def _inside(simulation: Simulation) -> np.ndarray:
-    """Whether each base lies in a motif instance, shape (examples, length)."""
-    inside = np.zeros(simulation.codes.shape, dtype=bool)
-    for index, motif in enumerate(motifs().values()):
+def _owners(simulation: Simulation) -> np.ndarray:
+    """Index in `MOTIFS` of the instance that each base lies in, else −1; (examples, length)."""
+    owners = np.full(simulation.codes.shape, -1, dtype=np.int8)
+    for index, motif in enumerate(pwms().values()):
         rows, _, starts = simulation.instances[simulation.instances[:, 1] == index].T
-        inside[rows[:, None], starts[:, None] + np.arange(motif.width)] = True
-    return inside
+        owners[rows[:, None], starts[:, None] + np.arange(motif.width)] = index
+    return owners
 
 
 def marked_sequence(simulation: Simulation, row: int, line: int = 40) -> str:
     """One sequence as HTML, `line` bases a line, with its motif instances marked."""
-    owner = np.full(LENGTH, -1)
-    for _, index, start in simulation.instances[simulation.instances[:, 0] == row]:
-        owner[start : start + motifs()[MOTIFS[index]].width] = index
+    owner = _owners(simulation)[row]
     bases = decode(simulation.codes[row : row + 1])[0]
     lines = []
     for first in range(0, LENGTH, line):

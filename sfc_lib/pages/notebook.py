@@ -1,27 +1,26 @@
-"""One wrapper over papermill: parameters are checked by name and type before anything runs."""
+"""One wrapper over papermill: parameters are checked by name and type before anything runs.
+
+Parameters are read here, not by `papermill.inspect_notebook`: importing papermill takes
+seconds, while a wrong parameter is refused in one, and it passes over lines it can't read.
+"""
 
 from __future__ import annotations
 
 import ast
 import json
-import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import checkout, silenced
-from sfc_lib.runs.pool import ensure
-from sfc_lib.runs.sizes import load_size
+from sfc_lib.files import atomic_write, checkout, silenced
 
 TYPES: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool, "list": list}
-WORDS = {"true": True, "false": False}
-
-
-class NotebookError(UserError):
-    """A notebook, a parameter or its value is not what was expected; nothing was written."""
+WORDS = {"true": "True", "false": "False"}
+FIGURE = {"size", "seeds", "published", "jobs"}  # what a notebook that shows runs declares
 
 
 @dataclass(frozen=True)
@@ -37,58 +36,70 @@ class Parameter:
         """`value` if it has the parameter's type; strings are read as such a value first.
 
         Raises:
-            NotebookError: It has another type.
+            UserError: It has another type.
         """
-        wanted = TYPES[self.kind]
+        wanted, read = TYPES[self.kind], value
         if isinstance(value, str) and wanted is not str:
-            value = _literal(value)
-        if wanted is float and type(value) is int:
-            value = float(value)
-        if type(value) is not wanted:
-            raise NotebookError(
+            with suppress(ValueError, SyntaxError, TypeError):
+                read = ast.literal_eval(WORDS.get(value.lower(), value))
+        if wanted is float and type(read) is int:
+            read = float(read)
+        if type(read) is not wanted:
+            raise UserError(
                 f"parameter {self.name}: expected {self.kind} ({self.help}), got {value!r}."
             )
-        return value
+        return read
+
+
+def repository() -> Path:
+    """Root of the repository, which holds notebooks, book and benchmark.
+
+    Raises:
+        UserError: This is an installed package, without them.
+    """
+    if (root := checkout()) is None:
+        raise UserError(
+            "sfc_lib: expected a clone of the repository, with its notebooks, book and benchmark; "
+            "this is an installed package. Clone the repository and run it there."
+        )
+    return root
 
 
 def notebook_path(name: str) -> Path:
     """Path of one of the project's notebooks by its name, with or without `.ipynb`.
 
     Raises:
-        NotebookError: There is no such notebook; the message lists those there are.
+        UserError: There is no such notebook; the message lists those there are.
     """
-    root = checkout()
-    if root is None:
-        raise NotebookError("the notebooks are in the repository, not in the installed package.")
-    path = root / "notebooks" / f"{name.removesuffix('.ipynb')}.ipynb"
+    path = repository() / "notebooks" / f"{name.removesuffix('.ipynb')}.ipynb"
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.ipynb"))
-        raise NotebookError(f"notebook must be one of {known}, got {name!r}.")
+        raise UserError(f"notebook must be one of {known}, got {name!r}.")
     return path
 
 
 def parameters(path: Path) -> dict[str, Parameter]:
-    """Parameters that a notebook declares in its cell tagged `parameters`, in their order."""
+    """Parameters that a notebook declares in its cell tagged `parameters`, in their order.
+
+    Raises:
+        UserError: A line of the cell is none that declares a parameter of a type in `TYPES`.
+    """
     cells = json.loads(path.read_text())["cells"]
     tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", [])]
     source = "".join(tagged[0]["source"]) if tagged else ""
-    lines = source.splitlines()
     found = {}
     for node in ast.parse(source).body:
-        if not (
-            isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value
-        ):
-            raise NotebookError(
+        line = source.splitlines()[node.lineno - 1]
+        if not (isinstance(node, ast.AnnAssign) and node.value):
+            raise UserError(
                 f"{path}: expected lines `name: type = value  # help` in the parameters cell, "
-                f"got {lines[node.lineno - 1]!r}."
+                f"got {line!r}."
             )
-        kind, default = ast.unparse(node.annotation), ast.literal_eval(node.value)
+        name, kind = ast.unparse(node.target), ast.unparse(node.annotation)
+        default = ast.literal_eval(node.value)
         if kind not in TYPES or type(default) is not TYPES[kind]:
-            raise NotebookError(
-                f"{path}: expected a type of {list(TYPES)}, got {kind} = {default}."
-            )
-        comment = lines[node.lineno - 1].partition("#")[2].strip()
-        found[node.target.id] = Parameter(node.target.id, kind, default, comment)
+            raise UserError(f"{path}: expected a type of {list(TYPES)}, got {kind} = {default}.")
+        found[name] = Parameter(name, kind, default, line.partition("#")[2].strip())
     return found
 
 
@@ -96,19 +107,35 @@ def check_parameters(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     """`values` with the types that the notebook declares.
 
     Raises:
-        NotebookError: A name that the notebook does not declare, or a value of another type.
+        UserError: A name that the notebook does not declare, or a value of another type.
     """
     known = parameters(path)
     for name in values:
         if name not in known:
-            raise NotebookError(f"{path.stem} has the parameters {list(known)}, got {name!r}.")
+            raise UserError(f"{path.stem} has the parameters {list(known)}, got {name!r}.")
     return {name: known[name].read(value) for name, value in values.items()}
+
+
+def require_place(path: Path) -> None:
+    """Make the folder that a file or folder will be put into, and see that it can be written.
+
+    Raises:
+        UserError: It can't; so no work is done in vain.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        reason = error.strerror
+        raise UserError(
+            f"{path}: expected it in a folder that can be written, got: {reason}."
+        ) from error
 
 
 def run_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> Path:
     """Execute a notebook with the given parameters and write it, with its outputs, to `output`.
 
-    It runs to a temporary file, which takes its final name only if every cell succeeded.
+    `output` keeps what it had unless every cell succeeds.
 
     Args:
         path: The notebook.
@@ -116,44 +143,36 @@ def run_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> Path:
         values: Parameters by name; the others keep their defaults.
 
     Raises:
-        NotebookError: A bad parameter, or a cell that failed, with its error.
-        ValueError: A size that does not exist, and the like.
-        sfc_lib.runs.pool.SweepError: A run that the notebook needs failed.
+        UserError: A bad parameter, an `output` that can't be written, a run that the notebook
+            needs and that failed, or a cell that failed, with its error.
     """
+    settings = {name: item.default for name, item in parameters(path).items()}
+    checked = check_parameters(path, values)
+    if output.is_dir():
+        raise UserError(f"{output}: expected the name of a notebook, got a folder.")
+    require_place(output)
+    _train_missing(settings | checked)
+    import nbformat
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
-    checked = check_parameters(path, values)
-    _train_missing({name: item.default for name, item in parameters(path).items()} | checked)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{output.stem}.", suffix=".ipynb", dir=output.parent)
-    os.close(handle)
     try:
         with silenced():  # the kernel's messages; errors come as exceptions
-            papermill.execute_notebook(path, name, parameters=checked, progress_bar=False)
-        os.chmod(name, 0o644)
-        os.replace(name, output)
+            done = papermill.execute_notebook(path, None, parameters=checked, progress_bar=False)
     except PapermillExecutionError as error:
-        raise NotebookError(
+        raise UserError(
             f"{path.stem}: cell {error.exec_count} failed with {error.ename}: {error.evalue}"
         ) from error
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with atomic_write(output) as file:
+        file.write(nbformat.writes(done).encode())
     return output
 
 
 def _train_missing(settings: Mapping[str, Any]) -> None:
     """Train the runs that a figure's notebook will ask for here, where their bar is seen."""
-    if {"size", "seeds", "published", "jobs"} <= set(settings) and settings["jobs"]:
-        plan = load_size(settings["size"], settings["seeds"] or None)
-        ensure(plan.specs, jobs=settings["jobs"], published=settings["published"])
+    if set(settings) >= FIGURE and settings["jobs"]:  # with 0, the notebook says what is missing
+        from sfc_lib.runs.pool import ensure
+        from sfc_lib.runs.sizes import load_size
 
-
-def _literal(text: str) -> Any:
-    """The value a string from the command line stands for; the string itself if none."""
-    if text.lower() in WORDS:
-        return WORDS[text.lower()]
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+        size = load_size(settings["size"], settings["seeds"] or None)
+        ensure(size.specs, jobs=settings["jobs"], published=settings["published"])

@@ -6,17 +6,17 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from made_up import with_curvature
-from matplotlib.figure import Figure
 
-from sfc_lib.genomics.dna import decode
-from sfc_lib.genomics.motifs import Motif
-from sfc_lib.pages import book, data, figure4_positional_weights, method
-from sfc_lib.pages.notebook import NotebookError
+from sfc_lib.errors import UserError
+from sfc_lib.files import SCRATCH
+from sfc_lib.nn.architectures import build_model
+from sfc_lib.pages import book, figure4_positional_weights, notebook
 
 ROOT = Path(__file__).resolve().parents[2]
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -37,9 +37,6 @@ def html(tmp_path_factory):
         return Path(os.environ["SFC_BOOK"]).resolve()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SFC_RUNS_DIR", str(tmp_path_factory.mktemp("runs")))
-        left = book.checkout() / "book" / book.EXECUTED / ".index.killed.ipynb"  # by a killed build
-        left.parent.mkdir(exist_ok=True)
-        left.write_text("{}")
         output = tmp_path_factory.mktemp("book") / "html"
         return book.build_book(output).parent
 
@@ -138,7 +135,7 @@ def complaints(survey, complain, size=None):
 
 
 def test_every_page_of_the_contents_is_there(html):
-    expected = {f"{page}.html" for page in book.pages(ROOT / "book")}
+    expected = {f"{page}.html" for page in book.chapters(ROOT / "book")}
     built = {path.relative_to(html).as_posix() for path in html_pages(html)}
     assert expected <= built
     assert {"index.html", "search.html", "genindex.html"} <= built
@@ -277,15 +274,25 @@ def test_notebooks_in_the_repository_hold_no_outputs():
             assert cell.get("execution_count") is None, path
 
 
+def test_the_lines_on_the_api_page_load_a_saved_model(tmp_path):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "book" / "api.md").read_text(), re.DOTALL)
+    (lines,) = [block for block in blocks if "load_model" in block]
+    model = build_model("simulated_tf", "symm", length=200, tasks=3, width=0.1, curvature=1.0)
+    model.save(tmp_path / "model.keras")
+    command = [sys.executable, "-c", f"{lines}\nprint(model.get_layer('sfc').W_pos.shape)"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(tuple(model.get_layer("sfc").W_pos.shape))
+
+
 # How a build fails; nothing of these reaches Jupyter Book.
 
 
 def test_a_failing_page_fails_the_build(tmp_path, monkeypatch):
     def fail(notebook, output, values):
-        raise NotebookError("cell 2 failed with ZeroDivisionError: division by zero")
+        raise UserError("cell 2 failed with ZeroDivisionError: division by zero")
 
     monkeypatch.setattr(book, "run_notebook", fail)
-    with pytest.raises(book.BookError, match=r"page index failed: cell 2 failed with ZeroDiv"):
+    with pytest.raises(UserError, match=r"page index failed: cell 2 failed with ZeroDiv"):
         book.build_book(tmp_path / "html")
     assert not (tmp_path / "html").exists()
 
@@ -298,27 +305,31 @@ def test_a_notebook_gets_the_parameters_it_declares(tmp_path, monkeypatch):
         output.write_text(json.dumps({"cells": [], "metadata": {"papermill": {}}}))
 
     monkeypatch.setattr(book, "run_notebook", remember)
-    monkeypatch.setattr(book, "checkout", lambda: repository)
+    monkeypatch.setattr(book, "repository", lambda: repository)
     monkeypatch.setattr(book, "_build_pages", lambda source, scratch: scratch)
     repository = tmp_path / "repository"
     (repository / "book").mkdir(parents=True)
     (repository / "book" / "_toc.yml").write_text((ROOT / "book" / "_toc.yml").read_text())
     (repository / "notebooks").symlink_to(ROOT / "notebooks")
+    left = repository / "book" / book.EXECUTED / f".index.ipynb.killed{SCRATCH}"
+    left.parent.mkdir()
+    left.write_text("of a build that was killed")
     assert book.build_book(tmp_path / "html", size="quick", seeds=3, published=False, jobs=1)
     assert given["figure1_performance"] == {
-        "profile": "quick",
+        "size": "quick",
         "seeds": 3,
         "published": False,
         "jobs": 1,
     }
     assert given["method"] == given["data"] == {}
+    assert not left.exists()
     for script in book.SCRIPTS:
         assert (repository / "book" / "assets" / script).stat().st_size > 1e6
 
 
 def test_a_script_that_is_not_installed_is_named_with_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(book, "SCRIPTS", {"a/b.js": ("no-such-package", "b.js")})
-    with pytest.raises(book.BookError, match=r"b\.js from no-such-package.*sfc-lib\[book\]"):
+    with pytest.raises(UserError, match=r"b\.js from no-such-package.*sfc-lib\[book\]"):
         book._copy_scripts(tmp_path)
 
 
@@ -347,90 +358,52 @@ def test_a_warning_fails_the_build_and_is_shown(tmp_path):
     (source / "_config.yml").write_text("title: a book\nonly_build_toc_files: true\n")
     (source / "_toc.yml").write_text("format: jb-book\nroot: page\n")
     (source / "page.md").write_text("# Page\n\n[nowhere](nowhere.md)\n")
-    with pytest.raises(book.BookError, match=r"(?s)exit status 1.*page\.md.*nowhere"):
+    with pytest.raises(UserError, match=r"(?s)exit status 1.*page\.md.*nowhere"):
         book._build_pages(source, tmp_path / "scratch")
 
 
 def test_without_the_repository_there_is_no_book(tmp_path, monkeypatch):
-    monkeypatch.setattr(book, "checkout", lambda: None)
-    with pytest.raises(book.BookError, match="needs the repository"):
+    monkeypatch.setattr(notebook, "checkout", lambda: None)
+    with pytest.raises(UserError, match="expected a clone of the repository"):
         book.build_book(tmp_path / "html")
 
 
 def test_other_files_are_never_replaced(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(book.BookError, match="got other files"):
+    with pytest.raises(UserError, match="got other files"):
         book.build_book(tmp_path)
-    with pytest.raises(book.BookError, match="got other files"):
+    with pytest.raises(UserError, match="got other files"):
         book.build_book(tmp_path / "thesis.tex")
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
-def test_an_older_book_is_replaced(tmp_path):
-    old, new = tmp_path / "old", tmp_path / "new"
-    for folder, page in ((old, "gone.html"), (new, "index.html")):
-        folder.mkdir()
-        (folder / page).write_text("")
-    (old / book.BUILT).write_text("")
-    book._require_replaceable(old)
-    book._replace(new, old)
-    assert [path.name for path in old.iterdir()] == ["index.html"]
+def test_a_place_that_cant_be_written_is_refused_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(book, "run_notebook", lambda *_: pytest.fail("a notebook was run"))
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "file" / "html", Path("/proc/html")):
+        with pytest.raises(UserError, match=rf"^{output}: expected it in a folder that can be wr"):
+            book.build_book(output)
 
 
-# The numbers on the method and data pages.
+def test_an_older_book_is_replaced_once_the_new_one_is_whole(tmp_path, monkeypatch):
+    def build(source, scratch):
+        assert (output / "gone.html").exists()
+        (scratch / "html").mkdir()
+        (scratch / "html" / "index.html").write_text("new")
+        return scratch / "html"
 
+    def run(notebook, output, values):
+        output.write_text(json.dumps({"cells": [], "metadata": {}}))
 
-def test_initial_variances_are_those_of_the_method_page():
-    table, figure = method.initial_weights()
-    ratio = table.set_index(["initialiser", "layer"])["relative to glorot_uniform"].astype(float)
-    assert ratio["glorot_uniform", "FC"] == pytest.approx(1, abs=0.02)
-    assert ratio["paper", "sep"] == pytest.approx(1 / 9, rel=0.04)
-    assert ratio["paper", "symm"] == pytest.approx((1750 + 648) / (900 + 648) / 9, rel=0.04)
-    assert ratio["variance", "sep"] == pytest.approx(1, abs=0.04)
-    assert ratio["variance", "symm"] == pytest.approx(1, abs=0.04)
-    assert len(figure.axes[0].lines) == 3
-
-
-def test_networks_and_costs_are_those_of_the_paper():
-    networks = method.networks_table().set_index("quantity")
-    assert list(networks.loc["parameters, std"]) == ["117,503", "32,385", "5,582,916"]
-    assert list(networks.loc["parameters, sep"]) == ["117,483", "32,321", "3,200,916"]
-    assert list(networks.loc["parameters, symm"]) == ["106,467", "31,907", "3,191,916"]
-    assert (networks.loc["SFC neurons here"] == networks.loc["SFC neurons in the paper"]).all()
-    costs = method.cost_table().set_index("quantity")
-    assert list(costs.loc["ratio of the two"]) == ["13.33", "18.01", "1.28"]
-    assert method.collapse() < 1e-4
-
-
-def test_the_marked_sequence_is_the_sequence():
-    simulation = data.simulate(40, seed=1)
-    html = data.marked_sequence(simulation, row=3)
-    printed = re.search(r"<pre[^>]*>(.*)</pre>", html).group(1)
-    assert re.sub(r"<[^>]*>|[\d ]", "", printed) == decode(simulation.codes[3:4])[0]
-    marked = "".join(re.findall(r"<span[^>]*>([ACGT]+)</span>", printed))
-    assert len(marked) == data._inside(simulation)[3].sum()
-
-
-def test_background_and_counts_follow_the_recipe():
-    simulation = data.simulate(20_000, seed=0)
-    composition, counts, _ = data.recipe_check(simulation).axes
-    for axes in (composition, counts):
-        bars = {round(bar.get_center()[0]): bar.get_height() for bar in axes.patches}
-        for dots in axes.collections:
-            for place, expected in dots.get_offsets():
-                assert bars[round(place)] == pytest.approx(expected, abs=0.02)
-
-
-def test_a_logo_is_as_high_as_its_information():
-    certain = Motif("certain", np.eye(4))
-    axes = Figure().add_subplot()
-    data._logo(axes, certain)
-    heights = [patch.get_path().get_extents().height for patch in axes.patches]
-    assert heights == pytest.approx([2, 2, 2, 2])
-
-
-def test_the_paper_has_two_labels_the_other_way_round():
-    table = data.labels_table()
-    assert list(table.iloc[:, 1]) == ["0, 0, 0", "0, 1, 0", "0, 0, 1", "1, 1, 1"]
-    assert sorted(table.iloc[1:3, 1]) == sorted(table.iloc[1:3, 2])
-    assert (table.iloc[1:3, 1] != table.iloc[1:3, 2]).all()
+    monkeypatch.setattr(book, "run_notebook", run)
+    monkeypatch.setattr(book, "_build_pages", build)
+    monkeypatch.setattr(book, "repository", lambda: tmp_path / "repository")
+    (tmp_path / "repository" / "book").mkdir(parents=True)
+    (tmp_path / "repository" / "book" / "_toc.yml").write_text("root: own_data\nchapters: []\n")
+    output = tmp_path / "html"
+    output.mkdir()
+    for name in ("gone.html", book.BUILT):
+        (output / name).write_text("")
+    assert book.build_book(output) == output / "index.html"
+    assert [path.name for path in output.iterdir()] == ["index.html"]
+    assert {path.name for path in tmp_path.iterdir()} == {"repository", "html"}

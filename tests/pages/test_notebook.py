@@ -5,13 +5,15 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import nbformat
 import pytest
 
+from sfc_lib.errors import UserError
 from sfc_lib.files import checkout
 from sfc_lib.pages import notebook
-from sfc_lib.pages.notebook import NotebookError, check_parameters, parameters, run_notebook
+from sfc_lib.pages.notebook import check_parameters, parameters, run_notebook
 from sfc_lib.runs.sizes import load_size
 
 FOLDER = checkout() / "notebooks"
@@ -54,9 +56,37 @@ def test_notebook_is_thin_and_clean(path):
 )
 def test_bad_parameter_is_named_and_nothing_is_written(values, message, tmp_path):
     path = small_notebook(tmp_path / "in.ipynb", "count")
-    with pytest.raises(NotebookError, match=message):
+    with pytest.raises(UserError, match=message):
         run_notebook(path, tmp_path / "out.ipynb", values)
     assert [file.name for file in tmp_path.iterdir()] == ["in.ipynb"]
+
+
+@pytest.mark.parametrize("values", [{"sedes": "3"}, {"seeds": "many"}])
+def test_bad_parameter_is_refused_before_anything_slow_is_imported(values):
+    code = (
+        "import sys\nfrom sfc_lib.pages import notebook\n"
+        "try: notebook.run_notebook(notebook.notebook_path('index'), None, {values})\n"
+        "except notebook.UserError as error: print(error)\n"
+        "print({{'papermill', 'nbformat', 'numpy', 'keras', 'tqdm'}} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code.format(values=values)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    error, imported = done.stdout.splitlines()
+    assert "seeds" in error
+    assert imported == "set()"
+
+
+def test_place_that_cant_be_written_is_refused_before_anything_runs(tmp_path):
+    ran = tmp_path / "ran"
+    path = small_notebook(tmp_path / "in.ipynb", f"open({str(ran)!r}, 'w')")
+    for output in (path / "out.ipynb", Path("/proc/out.ipynb")):
+        with pytest.raises(UserError, match=rf"^{output}: expected it in a folder that can be wr"):
+            run_notebook(path, output, {})
+    with pytest.raises(UserError, match=rf"^{tmp_path}: expected the name of a notebook, got a fo"):
+        run_notebook(path, tmp_path, {})
+    assert not ran.exists()
 
 
 def test_strings_from_the_command_line_become_the_declared_type(tmp_path):
@@ -81,7 +111,7 @@ def test_failing_cell_is_named_and_the_old_output_stays(tmp_path):
     path = small_notebook(tmp_path / "in.ipynb", "1 / 0")
     out = tmp_path / "out.ipynb"
     out.write_text("old")
-    with pytest.raises(NotebookError, match=r"in: cell .* ZeroDivisionError: division by zero"):
+    with pytest.raises(UserError, match=r"in: cell .* ZeroDivisionError: division by zero"):
         run_notebook(path, out, {})
     assert out.read_text() == "old"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["in.ipynb", "out.ipynb"]
@@ -89,12 +119,12 @@ def test_failing_cell_is_named_and_the_old_output_stays(tmp_path):
 
 def test_undeclared_types_in_a_parameters_cell_are_refused(tmp_path):
     path = small_notebook(tmp_path / "in.ipynb", "count", "count = 2")
-    with pytest.raises(NotebookError, match="expected lines `name: type = value"):
+    with pytest.raises(UserError, match="expected lines `name: type = value"):
         parameters(path)
 
 
 def test_unknown_notebook_lists_those_there_are():
-    with pytest.raises(NotebookError, match=r"figure1_performance.*got 'figure9'"):
+    with pytest.raises(UserError, match=r"figure1_performance.*got 'figure9'"):
         notebook.notebook_path("figure9")
 
 
@@ -115,7 +145,7 @@ def test_figure_notebook_trains_what_is_missing_where_the_user_says(tmp_path, mo
     monkeypatch.setenv("SFC_RUNS_DIR", "mine")
     path, values = FOLDER / "figure1_performance.ipynb", {"size": "smoke", "seeds": 1}
     text = json.dumps(nbformat.read(run_notebook(path, tmp_path / "out.ipynb", values), 4))
-    assert "profile **smoke**" in text
+    assert "size **smoke**" in text
     assert "too few seeds" in text
     trained = {folder.name for folder in (tmp_path / "mine").iterdir()}
     assert {spec.id for spec in load_size("smoke", 1).specs} == trained
@@ -130,7 +160,7 @@ def test_figures_3_and_4_show_runs_that_were_just_trained(tmp_path, monkeypatch)
     for name in ("figure3_importance", "figure4_positional_weights"):
         out = run_notebook(FOLDER / f"{name}.ipynb", tmp_path / f"{name}.ipynb", values)
         pages[name] = json.dumps(nbformat.read(out, 4), ensure_ascii=False)
-        assert "profile **smoke**" in pages[name]
+        assert "size **smoke**" in pages[name]
         assert "image/svg+xml" in pages[name]
     assert "known for all 3 runs" in pages["figure3_importance"]
     assert "seeds with a profile" in pages["figure3_importance"]
