@@ -395,20 +395,28 @@ def fetch(names: Sequence[str]) -> None:
 @data.command("verify")
 @click.argument("names", nargs=-1)
 def verify_data(names: Sequence[str]) -> None:
-    """Read the source files in the cache again, and compare them with the registry.
+    """Check the source files and the built datasets in the cache.
 
-    With NAMES, those must be there. Exit status 1 if any is bad; each is named.
+    Source files are read again, and compared with the registry; built datasets with the hashes
+    of their build. With NAMES, only these source files, which must be there. Exit status 1 if
+    anything is bad; each is named.
 
     Example: sfc data verify
     """
+    from sfc_lib.datasets.base import built_datasets, damage
     from sfc_lib.genomics import sources
 
     good, bad = sources.recheck(sources.select(names) if names else None)
+    built = [] if names else built_datasets()
+    spoilt = [found for folder in built if (found := damage(folder))]
+    if spoilt:
+        advice = "Whatever needs one of them next builds it again."
+        raise click.ClickException("\n".join([f"{len(spoilt)} damaged datasets:", *spoilt, advice]))
     if bad:
         found = [f"{name}: {problem}" for name, problem in bad.items()]
         advice = f"{len(good)} are good. `sfc data fetch NAME` gets a bad one again."
         raise click.ClickException("\n".join([f"{len(bad)} bad files:", *found, advice]))
-    click.echo(f"{len(good)} files, 0 bad.")
+    click.echo(f"{len(good)} files, 0 bad." + (f" {len(built)} datasets, 0 bad." if built else ""))
 
 
 @data.command()

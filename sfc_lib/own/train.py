@@ -88,7 +88,7 @@ def use_keras(backend: str = "tensorflow") -> None:
     os.environ.setdefault("KERAS_BACKEND", backend)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with silenced():
-        import sfc_lib.nn.architectures  # noqa: F401
+        import sfc_lib.nn  # noqa: F401
 
 
 def train_own(spec: RunSpec, *, progress: bool = True) -> Record:

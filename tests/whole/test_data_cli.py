@@ -1,11 +1,13 @@
 """`sfc data …`: sizes before a fetch, bad files named, a dataset's card."""
 
 import gzip
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from servers import CONTENT, NAME, a_source, serving
 
+import sfc_lib
 from sfc_lib.cli import main
 from sfc_lib.datasets.base import parse_options
 from sfc_lib.genomics import sources
@@ -91,6 +93,18 @@ def test_verify_names_each_bad_file_and_fails(mirror):
     done = sfc("data", "verify")
     assert done.exit_code == 1
     assert f"1 bad files:\n{NAME}: expected sha256 " in done.output
+
+
+def test_verify_names_a_damaged_dataset_and_fails(mirror):
+    folder = sfc_lib.load_dataset("simulated_tf", examples=40)
+    path = Path(folder.train.labels.filename)
+    assert sfc("data", "verify").output == "0 files, 0 bad. 1 datasets, 0 bad.\n"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x02")
+    done = sfc("data", "verify")
+    assert done.exit_code == 1
+    assert f"1 damaged datasets:\n{path}: expected sha256 " in done.output
+    sfc_lib.load_dataset("simulated_tf", examples=40)
+    assert sfc("data", "verify").exit_code == 0
 
 
 def test_build_shows_the_card(shared_data):
