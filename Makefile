@@ -31,7 +31,7 @@ book: .venv/installed
 	$(BIN)/sfc book --jobs $(JOBS)
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Its own store: nothing published or trained before is used. Interrupted, it goes on
 # where it stopped; remove the folder to start over.

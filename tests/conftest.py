@@ -14,6 +14,10 @@ os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", f"{tempfile.gettempdir()}/
 import hypothesis
 import pytest
 
+from sfc_lib.runs.worker import ONE_THREAD
+
+os.environ.update(ONE_THREAD)  # as where runs are trained, so that bits agree
+
 # A shell's background job ignores Ctrl-C, and so would the processes that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

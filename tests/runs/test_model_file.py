@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import pickle
+import re
 import shutil
 import sys
 import warnings
@@ -23,9 +24,9 @@ import pytest
 from tiny import TINY as SPEC
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import checkout, sha256_file, write_json
+from sfc_lib.files import sha256_file, write_json
 from sfc_lib.nn.architectures import build_model
-from sfc_lib.nn.curvature import CurvatureConstraint
+from sfc_lib.nn.curvature import Curvature, CurvatureConstraint
 from sfc_lib.nn.layers import SeparableFC
 from sfc_lib.runs import training
 from sfc_lib.runs.housekeeping import publish
@@ -159,18 +160,29 @@ def test_published_record_gives_its_model_or_says_that_it_has_none(finished, tmp
 OLD_HOMES = ("sfc_lib.nn.regularizers", "sfc_lib.nn.constraints")
 
 
-def test_models_of_the_first_records_come_back_though_classes_have_moved():
-    """`Curvature` and `CurvatureConstraint` were of other modules when they were saved."""
-    homes = set()
-    for path in (checkout() / "data" / "runs").glob("*/model.keras"):
-        text = members(path)["config.json"].decode()
-        found = {
-            name for name in ("sfc_lib.nn.regularizers", "sfc_lib.nn.constraints") if name in text
-        }
-        if found - homes:
-            load_model(path)
-        homes |= found
-    assert "sfc_lib.nn.regularizers" in homes
+@pytest.mark.parametrize(
+    ("name", "home"),
+    [
+        ("Curvature", "sfc_lib.nn.regularizers"),
+        ("CurvatureConstraint", "sfc_lib.nn.constraints"),
+    ],
+)
+def test_models_saved_when_classes_had_other_homes_come_back(name, home, tmp_path):
+    layer = SeparableFC(
+        2, positional_regularizer=Curvature(0.1), positional_constraint=CurvatureConstraint(0.5)
+    )
+    inputs = keras.Input((6, 4))
+    now, then = tmp_path / "now.keras", tmp_path / "then.keras"
+    save_model(keras.Model(inputs, layer(inputs)), now)
+    old = re.compile(rf'"sfc_lib\.nn\.curvature", "class_name": "{name}"')
+    with zipfile.ZipFile(then, "w") as file:
+        for member, content in members(now).items():
+            text = old.sub(f'"{home}", "class_name": "{name}"', content.decode("latin-1"))
+            assert (member == "config.json") == (text != content.decode("latin-1"))
+            file.writestr(member, text.encode("latin-1"))
+    loaded = load_model(then)
+    assert loaded.layers[-1].positional_regularizer.strength == 0.1
+    assert loaded.layers[-1].positional_constraint.limit == 0.5
 
 
 # Made up

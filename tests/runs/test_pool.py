@@ -712,7 +712,7 @@ def test_failed_run_is_reported_and_the_status_is_1(monkeypatch):
         def only(self, names):
             return self
 
-    monkeypatch.setattr("sfc_lib.runs.spec.load_size", lambda *_: Size())
+    monkeypatch.setattr("sfc_lib.runs.sizes.load_size", lambda *_: Size())
     done = sfc("sweep", "smoke", "--jobs", "1")
     assert done.exit_code == 1
     assert f"failed: {bad.id} (sep, seed 0): class_weight works for one task" in done.output

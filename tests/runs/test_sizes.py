@@ -24,7 +24,7 @@ def test_every_size_loads_with_its_seeds_for_every_model(name):
 
 
 def test_sizes_are_ordered_and_standard_has_all_experiments_of_full():
-    assert size_names() == ["smoke", "quick", "standard", "full"]
+    assert size_names() == ["smoke", "quick", "standard", "converged", "full"]
     standard, full = (load_size(name).experiments for name in ("standard", "full"))
     assert list(standard) == list(full)
     assert len(standard["hematopoiesis"].models) == 6

@@ -71,7 +71,11 @@ def test_help_says_how_to_get_completion_and_completion_works():
         (["book", "-o", __file__ + "/x"], 2, "test_cli.py cannot be written"),
         (["runs", "publish", "/proc/x"], 2, "/proc cannot be written"),
         (["runs", "list", "/nowhere"], 2, "'/nowhere' does not exist"),
-        (["sweep", "enormous"], 1, "size must be one of ['smoke', 'quick', 'standard', 'full']"),
+        (
+            ["sweep", "enormous"],
+            1,
+            "size must be one of ['smoke', 'quick', 'standard', ",
+        ),
         (["sweep", "smoke", "--seeds", "-1"], 2, "-1 is not in the range x>=0"),
         (["sweep", "smoke", "--jobs", "0"], 2, "0 is not in the range x>=1"),
         (["claims", "--size", "x"], 1, "size must be one of"),
