@@ -408,7 +408,7 @@ def verify_data(names: Sequence[str]) -> None:
 
     good, bad = sources.recheck(sources.select(names) if names else None)
     built = [] if names else built_datasets()
-    spoilt = [found for folder in built if (found := damage(folder))]
+    spoilt = [problem for folder in built if (problem := damage(folder))]
     if spoilt:
         advice = "Whatever needs one of them next builds it again."
         raise click.ClickException("\n".join([f"{len(spoilt)} damaged datasets:", *spoilt, advice]))
