@@ -29,6 +29,7 @@ from sfc_lib.runs.store import (
     MODEL,
     RESULT,
     Record,
+    all_records,
     best_seeds,
     held,
     lock_file,
@@ -45,18 +46,26 @@ def publish(records: Iterable[Record], target: Path) -> list[Path]:
 
     All keep spec, history, metrics and `W_pos` and are given their importance profile, which
     is measured if need be; only the best seed of each model keeps `model.keras`, and only if
-    it has at most `LARGEST_MODEL` bytes. Every copy has a manifest and hashes of its own.
+    it has at most `LARGEST_MODEL` bytes. One published before that is beaten now loses its
+    model. Every copy has a manifest and hashes of its own.
 
     Args:
         records: Verified records; those that differ only in their seed are one model.
         target: The published store.
 
     Returns:
-        Folders written.
+        Folders of the records, in their order.
     """
     records = list(records)
-    best = {record.spec.id for record in best_seeds(records)}
-    return [_publish_one(record, target, record.spec.id in best) for record in records]
+    ids, models = {r.spec.id for r in records}, {r.spec.model for r in records}
+    before = [r for r in all_records([target])[0] if r.spec.model in models]
+    before = [r for r in before if r.spec.id not in ids]
+    best = {record.spec.id for record in best_seeds([*records, *before])}
+    written = [_publish_one(record, target, record.spec.id in best) for record in records]
+    for record in before:
+        if MODEL in record.result["files"] and record.spec.id not in best:
+            _publish_one(record, target, with_model=False)
+    return written
 
 
 def _publish_one(record: Record, target: Path, with_model: bool) -> Path:

@@ -279,6 +279,14 @@ def test_model_is_kept_for_the_best_seed_of_each_model(folder, published):
     assert with_model == [2]
 
 
+def test_seeds_published_later_take_the_model_only_if_they_are_better(folder, published):
+    for seed, auroc, kept in ((1, 0.6, [1]), (2, 0.9, [2]), (3, 0.7, [2])):
+        publish([other_seed(folder, seed, auroc)], published)
+        copies = [verify_record(path) for path in sorted(published.glob("*"))]
+        with_model = [copy.spec.seed for copy in copies if "model.keras" in copy.result["files"]]
+        assert (len(copies), with_model) == (seed, kept)
+
+
 def test_a_large_model_is_not_published(folder, published, monkeypatch):
     size = (folder / "model.keras").stat().st_size
     for largest, kept in ((size - 1, False), (size, True)):
