@@ -115,17 +115,9 @@ class Recipe(ABC):
         """Name and content hash of every source file used."""
         return {}
 
-    def build(self) -> tuple[dict[str, Split], dict[str, int]]:
-        """The splits by name, and counts of what was dropped by reason, if it fits in memory."""
-        raise NotImplementedError(f"{self.name} is only written, chunk by chunk.")
-
+    @abstractmethod
     def write(self, folder: Path) -> Report:
         """Build, and write `train_codes.npy`, `train_labels.npy` and so on into `folder`."""
-        splits, dropped = self.build()
-        for split, part in splits.items():
-            np.save(folder / f"{split}_codes.npy", part.codes)
-            np.save(folder / f"{split}_labels.npy", part.labels)
-        return Report(dropped, {})
 
     @property
     def options(self) -> dict[str, Any]:
@@ -148,6 +140,22 @@ class Recipe(ABC):
                 "inputs": self.inputs(),
             }
         )
+
+
+@dataclass(frozen=True)
+class InMemoryRecipe(Recipe):
+    """A recipe that makes its data in one piece. Subclass per dataset."""
+
+    @abstractmethod
+    def build(self) -> tuple[dict[str, Split], dict[str, int]]:
+        """The splits by name, and counts of what was dropped by reason."""
+
+    def write(self, folder: Path) -> Report:
+        splits, dropped = self.build()
+        for split, part in splits.items():
+            np.save(folder / f"{split}_codes.npy", part.codes)
+            np.save(folder / f"{split}_labels.npy", part.labels)
+        return Report(dropped, {})
 
 
 def recipe_class(name: str) -> type[Recipe]:

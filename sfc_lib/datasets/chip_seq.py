@@ -17,7 +17,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from sfc_lib.datasets.base import SPLITS, Recipe, Split
+from sfc_lib.datasets.base import SPLITS, InMemoryRecipe, Split
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.genome import Genome, files_of, load_genome, split_of
 from sfc_lib.genomics.intervals import overlaps, read_intervals, resize
@@ -61,7 +61,7 @@ MAX_LENGTH = 100_000  # bp: of longer windows the training set alone is over 700
 
 
 @dataclass(frozen=True)
-class ChipSeq(Recipe):
+class ChipSeq(InMemoryRecipe):
     """Options of the ChIP-seq dataset: windows of hg19, one task, bound or not.
 
     Args:

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sfc_lib.datasets.base import SPLITS, Recipe, Split
+from sfc_lib.datasets.base import SPLITS, InMemoryRecipe, Split
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import ALPHABET, encode, random_sequences
 from sfc_lib.genomics.motifs import RESOURCES, Motif, read_meme
@@ -36,7 +36,7 @@ COLUMNS = ("seqName", "sequence", "task1", "task2", "task3")  # those used of SE
 
 
 @dataclass(frozen=True)
-class SimulatedTF(Recipe):
+class SimulatedTF(InMemoryRecipe):
     """Options of the simulated TF dataset: 200 bp, tasks TAL1+GATA, GATA and TAL1.
 
     Args:

@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from sfc_lib.datasets.base import SPLITS, Recipe, Report, Split
+from sfc_lib.datasets.base import SPLITS, InMemoryRecipe, Report, Split
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import ALPHABET
 from sfc_lib.genomics.fasta import iterate_fasta, read_fasta
@@ -38,7 +38,7 @@ BEST_KNOWN = 0.5  # of the summits must lie in their peaks
 
 
 @dataclass(frozen=True)
-class Custom(Recipe):
+class Custom(InMemoryRecipe):
     """Options of a dataset from your own files, for sequences of any one length.
 
     Three kinds: `positives` and `negatives`; `sequences` and `labels`; or `peaks` and
