@@ -408,12 +408,6 @@ def drawn(tiled: Tiling, seed: int, size: int = CHUNK) -> Backgrounds:
         yield split, rows, dinucleotide_chain(counts, LENGTH, seed, rows), dropped
 
 
-def dinucleotide_counts(codes: np.ndarray) -> np.ndarray:
-    """How often each base (column) follows each base (row), int64 (4, 4); N counts nowhere."""
-    pairs = codes[:, :-1].astype(np.intp) * 5 + codes[:, 1:]
-    return np.bincount(pairs.ravel(), minlength=25).reshape(5, 5)[:4, :4]
-
-
 def simulate(
     backgrounds: Backgrounds,
     tiled: Tiling,

@@ -18,7 +18,6 @@ from sfc_lib.datasets.accessibility import (
     SimulatedAccessibility,
     Tiling,
     accessible_regions,
-    dinucleotide_counts,
     drawn,
     expand,
     factors,
@@ -471,6 +470,12 @@ def test_simulated_set_of_hg19_subset(real):
     assert (
         digest == "84fe47f83b920f8b53a13d204339a9550ab455dc4cb8d9284cbc17ca0eea319b"
     )  # of version 1: raise the version when it changes
+
+
+def dinucleotide_counts(codes):
+    """How often each base (column) follows each base (row); N counts nowhere."""
+    pairs = codes[:, :-1].astype(np.intp) * 5 + codes[:, 1:]
+    return np.bincount(pairs.ravel(), minlength=25).reshape(5, 5)[:4, :4]
 
 
 def test_frequencies_of_the_chain_are_those_of_the_real_training_windows(real):
