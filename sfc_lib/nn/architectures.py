@@ -108,6 +108,7 @@ def build_model(
     width: float = 1.0,
     curvature: float = 0.0,
     initializer: str = "paper",
+    dropout: float | None = None,
     precision: str = "float32",
 ) -> keras.Model:
     """One of the paper's networks, not compiled, from base codes to probabilities.
@@ -125,6 +126,8 @@ def build_model(
         width: Factor on the number of filters, for small machines.
         curvature: Strength of curvature regularisation on `W_pos`.
         initializer: Passed to `SeparableFC`.
+        dropout: Share of the hidden neurons dropped in training, from 0 to under 1; by default
+            the architecture's own. The ChIP-seq network has no hidden layer, and none.
         precision: Keras dtype policy, e.g. `"mixed_bfloat16"`; the output stays float32.
 
     Raises:
@@ -142,6 +145,10 @@ def build_model(
     if variant == "std" and (units is not None or curvature or initializer != "paper"):
         raise UserError("build_model: std has no SFC layer, so no units, curvature, initializer.")
     net = ARCHITECTURES[architecture]
+    rate = net.dropout if dropout is None else nonnegative(dropout, "build_model", "dropout")
+    if rate >= 1 or (rate and not net.hidden):
+        expected = "under 1" if net.hidden else f"0, as {architecture} has no hidden layer"
+        raise UserError(f"build_model: dropout must be {expected}, got {dropout!r}.")
     policy = {"dtype": precision}
     inputs = keras.Input((length,), dtype="uint8", name="codes")
     x = OneHotDNA(name="one_hot", **policy)(inputs)  # (batch, length, 4)
@@ -160,7 +167,7 @@ def build_model(
         )(x)
     for number, outputs in enumerate(net.hidden, 1):
         x = layers.Dense(outputs, activation="relu", name=f"dense_{number}", **policy)(x)
-        x = layers.Dropout(net.dropout, name=f"dropout_{number}", **policy)(x)
+        x = layers.Dropout(rate, name=f"dropout_{number}", **policy)(x)
     logits = layers.Dense(tasks, name="logits", **policy)(x)
     outputs = layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
     network = keras.Model if variant == "std" else SeparableModel

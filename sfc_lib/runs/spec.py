@@ -13,6 +13,7 @@ from sfc_lib.datasets.base import make_recipe
 from sfc_lib.errors import UserError
 from sfc_lib.files import sha256_json
 
+LATER = ("dropout",)  # fields younger than the first records: in the id only where they are set
 PROTOCOL = 2  # raised whenever the same spec would give another result
 CHOICES = {  # as in `sfc_lib.nn`, which is not imported here because it imports Keras
     "architecture": ("simulated_tf", "chip_seq", "basset"),
@@ -32,8 +33,9 @@ class RunSpec:
 
     Args:
         dataset, dataset_options: Passed to `load_dataset`.
-        architecture, variant, units, width, curvature, initializer: Passed to
-            `build_model`; `units=None` is the number that matches std's parameters.
+        architecture, variant, units, width, curvature, initializer, dropout: Passed to
+            `build_model`; `units=None` is the number that matches std's parameters,
+            `dropout=None` the architecture's own.
         learning_rate: Of Adam, whose other settings are those of Keras 1.2.2.
         batch_size: Examples a step.
         epochs: Most epochs trained.
@@ -75,6 +77,7 @@ class RunSpec:
     precision: str = "float32"
     seed: int = 0
     protocol: int = PROTOCOL
+    dropout: float | None = None
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -104,8 +107,10 @@ class RunSpec:
         return sha256_json(self.to_dict())[:16]
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields as plain values, ready for JSON."""
+        """All fields as plain values, ready for JSON; of the `LATER` ones those that are set."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        unset = [name for name in LATER if values[name] is None]
+        values = {name: value for name, value in values.items() if name not in unset}
         return {**values, "dataset_options": dict(self.dataset_options)}
 
     @property
@@ -117,7 +122,7 @@ class RunSpec:
     def from_dict(cls, values: Mapping[str, Any]) -> RunSpec:
         """The spec that `to_dict` gave; unknown or missing fields are a `UserError`."""
         names = {item.name for item in dataclasses.fields(cls)}
-        if set(values) != names:
+        if not names - set(LATER) <= set(values) <= names:
             raise UserError(f"RunSpec: expected the fields {sorted(names)}, got {sorted(values)}.")
         return cls(**values)
 
@@ -138,11 +143,12 @@ def _checked(name: str, kind: str, value: Any) -> Any:
         if isinstance(value, int) and not isinstance(value, bool) and value >= least:
             return int(value)
         expected = f"an integer >= {least}" + (" or None" if optional else "")
-    elif kind == "float":
+    elif kind.startswith("float"):
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if number and 0 <= value <= sys.float_info.max and (value > 0 or name == "curvature"):
+        zero = name in ("curvature", "dropout")
+        if number and 0 <= value <= sys.float_info.max and (value > 0 or zero):
             return abs(float(value))  # -0.0 means 0.0
-        expected = f"a finite number {'>=' if name == 'curvature' else '>'} 0"
+        expected = f"a finite number {'>=' if zero else '>'} 0" + (" or None" if optional else "")
     elif kind in ("str", "bool"):
         if type(value).__name__ == kind:
             return value

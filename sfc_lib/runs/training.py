@@ -153,6 +153,7 @@ def network(spec: RunSpec, dataset: Dataset) -> keras.Model:
         width=spec.width,
         curvature=spec.curvature,
         initializer=spec.initializer,
+        dropout=spec.dropout,
         precision=spec.precision,
         **sfc,
     )
