@@ -145,10 +145,12 @@ def _checked(name: str, kind: str, value: Any) -> Any:
         expected = f"an integer >= {least}" + (" or None" if optional else "")
     elif kind.startswith("float"):
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        zero = name in ("curvature", "dropout")
-        if number and 0 <= value <= sys.float_info.max and (value > 0 or zero):
+        zero, share = name in ("curvature", "dropout"), name == "dropout"
+        most = 1 - sys.float_info.epsilon if share else sys.float_info.max
+        if number and 0 <= value <= most and (value > 0 or zero):
             return abs(float(value))  # -0.0 means 0.0
-        expected = f"a finite number {'>=' if zero else '>'} 0" + (" or None" if optional else "")
+        expected = f"a finite number {'>=' if zero else '>'} 0"
+        expected += (" and < 1" if share else "") + (" or None" if optional else "")
     elif kind in ("str", "bool"):
         if type(value).__name__ == kind:
             return value

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from sfc_lib.errors import UserError
 from sfc_lib.nn.architectures import ARCHITECTURES, VARIANTS, build_model, match_units
 from sfc_lib.nn.layers import SeparableFC
 
@@ -232,6 +233,16 @@ def test_dropout_follows_each_hidden_layer(architecture, rates):
         hidden = layers[layers.index(dropout) - 1]
         assert isinstance(hidden, keras.layers.Dense)
         assert hidden.activation is keras.activations.relu
+
+
+def test_another_dropout_is_that_of_every_hidden_layer_or_refused():
+    model = build_model("basset", "sep", length=600, tasks=2, width=0.02, dropout=0.1)
+    assert [model.get_layer(f"dropout_{n}").rate for n in (1, 2)] == [0.1, 0.1]
+    build_model("chip_seq", "sep", length=1000, tasks=1, width=0.1, dropout=0)
+    with pytest.raises(UserError, match="dropout must be under 1, got 1"):
+        build_model("basset", "sep", length=600, tasks=2, dropout=1)
+    with pytest.raises(UserError, match="must be 0, as chip_seq has no hidden layer, got 0.1"):
+        build_model("chip_seq", "sep", length=1000, tasks=1, dropout=0.1)
 
 
 @pytest.mark.parametrize("variant", ["sep", "symm"])

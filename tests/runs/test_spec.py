@@ -31,6 +31,7 @@ OTHER = {
     "precision": "mixed_bfloat16",
     "seed": 1,
     "protocol": PROTOCOL + 1,
+    "dropout": 0.1,
 }
 specs = st.builds(
     RunSpec,
@@ -43,6 +44,7 @@ specs = st.builds(
     samples_per_epoch=st.none() | st.integers(1),
     valid_samples=st.none() | st.integers(1),
     seed=st.integers(0),
+    dropout=st.none() | st.floats(0, 0.99),
 )
 
 
@@ -85,6 +87,8 @@ def test_every_field_is_covered():
         ("precision", 16, "precision must be a str, got 16"),
         ("seed", -1, "seed must be an integer >= 0, got -1"),
         ("seed", 1.0, "seed must be an integer >= 0, got 1.0"),
+        ("dropout", 1, "dropout must be a finite number >= 0 and < 1 or None, got 1"),
+        ("dropout", -0.1, "dropout must be a finite number >= 0 and < 1 or None, got -0.1"),
         ("protocol", 0, "protocol must be an integer >= 1, got 0"),
     ],
 )
@@ -101,7 +105,7 @@ def test_bad_value_is_named_with_what_was_expected_and_received(name, value, mes
         {"width": 1},
         {"dataset_options": {"examples": 8000}},
         {"dataset_options": {"seed": 0, "source": "generated"}},
-        {"units": None, "samples_per_epoch": None, "valid_samples": None},
+        {"units": None, "samples_per_epoch": None, "valid_samples": None, "dropout": None},
     ],
 )
 def test_equal_meaning_is_equal_id_and_hash(same):
