@@ -239,9 +239,9 @@ def test_another_dropout_is_that_of_every_hidden_layer_or_refused():
     model = build_model("basset", "sep", length=600, tasks=2, width=0.02, dropout=0.1)
     assert [model.get_layer(f"dropout_{n}").rate for n in (1, 2)] == [0.1, 0.1]
     build_model("chip_seq", "sep", length=1000, tasks=1, width=0.1, dropout=0)
-    with pytest.raises(UserError, match="dropout must be under 1, got 1"):
+    with pytest.raises(UserError, match=r"dropout must be under 1, got 1"):
         build_model("basset", "sep", length=600, tasks=2, dropout=1)
-    with pytest.raises(UserError, match="must be 0, as chip_seq has no hidden layer, got 0.1"):
+    with pytest.raises(UserError, match=r"must be 0, as chip_seq has no hidden layer, got 0\.1"):
         build_model("chip_seq", "sep", length=1000, tasks=1, dropout=0.1)
 
 
