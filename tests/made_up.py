@@ -8,7 +8,7 @@ import json
 import numpy as np
 
 from sfc_lib.pages.results import Results
-from sfc_lib.runs.evaluation import SEQUENCES
+from sfc_lib.runs.evaluation import MEASURED, VERSION
 from sfc_lib.runs.sizes import Experiment, Size
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import HISTORY, IMPORTANCE, W_POS, Record, seal
@@ -24,7 +24,13 @@ ENVIRONMENT = {
 
 
 def record(folder, spec, auroc=0.9, *, auprc=None, curve=None, diverged=False, **arrays):
-    """A record in `folder`: a score, an auROC for each epoch, `weights` and `importance`."""
+    """A record in `folder`: a score, an auROC for each epoch, `weights` and `importance`.
+
+    A profile given as importance stands for both forms, without noise.
+    """
+    if np.ndim(arrays.get("importance")) == 1:
+        profile = arrays["importance"]
+        arrays["importance"] = np.stack([[profile, 0 * profile]] * 2)
     curve = [auroc] if curve is None else curve
     lines = [
         {"epoch": epoch, "loss": 1 / epoch, "valid_auroc": value, "valid_auprc": value}
@@ -52,7 +58,7 @@ def record(folder, spec, auroc=0.9, *, auprc=None, curve=None, diverged=False, *
         "environment": ENVIRONMENT,
     }
     if "importance" in arrays:
-        result[SEQUENCES] = 100_000
+        result[MEASURED] = {"version": VERSION, "sequences": 100_000}
     return Record(spec, folder / spec.id, seal(result))
 
 

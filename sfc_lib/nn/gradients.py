@@ -1,5 +1,10 @@
 """Gradient × input of a model's logits: how much each position of a sequence adds to them.
 
+It comes in two forms. The *raw* one takes the gradient as it is. A constant added to the
+gradient along all four bases of a position changes no prediction on DNA, but it does change
+the raw form; the *centred* one subtracts the gradient's mean over the bases first, so that it
+tells what the base that is there adds over an average one.
+
 The only module that names the backends: Keras computes on all three, but has no gradients.
 """
 
@@ -26,6 +31,7 @@ def importance_profiles(
     codes: np.ndarray,
     tasks: Sequence[int] | None = None,
     *,
+    centred: bool = False,
     batch_size: int = 500,
     progress: Callable[[Sequence[int]], Iterable[int]] | None = None,
 ) -> np.ndarray:
@@ -39,6 +45,7 @@ def importance_profiles(
         model: As `build_model` makes it: with layers named `one_hot` and `logits`.
         codes: uint8 (examples, length), 0–3 for ACGT and 4 for N; may be memory-mapped.
         tasks: Columns of the logits; None for all. They share the forward pass.
+        centred: Which of the two forms.
         batch_size: Sequences computed at once; bounds the memory.
         progress: Wraps the batches, for a progress bar, e.g. `tqdm`.
 
@@ -56,16 +63,36 @@ def importance_profiles(
     >>> importance_profiles(model, np.zeros((5, 200), dtype=np.uint8), tasks=[2]).shape
     (1, 200)
     """
+    forms = importance_forms(model, codes, tasks, batch_size=batch_size, progress=progress)
+    return forms[int(centred)]
+
+
+def importance_forms(
+    model: keras.Model,
+    codes: np.ndarray,
+    tasks: Sequence[int] | None = None,
+    *,
+    batch_size: int = 500,
+    progress: Callable[[Sequence[int]], Iterable[int]] | None = None,
+) -> np.ndarray:
+    """Both forms of `importance_profiles` at the price of one: float64 (2, tasks, length).
+
+    The raw one comes first. Arguments and errors are those of `importance_profiles`.
+    """
     columns = _checked(model, codes, tasks)
     batch_size = positive_integer(batch_size, "importance_profiles", "batch_size")
-    score, total = _scorer(model, columns), np.zeros((len(columns), codes.shape[1]))
+    score, total = _scorer(model, columns), np.zeros((2, len(columns), codes.shape[1]))
     for start in (progress or iter)(range(0, len(codes), batch_size)):
-        total += _scored(score, codes[start : start + batch_size]).sum(axis=1, dtype=np.float64)
+        total += _scored(score, codes[start : start + batch_size]).sum(axis=2, dtype=np.float64)
     return total / len(codes)
 
 
 def gradient_times_input(
-    model: keras.Model, codes: np.ndarray, tasks: Sequence[int] | None = None
+    model: keras.Model,
+    codes: np.ndarray,
+    tasks: Sequence[int] | None = None,
+    *,
+    centred: bool = False,
 ) -> np.ndarray:
     """Gradient × input of each base of each sequence, in one batch.
 
@@ -76,6 +103,7 @@ def gradient_times_input(
         model: As for `importance_profiles`.
         codes: uint8 (examples, length).
         tasks: Columns of the logits; None for all.
+        centred: Which of the two forms.
 
     Returns:
         float32 (float64 if the model computes in it), shape (tasks, examples, length).
@@ -87,11 +115,11 @@ def gradient_times_input(
     >>> gradient_times_input(model, np.zeros((5, 200), dtype=np.uint8)).shape
     (3, 5, 200)
     """
-    return _scored(_scorer(model, _checked(model, codes, tasks)), codes)
+    return _scored(_scorer(model, _checked(model, codes, tasks)), codes)[int(centred)]
 
 
 def _scorer(model: keras.Model, columns: Sequence[int]) -> Scorer:
-    """Function from one-hot (examples, length, 4) to gradient × input (tasks, examples, length)."""
+    """Function from codes (examples, length) to both forms, (2, tasks, examples, length)."""
     model = fold_separable(model)
     tail = keras.Model(model.get_layer(INPUT).output, model.get_layer(OUTPUT).output)
     encode = model.get_layer(INPUT)
@@ -112,9 +140,14 @@ def _scored(score: Scorer, codes: np.ndarray) -> np.ndarray:
 
 
 def _along_input(x: Any, gradients: Sequence[Any]) -> Any:
-    """Σ over bases of x · gradient, at least float32: (tasks, examples, length)."""
+    """Σ over bases of x · gradient, raw and centred: (2, tasks, examples, length).
+
+    At least float32.
+    """
     dtype = keras.backend.result_type(x.dtype, "float32")
-    return ops.stack([ops.sum(ops.cast(x * g, dtype), axis=-1) for g in gradients])
+    forms = (gradients, [g - ops.mean(g, axis=-1, keepdims=True) for g in gradients])
+    summed = [[ops.sum(ops.cast(x * g, dtype), axis=-1) for g in form] for form in forms]
+    return ops.stack([ops.stack(form) for form in summed])
 
 
 def _tensorflow(tail: keras.Model, columns: Sequence[int]) -> Callable[[Any], Any]:

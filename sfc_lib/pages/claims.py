@@ -6,6 +6,7 @@ directions, p-values adjusted over the page by Benjamini and Hochberg, decide:
 - *supported*: the claim's direction, adjusted p < .05;
 - *contradicted*: the opposite direction, adjusted p < .05;
 - *undecided*: neither; the observed direction stands beside it;
+- *not measurable*: a number of an importance profile whose sampling noise is as large as it is;
 - *too few seeds*: fewer than four finished runs of a model, too few for any verdict.
 """
 
@@ -32,7 +33,8 @@ RESAMPLES = 9999
 TERMINAL = 80  # characters of a terminal
 GRADE = (
     *("figure", "claim", "source", "experiment", "data", "kind", "metric", "favoured", "other"),
-    *("runs", "favoured_value", "other_value", "gain", "low", "high", "p", "p_opposite", "verdict"),
+    *("runs", "measurable", "favoured_value", "other_value"),
+    *("gain", "low", "high", "p", "p_opposite", "verdict"),
 )
 
 
@@ -67,15 +69,28 @@ class Claim:
         favoured, other = (table.loc[table.model == m, column].dropna() for m in self.models)
         return favoured.to_numpy(float), other.to_numpy(float)
 
+    def measurable(self, results: Results, experiment: str) -> bool:
+        """Whether the quantity exceeds its noise, where that is known, in the model that has more.
+
+        The other may be down in the noise: then it is lower all the same.
+        """
+        table, column = self._measured(results, experiment)
+        if f"{column}_noise" not in table:
+            return True
+        medians = table.groupby("model")[[column, f"{column}_noise"]].median()
+        value, noise = medians.reindex(list(self.models)).sort_values(column).iloc[-1]
+        return bool(value > noise)
+
     def _measured(self, results: Results, experiment: str) -> tuple[pd.DataFrame, str]:
         """A table of the experiment's runs, and its column that holds the quantity."""
         if self.kind == "fewer_epochs":
             epochs = results.epochs[results.epochs.experiment == experiment]
             level = self.threshold or figure2_learning_curves.level(epochs, self.share)
             return figure2_learning_curves.epochs_to(epochs, level), "epochs"
-        if self.metric in figure3_importance.NUMBERS:
-            profiles = results.profiles([experiment])
-            return figure3_importance.with_numbers(profiles), self.metric
+        centred, _, number = self.metric.rpartition(" ")
+        if number in figure3_importance.NUMBERS:
+            profiles = results.profiles([experiment], centred=bool(centred))
+            return figure3_importance.with_numbers(profiles), number
         if self.metric == "weight_roughness":
             weights = results.weights[results.weights.experiment == experiment]
             return figure4_positional_weights.roughness_by_run(weights), "roughness"
@@ -102,10 +117,11 @@ def grade(results: Results, figure: int | None = None) -> pd.DataFrame:
     Returns:
         One row a comparison: the claim (`figure`, `claim`, `source`, `kind`, `metric`),
         `experiment` and its `data` in words; the model `favoured` by the paper and the
-        `other`; `runs` that each of them has; their medians over seeds `favoured_value`
-        and `other_value` (ranges for "steadier", infinite for a threshold never reached);
-        `gain`, how far the favoured is ahead, with a 95 % bootstrap interval `low` to
-        `high` (nan for ranges, and where runs that never reached a threshold leave none);
+        `other`; `runs` that each of them has; whether the quantity is `measurable`; their
+        medians over seeds `favoured_value` and `other_value` (ranges for "steadier", infinite
+        for a threshold never reached); `gain`, how far the favoured is ahead, with a 95 %
+        bootstrap interval `low` to `high` (nan for ranges, and where runs that never reached a
+        threshold leave none);
         the adjusted one-sided p-values `p` and `p_opposite`; `verdict`, one of `VERDICTS`.
     """
     claims = load_claims(figure)
@@ -189,6 +205,7 @@ def _grade(claim: Claim, results: Results, runs: pd.DataFrame) -> dict[str, Any]
         **{"experiment": runs.experiment.iat[0], "data": runs["data"].iat[0]},
         **{"kind": claim.kind, "metric": claim.metric},
         **{"favoured": claim.models[0], "other": claim.models[1], "runs": count},
+        "measurable": count < MIN_RUNS or claim.measurable(results, runs.experiment.iat[0]),
         **{"favoured_value": ahead, "other_value": behind},
         "gain": np.nan if np.isinf([ahead, behind]).all() else sign * (ahead - behind),
         **{"low": low, "high": high, "p": p, "p_opposite": p_opposite},
@@ -198,6 +215,8 @@ def _grade(claim: Claim, results: Results, runs: pd.DataFrame) -> dict[str, Any]
 def _verdict(g: Any) -> str:
     if g.runs < MIN_RUNS:
         return "too few seeds"
+    if not g.measurable:
+        return "not measurable"
     if g.p < ALPHA:
         return "supported"
     return "contradicted" if g.p_opposite < ALPHA else "undecided"

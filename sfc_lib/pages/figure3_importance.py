@@ -1,6 +1,9 @@
 """Figure 3: importance profiles, and the three numbers that describe one.
 
-A profile is the mean gradient × input at each position (`sfc_lib.nn.gradients`).
+A profile is the mean gradient × input at each position (`sfc_lib.nn.gradients`), raw as in the
+paper, or centred. Either is drawn and described in units of the mean size of the *centred*
+profile: an offset that is the same at all positions, and the scale of the scores, change none
+of the three numbers, and the unit can't vanish because the positions cancel.
 """
 
 from __future__ import annotations
@@ -33,15 +36,16 @@ NUMBERS = {
 PANELS = {"simulated_tf": "3a", "ctcf": "3b", "hematopoiesis": "3c"}  # of the paper
 NOT_IN_FIGURE = ("simulated_accessibility",)  # the paper shows no importance on these data
 ORIGINAL, MIRROR = "#1f4fd8", "#2ca02c"  # blue and green, as in the paper
+NOISE = "#c62828"
 
 
-def collect(results: Results) -> pd.DataFrame:
+def collect(results: Results, centred: bool = False) -> pd.DataFrame:
     """Runs of all experiments of Figure 3 that have a profile, and the numbers of each.
 
-    As `Results.profiles`, and columns `departure`, `asymmetry`, `roughness`.
+    As `Results.profiles` gives them, with the columns of `with_numbers`.
     """
     runs = results.runs[~results.runs.dataset.isin(NOT_IN_FIGURE)]
-    return with_numbers(results.profiles(runs.experiment.unique()))
+    return with_numbers(results.profiles(runs.experiment.unique(), centred))
 
 
 def split_panels(found: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -59,58 +63,61 @@ def coverage(results: Results, found: pd.DataFrame) -> str:
         return f"An importance profile is known for all {runs} runs.{without}"
     return (
         f"An importance profile is known for **{len(found)} of {runs} runs**; the others diverged, "
-        f"or their records carry neither a profile nor a model.{without}"
+        "or their records carry neither a model nor importance as it is measured now (raw and "
+        f"centred, with its noise).{without}"
     )
 
 
-def normalise(profile: np.ndarray, region: tuple[int, int]) -> np.ndarray:
-    """The profile divided by its mean absolute value inside the region; signs are kept.
+def profile_numbers(profile: np.ndarray, region: tuple[int, int], unit: float) -> dict[str, float]:
+    """Three numbers of a profile inside a region, in units; each is 0 for a uniform profile.
 
-    So 1 is the height of a uniform profile. One that is zero throughout becomes nan.
-
-    Example:
-
-    >>> normalise(np.array([9.0, 1.0, 3.0, 0.0]), (1, 3)).tolist()
-    [4.5, 0.5, 1.5, 0.0]
-    """
-    scale = np.abs(profile[slice(*region)]).mean()
-    return profile / scale if scale > 0 else np.full(profile.shape, np.nan)
-
-
-def profile_numbers(profile: np.ndarray, region: tuple[int, int]) -> dict[str, float]:
-    """Three numbers of a profile inside a region; each is 0 for a uniform profile.
-
-    - `departure` from uniform: coefficient of variation, standard deviation / size of mean.
-    - `asymmetry`: mean size of profile − mirror image / mean size of profile, from 0 to 2.
-    - `roughness`: mean size of the second differences of the normalised profile.
+    - `departure` from uniform: standard deviation over positions.
+    - `asymmetry`: mean size of profile − mirror image.
+    - `roughness`: mean size of the second differences.
 
     Args:
         profile: Importance at each position, at least three of them in the region.
         region: 0-based half-open; the mirror image is that of the region.
+        unit: Mean size of the centred profile in the region; the numbers of a profile that is
+            zero throughout are nan.
 
     Example:
 
-    >>> found = profile_numbers(np.array([7.0, 1.0, 2.0, 3.0]), (1, 4))
-    >>> found["asymmetry"]  # (2 + 0 + 2) / (1 + 2 + 3)
+    >>> found = profile_numbers(np.array([7.0, 1.0, 2.0, 3.0]), (1, 4), 2.0)
+    >>> found["asymmetry"]  # (2 + 0 + 2) / 3 positions / 2
     0.6666666666666666
     """
-    inside = normalise(np.asarray(profile, dtype=np.float64), region)[slice(*region)]
-    mean = abs(inside.mean())
+    inside = np.asarray(profile, dtype=np.float64)[slice(*region)] / (unit or np.nan)
     return {
-        "departure": float(inside.std() / mean) if mean > 0 else np.nan,
+        "departure": float(inside.std()),
         "asymmetry": float(np.abs(inside - inside[::-1]).mean()),
         "roughness": float(np.abs(np.diff(inside, n=2)).mean()),
     }
 
 
 def with_numbers(profiles: pd.DataFrame) -> pd.DataFrame:
-    """Profiles, as of `Results.profiles`, with a column for each of the three numbers."""
-    numbers = [profile_numbers(run.profile, (run.start, run.stop)) for run in profiles.itertuples()]
-    return profiles.join(pd.DataFrame(numbers, profiles.index, list(NUMBERS)))
+    """Profiles, as of `Results.profiles`, with a column for each of the three numbers.
+
+    And one for the noise of each, `departure_noise` and so on: the same number of the profile's
+    sampling error. A number that is not above its noise is not measurable.
+    """
+    rows = []
+    for run in profiles.itertuples():
+        region = (run.start, run.stop)
+        noise = profile_numbers(run.noise, region, run.unit)
+        rows.append(
+            profile_numbers(run.profile, region, run.unit)
+            | {f"{name}_noise": value for name, value in noise.items()}
+        )
+    columns = [*NUMBERS, *(f"{name}_noise" for name in NUMBERS)]
+    return profiles.join(pd.DataFrame(rows, profiles.index, columns))
 
 
 def number_table(found: pd.DataFrame) -> pd.DataFrame:
-    """For reading: the best seed's numbers; median (min – max) where several have a profile."""
+    """For reading: the best seed's numbers; median (min – max) where several have a profile.
+
+    Behind each, the median of its noise; one that is not above it is said not to be measurable.
+    """
     rows = []
     for (_, model), runs in found.groupby(["experiment", "model"], sort=False):
         first = runs.iloc[0]
@@ -123,7 +130,10 @@ def number_table(found: pd.DataFrame) -> pd.DataFrame:
         }
         for number, name in NUMBERS.items():
             parts = [f"{value:.3f}" for value in runs.loc[runs.best, number]]
+            noise = runs[f"{number}_noise"].median()
+            measurable = runs[number].median() > noise
             row[name] = "; ".join(parts + [spread(runs[number])] * (len(runs) > 1))
+            row[name] += f"; noise {noise:.3f}" + ("" if measurable else ": not measurable")
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -131,9 +141,10 @@ def number_table(found: pd.DataFrame) -> pd.DataFrame:
 def importance_panels(found: pd.DataFrame) -> Figure:
     """Figure 3: the best seed's profile of each model and, in green, its mirror image.
 
-    An experiment begins on a new row. A profile is divided by its mean absolute value in the
-    region between the grey ends, which not every base of a motif can reach; so 1 is a
-    uniform one. All panels of an experiment have one scale.
+    An experiment begins on a new row. The unit is the mean size of the centred profile in the
+    region between the grey ends, which not every base of a motif can reach. The band is the
+    noise: twice the standard error of a position's mean, averaged over positions. All panels
+    of an experiment have one scale.
     """
     rows = [
         (runs, runs.iloc[start : start + COLUMNS])
@@ -164,7 +175,8 @@ def importance_numbers(found: pd.DataFrame) -> Figure:
     """Departure from uniform, asymmetry and roughness: a dot a seed, the best one ringed.
 
     One row an experiment, one column a number; bars are medians over the seeds that have a
-    profile. Lower is better in all three. Axes are logarithmic where seeds differ tenfold.
+    profile. Lower is better in all three. A line across a bar is the median
+    noise: what is under it is not measurable. Axes are logarithmic where seeds differ tenfold.
     """
     parts = by_experiment(found)
     with plt.rc_context(STYLE):
@@ -181,6 +193,17 @@ def importance_numbers(found: pd.DataFrame) -> Figure:
                 colours = {model: colour_of(model) for model in models}
                 bars(axes, runs, "model", number, models, colours, dots=runs[~runs.best])
                 _ring(axes, runs[runs.best], number, models)
+                noise = runs.groupby("model", sort=False)[f"{number}_noise"].median()
+                axes.hlines(
+                    noise,
+                    *(
+                        [models.index(model) + end for model in noise.index]
+                        for end in (-0.35, 0.35)
+                    ),
+                    color=NOISE,
+                    lw=1.6,
+                    zorder=5,
+                )
                 from_zero(axes, runs[number])
                 axes.set_title(name, fontsize=10)
                 if len(models) > 3:
@@ -197,19 +220,22 @@ def _label(run: pd.Series) -> str:
 
 def _limits(runs: pd.DataFrame) -> tuple[float, float]:
     """Limits of the panels of one experiment: of the profiles shown, with a margin."""
-    shapes = [normalise(run.profile, (run.start, run.stop)) for run in runs.itertuples()]
-    values = np.nan_to_num(np.concatenate(shapes))
+    shapes = [run.profile / run.unit for run in runs.itertuples() if run.unit > 0]
+    values = np.concatenate([*shapes, [0.0]])
     margin = 0.05 * np.ptp(values) or 1
     return values.min() - margin, values.max() + margin
 
 
 def _panel(axes: Axes, run: pd.Series, limits: tuple[float, float]) -> None:
-    """One profile with its mirror image and its three numbers."""
-    values = normalise(run.profile, (run.start, run.stop))
+    """One profile with its noise, its mirror image and its three numbers."""
+    values, noise = (array / (run.unit or np.nan) for array in (run.profile, run.noise))
+    error = 2 * float(np.sqrt(np.mean(noise[run.start : run.stop] ** 2)))
     axes.set_axis_on()
     for left, right in ((0, run.start), (run.stop, len(values))):
         axes.axvspan(left - 0.5, right - 0.5, color="#eeeeee", lw=0)
     axes.axhline(0, color="black", lw=0.5)
+    places = np.arange(len(values))
+    axes.fill_between(places, values - error, values + error, color=ORIGINAL, alpha=0.15, lw=0)
     axes.plot(values, color=ORIGINAL, lw=1, label="original", zorder=3)
     axes.plot(values[::-1], color=MIRROR, lw=1, label="mirror image")
     axes.set_title(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -21,12 +22,16 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
 
 from sfc_lib.pages.book import PLOTLY, PLOTLY_MIME
 from sfc_lib.pages.results import Results, by_experiment
 from sfc_lib.pages.style import STYLE, bars, closed, colour_of, from_zero, heading, spread
 
 CLUSTERS = 10
+STARTS = 50  # of k-means, of which the best is shown
+STATES = 20  # random states whose clusters are compared
+STABLE = 0.8  # adjusted Rand index from which on clusters are called stable: our choice
 VARIANT = "symm"  # symmetry was enforced for all models of Figure 4
 SCALE = "RdBu_r"
 LABELLED = 0.03  # share of all rows from which on there is room for a cluster's size
@@ -78,15 +83,39 @@ def cluster(weights: np.ndarray, count: int = CLUSTERS) -> Clusters:
     >>> cluster(np.array([[0, 1, 0], [1, 0, 0], [0, 3, 0], [0, 2, 0]]), 2).neurons.tolist()
     [0, 2, 3, 1]
     """
-    from sklearn.cluster import KMeans
-
     rows = normalise_rows(weights)
-    count = min(count, len(np.unique(rows.round(9), axis=0)))
-    labels = KMeans(count, n_init=10, random_state=0).fit_predict(rows)
-    sizes = np.bincount(labels, minlength=count)
+    labels = _labels(rows, count, state=0)
+    sizes = np.bincount(labels)
     ranks = np.argsort(-sizes, kind="stable")  # labels, the largest cluster first
     neurons = np.argsort(np.argsort(ranks)[labels], kind="stable")
     return Clusters(rows[neurons], neurons, sizes[ranks])
+
+
+def stability(weights: np.ndarray, count: int = CLUSTERS, states: int = STATES) -> float:
+    """How far the clusters of `W_pos` depend on k-means' random state.
+
+    The median adjusted Rand index over all pairs of `states` random states, each the best of
+    `STARTS` starts: 1 if all find the same clusters, about 0 if they agree as chance would.
+
+    Example:
+
+    >>> stability(np.repeat([[0, 0, 1], [1, 0, 0]], 5, axis=0), 2)
+    1.0
+    """
+    from sklearn.metrics import adjusted_rand_score
+
+    rows = normalise_rows(weights)
+    found = [_labels(rows, count, state) for state in range(states)]
+    return float(np.median([adjusted_rand_score(*pair) for pair in combinations(found, 2)]))
+
+
+def _labels(rows: np.ndarray, count: int, state: int) -> np.ndarray:
+    """The k-means cluster of each row: at most `count`, fewer where fewer rows are different."""
+    from sklearn.cluster import KMeans
+
+    count = min(count, len(np.unique(rows.round(9), axis=0)))
+    with threadpool_limits(1):  # on rows this few, threads wait for each other
+        return KMeans(count, n_init=STARTS, random_state=state).fit_predict(rows)
 
 
 def roughness(weights: np.ndarray, symmetric: bool) -> float:
@@ -196,6 +225,26 @@ def weight_panels(results: Results) -> Figure:
         bar = ScalarMappable(Normalize(-top, top), SCALE)
         figure.colorbar(bar, ax=grid, label="weight, rows of unit magnitude", shrink=0.7)
     return closed(figure)
+
+
+def stability_line(results: Results) -> str:
+    """One Markdown sentence: how far the clusters of each panel depend on chance."""
+    runs = shown(results)
+    if runs.empty:
+        return ""
+    found = {f"CR {r.curvature:g} ({r.title})": stability(r.W_pos) for r in runs.itertuples()}
+    parts = [f"{value:.2f} at {name}" for name, value in found.items()]
+    line = (
+        f"Adjusted Rand index between {STATES} random states of k-means, median over pairs (1: the "
+        f"same clusters, 0: chance): {'; '.join(parts)}."
+    )
+    unstable = [name for name, value in found.items() if value < STABLE]
+    if unstable:
+        line += (
+            f" Under {STABLE} other random states find other clusters: those at "
+            f"{', '.join(unstable)} are **a way to sort rows, not kinds of neurons**."
+        )
+    return line
 
 
 def roughness_by_strength(results: Results) -> Figure:

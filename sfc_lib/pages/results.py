@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -13,7 +13,7 @@ from tqdm.auto import tqdm
 
 from sfc_lib.errors import UserError
 from sfc_lib.files import published_dir
-from sfc_lib.runs.evaluation import count_of, profile_of, target
+from sfc_lib.runs.evaluation import importance_of, target
 from sfc_lib.runs.pool import ensure
 from sfc_lib.runs.sizes import Experiment, Size, load_size
 from sfc_lib.runs.spec import RunSpec
@@ -91,41 +91,35 @@ class Results:
             for place, record in enumerate(self.records)
             if W_POS in record.result["files"]
         }
-        return self._of(found, "W_pos")
+        column = pd.Series(list(found.values()), index=list(found), dtype=object)
+        return self.runs.loc[list(found)].assign(W_pos=column)
 
-    def profiles(self, experiments: Collection[str]) -> pd.DataFrame:
+    def profiles(self, experiments: Collection[str], centred: bool = False) -> pd.DataFrame:
         """The runs of experiments whose importance is known or can be measured, with a bar.
 
-        More columns: `profile`, float32 (length,), not normalised; the `task` it is about;
-        `start` and `stop` of the region compared, 0-based half-open; and the number of
-        `sequences` it is a mean over, which an experiment's runs share.
+        More columns: `profile`, float32 (length,), raw or centred; its `noise`, of the same
+        shape (`evaluation.Importance`); the `task` it is about; `start` and `stop` of the region
+        compared, 0-based half-open; `unit`, the mean size of the centred profile in that
+        region; and the number of `sequences` it is a mean over.
         """
-        found, counts = {}, {}
+        rows = {}
         for run in self.runs[self.runs.experiment.isin(list(experiments))].itertuples():
-            place, record = run.Index, self.records[run.Index]
+            record = self.records[run.Index]
             bar = partial(tqdm, desc=f"importance of {run.model}, seed {run.seed}", leave=False)
-            profile = _once(record, "profile", partial(profile_of, record, bar))
-            if profile is not None:
-                found[place] = profile
-                if run.experiment not in counts:
-                    counts[run.experiment] = _once(record, "count", partial(count_of, record))
-        frame = self._of(found, "profile")
-        goals = [target(self.records[place].spec, len(found[place])) for place in found]
-        return frame.assign(
-            task=[goal.task for goal in goals],
-            start=[goal.region[0] for goal in goals],
-            stop=[goal.region[1] for goal in goals],
-            sequences=frame.experiment.map(counts),
-        )
+            found = _once(record, "importance", partial(importance_of, record, bar))
+            if found is not None:
+                goal = target(record.spec, found.values.shape[-1])
+                profile, noise = found.values[int(centred)]
+                unit = np.abs(found.values[1, 0, slice(*goal.region)]).mean(dtype=float)
+                rows[run.Index] = (profile, noise, goal.task, *goal.region, unit, found.sequences)
+        columns = ["profile", "noise", "task", "start", "stop", "unit", "sequences"]
+        more = pd.DataFrame(list(rows.values()), list(rows), columns)
+        return self.runs.loc[list(rows)].join(more)
 
     def _labels(self) -> Iterable[tuple[Experiment, str]]:
         for experiment in self.size.experiments.values():
             for model, specs in experiment.models.items():
                 yield from [(experiment, model)] * len(specs)
-
-    def _of(self, found: Mapping[int, Any], name: str) -> pd.DataFrame:
-        column = pd.Series(list(found.values()), index=list(found), dtype=object)
-        return self.runs.loc[list(found)].assign(**{name: column})
 
 
 def load_results(

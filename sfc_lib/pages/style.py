@@ -54,8 +54,15 @@ STYLE: Any = {
     "legend.frameon": False,
     "svg.hashsalt": "sfc_lib",  # the same figure gives the same bytes
 }
-VERDICTS = ("supported", "undecided", "contradicted", "too few seeds")
-VERDICT_COLOURS = dict(zip(VERDICTS, ("#1a7f37", "#57606a", "#b42318", "#57606a"), strict=True))
+GREY = "#57606a"
+VERDICT_COLOURS = {
+    "supported": "#1a7f37",
+    "undecided": GREY,
+    "contradicted": "#b42318",
+    "not measurable": GREY,
+    "too few seeds": GREY,
+}
+VERDICTS = tuple(VERDICT_COLOURS)
 TENFOLD = 10
 FOLDED = 200  # characters
 

@@ -8,6 +8,7 @@ are regions of the test split.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sfc_lib.datasets import simulated_tf
-from sfc_lib.datasets.base import Split, load_dataset, make_recipe
+from sfc_lib.datasets.base import load_dataset, make_recipe
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, data_dir, sha256_json
 from sfc_lib.runs.spec import RunSpec
@@ -66,10 +67,11 @@ def metrics(
 
 TASKS = {"simulated_tf": "TAL1", "hematopoiesis": "MPP"}  # Figure 3; else the first task
 MARGINS = {"simulated_tf": 15}  # bp at each end that only a part of TAL1's 16 bp can reach
-MAX_REGIONS = 10_000  # of a test split (Figure 3c)
+MAX_REGIONS = 10_000  # of those held out (Figure 3c)
 NEW_SEQUENCES = 100_000, 8_000  # new ones to the examples of the data (Figure 3a)
-VERSION = 1  # raised whenever the same model would get another profile
-SEQUENCES = "importance_sequences"  # key of a published record: how many
+BLOCKS = 20  # of neighbouring sequences; even ones make one half, odd ones the other
+VERSION = 2  # raised whenever the same model would get another profile
+MEASURED = "importance"  # key of a published record: version, and how many sequences
 STREAM = 3  # of SeedSequence((seed, stream)); 0 to 2 are the splits of the simulated TF set
 
 
@@ -101,13 +103,28 @@ def target(spec: RunSpec, length: int) -> Target:
     return Target(task, names.index(task), (margin, length - margin))
 
 
+@dataclass(frozen=True, eq=False)
+class Importance:
+    """Importance of a run: mean gradient × input over sequences, and the error of that mean.
+
+    Args:
+        values: float32 (2, 2, length): raw and centred form (`sfc_lib.nn.gradients`); of each
+            the mean, and the noise: half the difference of the means of two halves of the
+            sequences, which spreads over positions as the mean's sampling error does.
+        sequences: How many it is a mean over.
+    """
+
+    values: np.ndarray
+    sequences: int
+
+
 def sequences(spec: RunSpec) -> np.ndarray:
     """The sequences that importance is measured on, uint8 (sequences, length).
 
     Every run on a dataset gets the same ones, whatever its seed.
 
     Raises:
-        UserError: The test split has no example that is positive for the task.
+        UserError: Fewer than two of those held out are positive for the task.
 
     Example:
 
@@ -117,79 +134,80 @@ def sequences(spec: RunSpec) -> np.ndarray:
     rng = np.random.default_rng(np.random.SeedSequence((0, STREAM)))
     if spec.dataset == "simulated_tf":
         with_tal1 = [simulated_tf.CLASSES.index(name) for name in ("TAL1", "both")]
-        return simulated_tf.simulate(np.resize(with_tal1, _new_sequences(spec)), rng).codes
-    test, rows = _positive_rows(spec)
-    if len(rows) > MAX_REGIONS:
-        rows = np.sort(rng.choice(rows, MAX_REGIONS, replace=False))
-    return test.codes[rows]
-
-
-def count_of(record: Record) -> int:
-    """How many sequences a run's importance is measured on; published records say it."""
-    if SEQUENCES in record.result:
-        return record.result[SEQUENCES]
-    if record.spec.dataset == "simulated_tf":
-        return _new_sequences(record.spec)
-    return min(len(_positive_rows(record.spec)[1]), MAX_REGIONS)
-
-
-def _new_sequences(spec: RunSpec) -> int:
-    new, of = NEW_SEQUENCES
-    return min(new, spec.dataset_options["examples"] * new // of)
-
-
-def _positive_rows(spec: RunSpec) -> tuple[Split, np.ndarray]:
-    """The test split of a run's dataset, and the rows that are positive for the task."""
-    test = load_dataset(spec.dataset, **spec.dataset_options).test
-    goal = target(spec, test.codes.shape[1])
-    rows = np.flatnonzero(test.labels[:, goal.column])
-    if not len(rows):
+        new, of = NEW_SEQUENCES
+        count = min(new, spec.dataset_options["examples"] * new // of)
+        return simulated_tf.simulate(np.resize(with_tal1, count), rng).codes
+    dataset = load_dataset(spec.dataset, **spec.dataset_options)
+    goal = target(spec, dataset.length)
+    held_out = (dataset.valid, dataset.test)
+    places = [
+        (split, row)
+        for split, part in enumerate(held_out)
+        for row in np.flatnonzero(part.labels[:, goal.column])
+    ]
+    if len(places) < 2:
         raise UserError(
-            f"importance: expected test examples of {spec.dataset} that are positive for "
-            f"{goal.task}, got none among {len(test)}."
+            f"importance: expected two or more held-out examples of {spec.dataset} that are "
+            f"positive for {goal.task}, got {len(places)} among {sum(map(len, held_out))}."
         )
-    return test, rows
+    chosen = np.array(places)
+    if len(chosen) > MAX_REGIONS:
+        chosen = chosen[np.sort(rng.choice(len(chosen), MAX_REGIONS, replace=False))]
+    rows = [chosen[chosen[:, 0] == split, 1] for split in range(len(held_out))]
+    return np.concatenate([part.codes[of] for part, of in zip(held_out, rows, strict=True)])
 
 
-def profile_of(
+def importance_of(
     record: Record, progress: Callable[[Sequence[int]], Iterable[int]] | None = None
-) -> np.ndarray | None:
-    """Importance profile of a run, float32 (length,); None if neither it nor a model is there.
+) -> Importance | None:
+    """Importance of a run; None if its record has neither it nor a model.
 
-    A published record carries its profile, in place of the model. Of other records it is
-    measured from the model and kept among the data, under the hash of all it depends on.
+    A published record carries its importance, in place of the model. Of other records, and
+    of those published by another version, it is measured from the model and kept among the
+    data, under the hash of all it depends on.
 
     Args:
         record: A verified record.
         progress: As for `measure`.
     """
-    if IMPORTANCE in record.result["files"]:
-        return record.importance()
+    carried = record.result.get(MEASURED, {})
+    if IMPORTANCE in record.result["files"] and carried.get("version") == VERSION:
+        return Importance(record.importance(), carried["sequences"])
     if MODEL not in record.result["files"] or record.diverged:
         return None
     basis = [VERSION, record.result["files"][MODEL], record.result["dataset_fingerprint"]]
-    path = data_dir() / "importance" / f"{sha256_json(basis)}.npy"
+    path = data_dir() / "importance" / f"{sha256_json(basis)}.npz"
     try:
-        return np.load(path, allow_pickle=False)
+        content = io.BytesIO(path.read_bytes())  # np.load leaves the file of a damaged one open
+        with np.load(content, allow_pickle=False) as kept:
+            return Importance(kept["values"], int(kept["sequences"]))
     except UNREADABLE:
-        profile = measure(record.model(), record.spec, progress)
+        found = measure(record.model(), record.spec, progress)
         with atomic_write(path) as file:
-            np.save(file, profile, allow_pickle=False)
-        return profile
+            np.savez(file, values=found.values, sequences=found.sequences)
+        return found
 
 
 def measure(
     model: Any, spec: RunSpec, progress: Callable[[Sequence[int]], Iterable[int]] | None = None
-) -> np.ndarray:
-    """Importance profile of a run's model: mean gradient × input, float32 (length,).
+) -> Importance:
+    """Importance of a run's model.
+
+    The halves are alternating blocks of neighbouring sequences, since windows of one peak,
+    which overlap, are neighbours and must not speak for both.
 
     Args:
         model: The Keras model of the run's best epoch.
         spec: The run.
-        progress: Wraps the batches, for a progress bar.
+        progress: Wraps the batches of each half, for a progress bar.
     """
-    from sfc_lib.nn.gradients import importance_profiles  # imports Keras
+    from sfc_lib.nn.gradients import importance_forms  # imports Keras
 
     codes = sequences(spec)
     column = target(spec, codes.shape[1]).column
-    return importance_profiles(model, codes, [column], progress=progress)[0].astype(np.float32)
+    odd = np.arange(len(codes)) * min(BLOCKS, len(codes)) // len(codes) % 2 == 1
+    halves = [codes[~odd], codes[odd]]
+    one, two = (importance_forms(model, half, [column], progress=progress)[:, 0] for half in halves)
+    mean = (one * len(halves[0]) + two * len(halves[1])) / len(codes)
+    values = np.stack([mean, (one - two) / 2], axis=1).astype(np.float32)
+    return Importance(values, len(codes))

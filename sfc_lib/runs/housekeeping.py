@@ -22,7 +22,7 @@ from sfc_lib.files import (
     sync_folder,
     write_json,
 )
-from sfc_lib.runs.evaluation import SEQUENCES, count_of, profile_of
+from sfc_lib.runs.evaluation import MEASURED, VERSION, importance_of
 from sfc_lib.runs.store import (
     CHECKPOINT,
     IMPORTANCE,
@@ -44,8 +44,8 @@ LARGEST_MODEL = 4_000_000  # bytes; `sfc runs retrain` gives larger ones
 def publish(records: Iterable[Record], target: Path) -> list[Path]:
     """Copy finished records into the published store, slimmed to what figures need.
 
-    All keep spec, history, metrics and `W_pos` and are given their importance profile, which
-    is measured if need be; only the best seed of each model keeps `model.keras`, and only if
+    All keep spec, history, metrics and `W_pos` and are given their importance, which is
+    measured if need be; only the best seed of each model keeps `model.keras`, and only if
     it has at most `LARGEST_MODEL` bytes. One published before that is beaten now loses its
     model. Every copy has a manifest and hashes of its own.
 
@@ -82,11 +82,12 @@ def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
             if name != MODEL or (with_model and small):
                 shutil.copyfile(record.folder / name, new / name)
                 files[name] = sha256
-        if IMPORTANCE not in files and (profile := profile_of(record)) is not None:
+        measured = {}
+        if (found := importance_of(record)) is not None:
             with atomic_write(new / IMPORTANCE) as file:
-                np.save(file, profile, allow_pickle=False)
+                np.save(file, found.values, allow_pickle=False)
             files[IMPORTANCE] = sha256_file(new / IMPORTANCE)
-        measured = {SEQUENCES: count_of(record)} if IMPORTANCE in files else {}
+            measured = {MEASURED: {"version": VERSION, "sequences": found.sequences}}
         of_run = record.result.get("files_of_run", record.result["files"])
         write_json(
             new / RESULT,

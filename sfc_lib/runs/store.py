@@ -98,12 +98,12 @@ class Record:
         return self._array(W_POS, dimensions=2)
 
     def importance(self) -> np.ndarray:
-        """Importance profile of the best epoch, float32 (length,), of a published record.
+        """What a published record carries as `evaluation.Importance.values`, (2, 2, length).
 
         Raises:
             UserError: The record has none, or not such an array.
         """
-        return self._array(IMPORTANCE, dimensions=1)
+        return self._array(IMPORTANCE, dimensions=3)
 
     def model(self) -> Any:
         """The Keras model of the best epoch, not compiled.

@@ -10,7 +10,7 @@ from made_up import record, results, together
 
 from sfc_lib.pages import claims
 from sfc_lib.pages import figure3_importance as figure3
-from sfc_lib.pages.figure3_importance import collect, normalise, profile_numbers
+from sfc_lib.pages.figure3_importance import collect, profile_numbers
 from sfc_lib.runs import evaluation
 from sfc_lib.runs.spec import RunSpec
 
@@ -39,8 +39,11 @@ def experiment(folder, amounts, without=()):
     return results(groups_of(folder, amounts, without))
 
 
-def test_every_published_run_carries_a_profile(published):
-    assert re.search(r"known for all \d+ runs\.", figure3.coverage(published, collect(published)))
+def test_every_published_simulation_carries_importance(published):
+    """Others, published when importance was defined in another way, may lack it."""
+    found = collect(published)
+    runs = published.runs[(published.runs.dataset == "simulated_tf") & ~published.runs.diverged]
+    assert set(runs.index) <= set(found.index)
 
 
 def test_carried_profiles_are_not_computed_and_diverged_runs_have_none(tmp_path, monkeypatch):
@@ -50,49 +53,93 @@ def test_carried_profiles_are_not_computed_and_diverged_runs_have_none(tmp_path,
     found = collect(results(groups))
     assert found.groupby("model").seed.apply(list).to_dict() == {"std": [0, 1], "sep": [0, 1]}
     assert found.seed[found.best].tolist() == [1, 1]
-    expected = profile_numbers(bumpy(0.2), (15, 185))
+    expected = numbers(0.2)
     (best,) = found[(found.model == "sep") & found.best].to_dict("records")
-    assert {name: best[name] for name in expected} == expected
+    assert {name: best[name] for name in expected} == pytest.approx(expected)
+
+
+def numbers(amount):
+    """What `bumpy(amount)` is described by."""
+    profile = bumpy(amount)
+    return profile_numbers(profile, (15, 185), np.abs(profile[15:185]).mean(dtype=float))
 
 
 # The numbers
 
 
 def test_numbers_of_a_profile_by_hand():
-    found = profile_numbers(np.array([9.0, 1.0, 3.0, 2.0, -9.0]), (1, 4))  # normalised: .5, 1.5, 1
+    found = profile_numbers(np.array([9.0, 1.0, 3.0, 2.0, -9.0]), (1, 4), 2)  # .5, 1.5, 1
     assert found["departure"] == pytest.approx(np.sqrt(1 / 6))  # of deviations -.5, .5, 0
     assert found["asymmetry"] == pytest.approx((0.5 + 0 + 0.5) / 3)
     assert found["roughness"] == pytest.approx(1.5)  # |.5 - 3 + 1|
 
 
-profile_strategy = st.lists(st.floats(-5, 5).map(lambda x: round(x, 3)), min_size=9, max_size=9)
+values = st.lists(st.floats(-5, 5).map(lambda x: round(x, 3)), min_size=9, max_size=9)
 
 
-@given(profile_strategy, st.floats(0.1, 100))
-def test_numbers_do_not_depend_on_scale_sign_or_direction(values, factor):
-    profile = np.array(values)
-    if np.abs(profile).mean() < 0.01 or abs(profile.mean()) < 0.01:
-        return
-    region = (0, 9)
-    for other in (factor * profile, -profile, profile[::-1]):
-        assert profile_numbers(other, region) == pytest.approx(profile_numbers(profile, region))
+@given(values, st.floats(0.1, 100), st.floats(-100, 100))
+def test_no_offset_scale_sign_or_direction_makes_the_numbers(values, factor, offset):
+    profile, region = np.array(values), (0, 9)
+    expected = profile_numbers(profile, region, 1.0)
+    for other in (factor * profile, factor * profile + offset, -factor * profile[::-1]):
+        found = profile_numbers(other, region, factor)
+        assert found == pytest.approx(expected, abs=1e-9)
+
+
+@given(values, st.randoms())
+def test_departure_knows_no_order_of_positions(values, random):
+    shuffled = list(values)
+    random.shuffle(shuffled)
+    one, two = (profile_numbers(np.array(v), (0, 9), 1.0) for v in (values, shuffled))
+    assert one["departure"] == pytest.approx(two["departure"], abs=1e-9)
+
+
+def test_an_offset_of_all_runs_changes_no_number_that_a_page_shows(tmp_path):
+    profile, noise = bumpy(0.3), bumpy(0.01) - 1
+    tables = []
+    for offset in (0, 7):
+        raw = (profile + offset).astype(np.float32)
+        values = np.stack([[raw, noise], [profile, noise]])
+        made = results({"sep": [record(tmp_path / str(offset), RunSpec(), importance=values)]})
+        tables.append(collect(made)[list(figure3.NUMBERS)].to_numpy(float))
+    np.testing.assert_allclose(*tables, atol=1e-5)
 
 
 @given(st.lists(st.floats(0.1, 5), min_size=5, max_size=5))
-def test_a_mirrored_profile_has_no_asymmetry_and_an_odd_one_two(values):
+def test_a_mirrored_profile_has_no_asymmetry(values):
     half = np.array(values)
-    assert profile_numbers(np.concatenate([half, half[::-1]]), (0, 10))["asymmetry"] == 0
-    assert profile_numbers(np.concatenate([half, -half[::-1]]), (0, 10))[
-        "asymmetry"
-    ] == pytest.approx(2)
+    assert profile_numbers(np.concatenate([half, half[::-1]]), (0, 10), 1.0)["asymmetry"] == 0
 
 
 def test_uniform_profiles_score_zero_and_empty_ones_nothing():
-    assert profile_numbers(np.full(20, 0.3), (2, 18)) == pytest.approx(
+    assert profile_numbers(np.full(20, 0.3), (2, 18), 0.3) == pytest.approx(
         {"departure": 0, "asymmetry": 0, "roughness": 0}, abs=1e-12
     )
-    assert np.isnan(list(profile_numbers(np.zeros(20), (2, 18)).values())).all()
-    assert np.isnan(normalise(np.zeros(4), (0, 4))).all()
+    assert np.isnan(list(profile_numbers(np.zeros(20), (2, 18), 0.0).values())).all()
+
+
+def noisy(folder, sizes, noise):
+    """Records of four seeds a model, of a bumpy profile of some size, all with the same noise."""
+    groups = {}
+    for model, amount in sizes.items():
+        values = np.stack([[bumpy(amount), noise]] * 2).astype(np.float32)
+        specs = [RunSpec(variant=model, seed=seed) for seed in range(4)]
+        groups[model] = [record(folder, spec, importance=values) for spec in specs]
+    return results(groups)
+
+
+def test_what_is_not_above_its_noise_is_not_measurable(tmp_path):
+    noise = bumpy(0.2) - 1
+    made = noisy(tmp_path / "under", {"std": 0.1, "sep": 0.05, "symm": 0.15}, noise)
+    assert set(claims.grade(made, figure=3).verdict) == {"not measurable"}
+    assert "not measurable" in figure3.number_table(collect(made))["asymmetry"].iat[0]
+    made = noisy(tmp_path / "above", {"std": 0.3, "sep": 0.1, "symm": 0.05}, noise)
+    found = claims.grade(made, figure=3)
+    verdicts = dict(
+        zip(zip(found.metric, found.favoured, found.other, strict=True), found.verdict, strict=True)
+    )
+    assert verdicts["departure", "sep", "std"] == "supported", "the higher one is measured"
+    assert verdicts["departure", "symm", "sep"] == "not measurable", "both are noise"
 
 
 def test_table_gives_best_seed_and_median_over_those_with_a_profile(tmp_path):
@@ -101,16 +148,16 @@ def test_table_gives_best_seed_and_median_over_those_with_a_profile(tmp_path):
     assert table["seeds with a profile"].tolist() == ["3 of 3", "2 of 3"]
     assert table["best seed"].tolist() == [2, 2]
     assert table["sequences"].tolist() == ["100,000"] * 2
-    middle, last = (profile_numbers(bumpy(a), (15, 185))["departure"] for a in (0.6, 0.7))
-    low = profile_numbers(bumpy(0.5), (15, 185))["departure"]
+    middle, last = (numbers(a)["departure"] for a in (0.6, 0.7))
+    low = numbers(0.5)["departure"]
     cell = table.iloc[0]["departure from uniform"]
-    assert cell == f"{last:.3f}; {middle:.3f} ({low:.3f} – {last:.3f})"
+    assert cell == f"{last:.3f}; {middle:.3f} ({low:.3f} – {last:.3f}); noise 0.000"
 
 
 def test_one_seed_has_no_range(tmp_path):
     table = figure3.number_table(collect(experiment(tmp_path, {"std": [0.5]})))
     assert table["seeds with a profile"].tolist() == ["1 of 1"]
-    assert re.fullmatch(r"\d\.\d{3}", table.iloc[0]["roughness"])
+    assert re.fullmatch(r"\d\.\d{3}; noise 0\.000", table.iloc[0]["roughness"])
 
 
 # The claims
@@ -129,7 +176,7 @@ def test_claims_are_graded_on_the_profiles_that_records_carry(tmp_path):
     assert graded["asymmetry", "sep", "std"].verdict == "supported"
     assert ("roughness", "sep", "std") not in graded, "claimed of CTCF only"
     assert graded["departure", "sep", "std"].gain > 0
-    expected = profile_numbers(bumpy(0.32), (15, 185))["departure"]
+    expected = numbers(0.32)["departure"]
     assert graded["departure", "sep", "std"].favoured_value == pytest.approx(expected)
 
 
@@ -153,14 +200,14 @@ def test_panels_show_the_best_seed_normalised_and_its_mirror_image(tmp_path):
     assert std.get_ylim() == sep.get_ylim()
     assert [text.get_text() for text in figure.legends[0].texts] == ["original", "mirror image"]
     lines = {line.get_label(): line for line in sep.lines}
-    expected = normalise(bumpy(0.2), (15, 185))
+    expected = bumpy(0.2) / np.abs(bumpy(0.2)[15:185]).mean()
     np.testing.assert_allclose(lines["original"].get_ydata(), expected)
     np.testing.assert_allclose(lines["mirror image"].get_ydata(), expected[::-1])
     assert lines["original"].get_color() == figure3.ORIGINAL
     assert lines["mirror image"].get_color() == figure3.MIRROR
-    numbers = profile_numbers(bumpy(0.6), (15, 185))
+    shown = numbers(0.6)
     assert std.get_title().startswith("std, seed 1")
-    assert f"asymmetry {numbers['asymmetry']:.2f}" in std.get_title()
+    assert f"asymmetry {shown['asymmetry']:.2f}" in std.get_title()
     assert "TAL1, 100,000 sequences" in std.get_ylabel()
 
 
@@ -181,15 +228,14 @@ def test_every_seed_is_a_dot_and_the_best_is_ringed(tmp_path):
     made = experiment(tmp_path, {"std": [0.5, 0.6, 0.7], "sep": [0.1, 0.2, 0.3]})
     figure = figure3.importance_numbers(collect(made))
     departure = figure.axes[0]
-    numbers = [[profile_numbers(bumpy(a), (15, 185))["departure"] for a in part]
-               for part in ((0.5, 0.6, 0.7), (0.1, 0.2, 0.3))]  # fmt: skip
-    *dots, best, ring = departure.collections
+    seen = [[numbers(a)["departure"] for a in part] for part in ((0.5, 0.6, 0.7), (0.1, 0.2, 0.3))]
+    *dots, best, ring, _noise = departure.collections
     heights = np.concatenate([c.get_offsets()[:, 1] for c in dots])
-    np.testing.assert_allclose(sorted(heights), sorted(numbers[0][:2] + numbers[1][:2]))
-    expected = [[0, numbers[0][2]], [1, numbers[1][2]]]
+    np.testing.assert_allclose(sorted(heights), sorted(seen[0][:2] + seen[1][:2]))
+    expected = [[0, seen[0][2]], [1, seen[1][2]]]
     np.testing.assert_allclose(best.get_offsets(), expected)
     np.testing.assert_allclose(ring.get_offsets(), expected)
-    assert departure.patches[0].get_height() == pytest.approx(numbers[0][1])
+    assert departure.patches[0].get_height() == pytest.approx(seen[0][1])
     assert [axes.get_title() for axes in figure.axes] == list(figure3.NUMBERS.values())
     assert "3 seeds" in figure.axes[0].get_ylabel()
 

@@ -9,6 +9,7 @@ from made_up import by_curvature, record, results, together, with_curvature
 from sfc_lib.pages import claims, style
 from sfc_lib.pages import figure4_positional_weights as figure4
 from sfc_lib.pages.book import SCRIPTS
+from sfc_lib.pages.figure4_positional_weights import STABLE, stability
 from sfc_lib.runs.spec import RunSpec
 
 TOY = np.array(  # three shapes over four positions, at any height and size
@@ -235,3 +236,26 @@ def test_published_weights_are_there_of_every_run_and_smoother_with_curvature(pu
         plain = part.roughness[part.curvature == 0]
         assert plain.between(0.1, 1).all()
         assert (part.roughness[part.curvature > 0] < plain.min()).all()
+
+
+def test_clusters_that_chance_decides_are_said_to_be_so(tmp_path):
+    rng = np.random.default_rng(0)
+    kinds = rng.normal(size=(10, 9))
+    clear = np.repeat(kinds, 8, axis=0) + rng.normal(size=(80, 9)) / 100
+    assert stability(clear) == 1
+    cloud = rng.normal(size=(80, 9))
+    assert stability(cloud, states=5) < STABLE
+    assert stability(clear * 7 + 3) == 1, "rows are normalised"
+
+    def line(weights):
+        spec = RunSpec(variant="symm")
+        folder = tmp_path / str(weights[0, 0])
+        made = record(folder, spec, weights=weights.astype(np.float32))
+        return figure4.stability_line(results({"symm": [made]}))
+
+    assert "1.00 at CR 0 (Made up)." in line(clear)
+    assert "not kinds of neurons" not in line(clear)
+    assert "CR 0 (Made up) are **a way to sort rows, not kinds of neurons**" in line(cloud)
+    assert (
+        figure4.stability_line(results({"std": [record(tmp_path, RunSpec(variant="std"))]})) == ""
+    )

@@ -188,7 +188,7 @@ def test_published_runs_and_frames_agree(published):
     kept = published.weights.groupby(["experiment", "model"]).size()
     with_layer = runs[(runs.variant != "std") & ~runs.diverged]
     assert kept.equals(with_layer.groupby(["experiment", "model"]).size())
-    assert evaluation.TASKS["hematopoiesis"] in set(published.profiles(["hematopoiesis"]).task)
+    assert set(published.profiles(["simulated_tf"]).task) == {evaluation.TASKS["simulated_tf"]}
 
 
 def _published():

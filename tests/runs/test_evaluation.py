@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -12,11 +13,14 @@ import pytest
 import sfc_lib
 from sfc_lib.datasets import simulated_tf
 from sfc_lib.nn.architectures import build_model
-from sfc_lib.nn.gradients import gradient_times_input, importance_profiles
+from sfc_lib.nn.gradients import (
+    gradient_times_input,
+    importance_forms,
+    importance_profiles,
+)
 from sfc_lib.nn.layers import OneHotDNA, SeparableFC
-from sfc_lib.runs.evaluation import count_of, sequences
+from sfc_lib.runs.evaluation import sequences
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import Record
 
 LENGTHS = {"simulated_tf": 60, "chip_seq": 120, "basset": 200}
 VARIANTS = ("std", "sep", "symm")
@@ -265,12 +269,27 @@ def test_every_backend_equals_finite_differences(backend, require_backend, tmp_p
         )
 
 
-@pytest.mark.parametrize("examples", [80, 400, 8000, 16000])
-def test_number_of_sequences_is_said_without_simulating_them(examples, monkeypatch):
-    spec = RunSpec(dataset_options={"examples": examples})
-    if examples < 1000:
-        assert count_of(Record(spec, Path(), {})) == len(sequences(spec))
-    monkeypatch.setattr(simulated_tf, "simulate", None)
-    expected = {80: 1000, 400: 5000}.get(examples, 100_000)  # 100,000 to the paper's 8,000
-    assert count_of(Record(spec, Path(), {})) == expected
-    assert count_of(Record(spec, Path(), {"importance_sequences": 7})) == 7
+@pytest.mark.parametrize(("examples", "expected"), [(80, 1000), (400, 5000), (40_000, 100_000)])
+def test_new_sequences_are_a_hundred_thousand_to_the_papers_eight(examples, expected, monkeypatch):
+    monkeypatch.setattr(
+        simulated_tf, "simulate", lambda classes, rng: SimpleNamespace(codes=classes)
+    )
+    assert len(sequences(RunSpec(dataset_options={"examples": examples}))) == expected
+
+
+def test_centred_is_what_a_base_adds_over_the_mean_of_the_four():
+    model, codes = linear(), random_codes(6, 4, seed=3)
+    kernel = model.get_layer("logits").get_weights()[0].reshape(4, 4, 2)
+    centred_kernel = kernel - kernel.mean(axis=1, keepdims=True)
+    by_hand = np.zeros((2, 6, 4))
+    for row, column in np.argwhere(codes < 4):
+        by_hand[:, row, column] = centred_kernel[column, codes[row, column]]
+    found = gradient_times_input(model, codes, centred=True)
+    np.testing.assert_allclose(found, by_hand, atol=1e-6)
+    profile = importance_profiles(model, codes, centred=True)
+    np.testing.assert_allclose(profile, by_hand.mean(axis=1), atol=1e-6)
+    both = importance_forms(model, codes, [1])
+    np.testing.assert_allclose(both[:, 0], [importance_profiles(model, codes)[1], profile[1]])
+    offset = kernel + np.arange(4)[:, None, None]  # the same logit for any DNA, but for a constant
+    model.get_layer("logits").set_weights([offset.reshape(16, 2), np.zeros(2)])
+    np.testing.assert_allclose(importance_profiles(model, codes, centred=True), profile, atol=1e-6)

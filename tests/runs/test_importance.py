@@ -18,6 +18,7 @@ from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import IMPORTANCE, MODEL, find
 
 PROFILE = (1 + 0.1 * np.sin(np.arange(200) / 9)).astype(np.float32)
+VALUES = np.stack([[PROFILE, 0 * PROFILE]] * 2)
 
 
 # The sequences
@@ -52,17 +53,19 @@ def test_region_is_where_every_base_of_the_widest_motif_can_lie():
 
 
 def regions(monkeypatch, labels, tasks=("HSC", "MPP")):
-    """A spec of a made-up hematopoiesis set whose test split has these labels."""
+    """A spec of a made-up hematopoiesis set of which the first half is validation, then test."""
     codes = np.arange(len(labels), dtype=np.uint16)[:, None].repeat(6, axis=1)
-    split = Split(codes, np.asarray(labels, dtype=np.uint8))
-    made = Dataset("hematopoiesis", {}, "-", tasks, {}, split, split, split)
+    labels, half = np.asarray(labels, dtype=np.uint8), len(labels) // 2
+    valid, test = (Split(codes[part], labels[part]) for part in (slice(half), slice(half, None)))
+    train = Split(codes + 1000, np.ones_like(labels))
+    made = Dataset("hematopoiesis", {}, "-", tasks, {}, train, valid, test)
     monkeypatch.setattr(of_runs, "load_dataset", lambda name, **options: made)
     recipe = SimpleNamespace(task_names=tasks)
     monkeypatch.setattr(of_runs, "make_recipe", lambda name, options: recipe)
     return SimpleNamespace(dataset="hematopoiesis", dataset_options={})
 
 
-def test_other_data_give_the_test_regions_positive_for_the_task_of_the_figure(monkeypatch):
+def test_other_data_give_the_held_out_regions_positive_for_the_task_of_the_figure(monkeypatch):
     spec = regions(monkeypatch, [[1, 0], [0, 1], [1, 1], [0, 0]])
     assert of_runs.target(spec, 6) == of_runs.Target("MPP", 1, (0, 6))
     assert of_runs.sequences(spec)[:, 0].tolist() == [1, 2]
@@ -76,9 +79,11 @@ def test_at_most_ten_thousand_regions_drawn_once_and_in_order(monkeypatch):
     assert (of_runs.sequences(spec)[:, 0] == rows).all()
 
 
-def test_a_split_without_positives_and_a_set_without_the_task_are_named(monkeypatch):
-    with pytest.raises(ValueError, match="positive for MPP, got none among 2"):
-        of_runs.sequences(regions(monkeypatch, [[1, 0], [1, 0]]))
+def test_too_few_positives_and_a_set_without_the_task_are_named(monkeypatch):
+    with pytest.raises(
+        ValueError, match=r"two or more held-out .* positive for MPP, got 1 among 2"
+    ):
+        of_runs.sequences(regions(monkeypatch, [[1, 0], [1, 1]]))
     with pytest.raises(ValueError, match=r"hematopoiesis should have the task 'MPP', got \('a',"):
         of_runs.target(regions(monkeypatch, [[1, 0]], tasks=("a", "b")), 6)
 
@@ -88,14 +93,16 @@ def test_a_split_without_positives_and_a_set_without_the_task_are_named(monkeypa
 
 def test_profile_of_a_record_is_read_back(tmp_path):
     carried = record(tmp_path, RunSpec(), 0.9, importance=PROFILE)
-    assert (carried.importance() == PROFILE).all()
+    assert (carried.importance() == VALUES).all()
     with pytest.raises(UserError, match=r"this record has no importance\.npy"):
         record(tmp_path, RunSpec(seed=1), 0.9).importance()
 
 
-@pytest.mark.parametrize("bad", [np.zeros((2, 200), np.float32), np.zeros(200), np.array("x")])
+@pytest.mark.parametrize(
+    "bad", [np.zeros((2, 200), np.float32), np.zeros((2, 2, 9)), np.array("x")]
+)
 def test_another_array_is_refused_with_its_file(bad, tmp_path):
-    with pytest.raises(UserError, match=r"importance\.npy: expected a float32 array of 1 dim"):
+    with pytest.raises(UserError, match=r"importance\.npy: expected a float32 array of 3 dim"):
         record(tmp_path, RunSpec(), 0.9, importance=bad).importance()
 
 
@@ -113,13 +120,48 @@ def test_models_are_measured_once_where_no_record_carries_a_profile(tmp_path, mo
     found = [find(spec, checkout() / "data" / "runs") for spec in specs]
     best = next(record for record in found if MODEL in record.result["files"])
     codes = of_runs.sequences(best.spec)
-    direct = importance_profiles(best.model(), codes, [2])[0]
+    direct = [importance_profiles(best.model(), codes, [2], centred=c)[0] for c in (False, True)]
     files = {name: h for name, h in best.result["files"].items() if name != IMPORTANCE}
     bare = dataclasses.replace(best, result={**best.result, "files": files})
-    np.testing.assert_allclose(of_runs.profile_of(bare), direct, rtol=1e-4)
+    np.testing.assert_allclose(of_runs.importance_of(bare).values[:, 0], direct, rtol=1e-4)
     monkeypatch.setattr(of_runs, "measure", None)  # what is kept is not measured again
-    np.testing.assert_allclose(of_runs.profile_of(bare), direct, rtol=1e-4)
+    again = of_runs.importance_of(bare)
+    np.testing.assert_allclose(again.values[:, 0], direct, rtol=1e-4)
+    assert again.sequences == len(codes)
     (kept,) = (tmp_path / "data" / "importance").iterdir()
     kept.write_bytes(kept.read_bytes()[:-3])
     with pytest.raises(TypeError):  # a damaged one is
-        of_runs.profile_of(bare)
+        of_runs.importance_of(bare)
+
+
+def test_another_versions_profile_is_not_taken_for_this_ones(tmp_path):
+    carried = record(tmp_path, RunSpec(), 0.9, importance=PROFILE)
+    assert (of_runs.importance_of(carried).values == VALUES).all()
+    old = {**carried.result, of_runs.MEASURED: {"version": 1, "sequences": 100_000}}
+    assert of_runs.importance_of(dataclasses.replace(carried, result=old)) is None
+
+
+@pytest.mark.parametrize("count", [2, 3, 400])
+def test_noise_is_half_the_difference_of_two_halves_of_separate_blocks(count, monkeypatch):
+    from sfc_lib.nn import gradients
+
+    codes = np.arange(count, dtype=np.uint16)[:, None].repeat(6, axis=1)
+    halves = []
+
+    def forms(model, part, tasks, progress):
+        halves.append(part[:, 0].tolist())
+        return np.stack([[part.mean(axis=0)], [-part.mean(axis=0)]])
+
+    monkeypatch.setattr(of_runs, "sequences", lambda spec: codes)
+    monkeypatch.setattr(of_runs, "target", lambda spec, length: of_runs.Target("a", 0, (0, 6)))
+    monkeypatch.setattr(gradients, "importance_forms", forms)
+    found = of_runs.measure(None, RunSpec())
+    one, two = halves
+    assert sorted(one + two) == list(range(count))
+    assert abs(len(one) - len(two)) <= 1
+    assert found.sequences == count
+    (mean, noise), (centred, _) = found.values[:, :, 0]
+    assert mean == -centred == pytest.approx((count - 1) / 2)
+    assert noise == pytest.approx((np.mean(one) - np.mean(two)) / 2)
+    breaks = np.flatnonzero(np.diff(one) > 1)
+    assert len(breaks) == (9 if count == 400 else len(one) - 1 if count == 2 else len(breaks))
