@@ -208,7 +208,9 @@ def importance_numbers(found: pd.DataFrame) -> Figure:
                 axes.set_title(name, fontsize=10)
                 if len(models) > 3:
                     axes.tick_params(axis="x", labelrotation=30)
-            row[0].set_ylabel(heading(runs, 28), fontsize=9)
+            known, seeds = runs.groupby("model").size().min(), runs.seeds.iat[0]
+            of_which = f"\nwith a profile: {known}" if known < seeds else ""
+            row[0].set_ylabel(heading(runs, 28) + of_which, fontsize=9)
     return closed(figure)
 
 

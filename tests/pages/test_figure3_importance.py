@@ -237,7 +237,10 @@ def test_every_seed_is_a_dot_and_the_best_is_ringed(tmp_path):
     np.testing.assert_allclose(ring.get_offsets(), expected)
     assert departure.patches[0].get_height() == pytest.approx(seen[0][1])
     assert [axes.get_title() for axes in figure.axes] == list(figure3.NUMBERS.values())
-    assert "3 seeds" in figure.axes[0].get_ylabel()
+    assert figure.axes[0].get_ylabel().endswith("3 seeds")
+    fewer = experiment(tmp_path / "fewer", {"std": [0.5, 0.6, 0.7]}, {("std", 1)})
+    label = figure3.importance_numbers(collect(fewer)).axes[0].get_ylabel()
+    assert label.endswith("3 seeds\nwith a profile: 2")
 
 
 def test_one_seed_is_drawn(tmp_path):
