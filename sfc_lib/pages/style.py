@@ -30,6 +30,9 @@ COLOURS = {
     "low_reg": "#e6b800",
     "high_reg": "#a0348c",
     "cr_100": "#1b7f5c",
+    "sep_wide": "#8c6d1f",
+    "sep_less_dropout": "#c77dff",
+    "sep_lower_rate": "#2a9d8f",
 }
 NAMES = {
     "std": "std (no SFC)",
@@ -41,6 +44,9 @@ NAMES = {
     "low_reg": "symm, CR 1",
     "high_reg": "symm, CR 10",
     "cr_100": "symm, CR 100",
+    "sep_wide": "sep, a quarter of the filters",
+    "sep_less_dropout": "sep, dropout .1",
+    "sep_lower_rate": "sep, learning rate .0003",
 }
 OTHER = "#009e73"  # a model without a colour of its own
 COLUMNS = 3  # panels side by side that stay legible on a page
