@@ -313,14 +313,15 @@ def notebook(
     type=click.Choice(["text", "csv", "json"]),
     default="text",
     show_default=True,
-    help="Text to read; csv and json have all columns.",
+    help="Text to read; csv has a row a comparison, json claims with theirs.",
 )
+@click.option("--json", "form", flag_value="json", help="The same as --format json.")
 def show_claims(size: str, seeds: int, published: bool, form: str) -> None:
-    """Grade the paper's claims against the runs of a size.
+    """Judge the paper's claims by the runs of a size.
 
     Nothing is trained: where runs have no record, it says which, and how to train them.
 
-    Example: sfc claims --size standard --format csv
+    Example: sfc claims --size standard --json
     """
     from sfc_lib.pages.results import load_results
 

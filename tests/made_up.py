@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 
+from sfc_lib.nn.architectures import VARIANTS
 from sfc_lib.pages.results import Results
 from sfc_lib.runs.evaluation import MEASURED, VERSION
 from sfc_lib.runs.sizes import Experiment, Size
@@ -86,10 +87,11 @@ def scored(folder, scores, curves=None, title="Made up", **spec):
     curves = curves or {}
     groups = {}
     for place, (model, values) in enumerate(scores.items()):
+        own = {"variant": model} if model in VARIANTS else {"units": 100 + place}  # its own id
         groups[model] = [
             record(
                 folder,
-                RunSpec(**{"patience": 10 + place, **spec, "seed": seed}),  # an id of its own
+                RunSpec(**{**own, **spec, "seed": seed}),
                 value,
                 diverged=np.isnan(value),
                 curve=curves[model][seed] if model in curves else None,

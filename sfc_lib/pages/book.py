@@ -22,10 +22,12 @@ from tqdm import tqdm
 
 from sfc_lib.errors import UserError
 from sfc_lib.files import remove, scratch_in, write_json
+from sfc_lib.pages import claims
 from sfc_lib.pages.notebook import parameters, repository, require_place, run_notebook
+from sfc_lib.pages.results import load_results
+from sfc_lib.pages.style import PLOTLY, PLOTLY_MIME
 
 EXECUTED = "_executed"
-PLOTLY = "plotly/plotly.min.js"
 # Scripts that pages load from beside them: in the book's assets, and file of a distribution.
 SCRIPTS = {
     "mathjax/tex-svg.js": (
@@ -35,7 +37,6 @@ SCRIPTS = {
     PLOTLY: ("plotly", "plotly/package_data/plotly.min.js"),
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
-PLOTLY_MIME = "application/vnd.plotly.v1+json"  # JupyterLab draws it; pages take the HTML
 BUILT = ".buildinfo"  # Sphinx leaves it in every folder it has built
 TAIL = 40  # lines of a failed build's log that are shown
 TERMINAL_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -86,6 +87,7 @@ def build_book(
             bar.set_postfix_str(name)
             _execute(root / "notebooks" / f"{name}.ipynb", executed / f"{name}.ipynb", values)
             bar.update()
+        _write_claims(root / "book" / "assets", size, seeds or 0, published)
         bar.set_postfix_str("pages")
         _replace(_build_pages(root / "book", Path(scratch)), output)
         bar.update()
@@ -121,19 +123,33 @@ def _execute(notebook: Path, output: Path, values: Mapping[str, object]) -> None
 def _tidy(notebook: dict[str, Any]) -> None:
     """Leave out of an executed notebook what no reader of the book should meet.
 
-    These are folders of this machine, the parameters cell that papermill adds, unless asked
-    for, finished progress bars, whose scripts a page would fetch from the network, and what
-    only JupyterLab draws.
+    These are folders of this machine, finished progress bars, whose scripts a page would fetch
+    from the network, and what only JupyterLab draws. Code goes into one folded block at the end.
     """
     notebook["metadata"].pop("papermill", None)
     notebook["metadata"].pop("widgets", None)
+    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    for cell in code:
+        cell["metadata"].setdefault("tags", []).append("remove-input")
+    notebook["cells"].append(_how_made(code))
     for cell in notebook["cells"]:
-        if "injected-parameters" in cell["metadata"].get("tags", []):
-            cell["metadata"]["tags"].append("hide-input")
         if "outputs" in cell:
             cell["outputs"] = [o for o in cell["outputs"] if WIDGET not in o.get("data", {})]
             for output in cell["outputs"]:
                 output.get("data", {}).pop(PLOTLY_MIME, None)
+
+
+def _how_made(code: list[dict[str, Any]]) -> dict[str, Any]:
+    """A folded cell with the code of all others."""
+    source = "\n\n".join("".join(cell["source"]).strip() for cell in code)
+    lines = ["````{admonition} How this page was made", ":class: dropdown"]
+    lines += ["```python", source.replace("%config", "# %config"), "```", "````"]
+    return {
+        "cell_type": "markdown",
+        "id": "how-made",
+        "metadata": {},
+        "source": "\n".join(lines),
+    }
 
 
 def _copy_scripts(assets: Path) -> None:
@@ -169,6 +185,13 @@ def _build_pages(book: Path, scratch: Path) -> Path:
         shown = "\n".join([*warned, "...", *lines[-TAIL:]])
         raise UserError(f"Jupyter Book failed with exit status {done.returncode}:\n{shown}")
     return scratch / "_build" / "html"
+
+
+def _write_claims(assets: Path, size: str, seeds: int, published: bool) -> None:
+    """The verdicts beside the pages, as JSON and CSV."""
+    grades = claims.grade(load_results(size, seeds, published, jobs=0))
+    for form in ("json", "csv"):
+        (assets / f"claims.{form}").write_text(claims.FORMATS[form](grades), encoding="utf-8")
 
 
 def _require_replaceable(output: Path) -> None:

@@ -1,310 +1,487 @@
-"""The paper's claims, graded against run records with statistics over seeds.
+"""The paper's claims, judged by run records.
 
-Each claim becomes one comparison of two models per experiment. One-sided tests in both
-directions, p-values adjusted over the page by Benjamini and Hochberg, decide:
+A claim is a sentence of the paper, from `claims.toml`; a comparison of two models on one
+experiment is evidence for it. A comparison comes out as
 
-- *supported*: the claim's direction, adjusted p < .05;
-- *contradicted*: the opposite direction, adjusted p < .05;
-- *undecided*: neither; the observed direction stands beside it;
-- *not measurable*: a number of an importance profile whose sampling noise is as large as it is;
-- *too few seeds*: fewer than four finished runs of a model, too few for any verdict.
+- *supported* or *contradicted*: the models differ in the claim's or the opposite direction,
+  by a two-sided test over seeds (`statistics.shift`), adjusted by Benjamini and Hochberg;
+- *no difference*: not so, and the 95 % interval lies within the smallest effect of interest;
+- *undecided*: neither; fewer than six seeds never decide;
+- *not measurable*: a number of an importance profile that is within its sampling noise;
+- *confounded*: the models differ in more than the claim is about, so it says nothing.
+
+The last two carry no verdict. The others make that of the claim: `statistics.conclude`.
 """
 
 from __future__ import annotations
 
+import html
+import json
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from textwrap import fill
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from IPython.display import HTML
 
 from sfc_lib.pages import figure2_learning_curves, figure3_importance, figure4_positional_weights
 from sfc_lib.pages.results import Results, by_experiment
-from sfc_lib.pages.style import VERDICTS
+from sfc_lib.pages.statistics import CONCLUSIONS, MIN_SEEDS, VERDICTS, compare, conclude, settle
+from sfc_lib.pages.style import chip, show
 
 CLAIMS_FILE = Path(__file__).with_name("claims.toml")
-ALPHA = 0.05
-MIN_RUNS = 4
-RESAMPLES = 9999
+EXACT = 1e-9
+
 TERMINAL = 80  # characters of a terminal
+# Of a spec, what two models of a fair comparison share; not which readout they have.
+SHARED = (
+    *("dataset", "dataset_options", "architecture", "width", "dropout", "learning_rate"),
+    *("batch_size", "most_epochs", "samples_per_epoch", "valid_samples", "patience"),
+    *("class_weight", "backend", "precision"),
+)
 GRADE = (
-    *("figure", "claim", "source", "experiment", "data", "kind", "metric", "favoured", "other"),
-    *("runs", "measurable", "favoured_value", "other_value"),
-    *("gain", "low", "high", "p", "p_opposite", "verdict"),
+    *("claim", "figure", "experiment", "data", "metric", "asks", "favoured", "other", "seeds"),
+    *("favoured_value", "other_value", "effect", "low", "high", "p", "p_adjusted"),
+    *("probability", "margin", "power", "confounded", "verdict"),
 )
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One claim; `models` are the one the paper favours and the one it is compared with.
+class Metric:
+    """What is compared: its name, which values are better, and the smallest effect of interest."""
 
-    Epochs are counted to a `threshold`, or to the auROC at a `share` of what std gains over
-    chance (`figure2_learning_curves.level`).
-    """
+    name: str
+    better: str
+    margin: float
+    relative: bool = False
 
-    figure: int
-    says: str
-    source: str
-    kind: str
+
+@dataclass(frozen=True)
+class Comparison:
+    """Evidence for a claim: two models, compared by metrics on every experiment with both."""
+
+    metrics: tuple[str, ...]
     models: tuple[str, str]
-    metric: str = "auroc"
-    margin: float = 0.0
-    threshold: float = 0.0
-    share: float = 0.0
     data: tuple[str, ...] = ()
+    varies: tuple[str, ...] = ()
+    asks: str = "better"
 
     def concerns(self, runs: pd.DataFrame) -> bool:
-        """Whether an experiment's runs have both models, on data that the claim is about."""
+        """Whether an experiment's runs have both models, on data that this is about."""
         about = {runs.experiment.iat[0], runs.dataset.iat[0]}
-        right_data = not self.data or bool(about & set(self.data))
-        return right_data and set(self.models) <= set(runs.model)
-
-    def samples(self, results: Results, experiment: str) -> tuple[np.ndarray, np.ndarray]:
-        """The claim's quantity for each run of the two models that has one, by seed."""
-        table, column = self._measured(results, experiment)
-        favoured, other = (table.loc[table.model == m, column].dropna() for m in self.models)
-        return favoured.to_numpy(float), other.to_numpy(float)
-
-    def measurable(self, results: Results, experiment: str) -> bool:
-        """Whether the quantity exceeds its noise, where that is known, in the model that has more.
-
-        The other may be down in the noise: then it is lower all the same.
-        """
-        table, column = self._measured(results, experiment)
-        if f"{column}_noise" not in table:
-            return True
-        medians = table.groupby("model")[[column, f"{column}_noise"]].median()
-        value, noise = medians.reindex(list(self.models)).sort_values(column).iloc[-1]
-        return bool(value > noise)
-
-    def _measured(self, results: Results, experiment: str) -> tuple[pd.DataFrame, str]:
-        """A table of the experiment's runs, and its column that holds the quantity."""
-        if self.kind == "fewer_epochs":
-            epochs = results.epochs[results.epochs.experiment == experiment]
-            level = self.threshold or figure2_learning_curves.level(epochs, self.share)
-            return figure2_learning_curves.epochs_to(epochs, level), "epochs"
-        centred, _, number = self.metric.rpartition(" ")
-        if number in figure3_importance.NUMBERS:
-            profiles = results.profiles([experiment], centred=bool(centred))
-            return figure3_importance.with_numbers(profiles), number
-        if self.metric == "weight_roughness":
-            weights = results.weights[results.weights.experiment == experiment]
-            return figure4_positional_weights.roughness_by_run(weights), "roughness"
-        return results.runs[results.runs.experiment == experiment], self.metric
+        needed = {name for model in self.models for name in model.split("|")}
+        return (not self.data or bool(about & set(self.data))) and needed <= set(runs.model)
 
 
-def load_claims(figure: int | None = None) -> list[Claim]:
-    """The claims of one figure, or all."""
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of the paper, and the comparisons or the arithmetic that judge it."""
+
+    id: str
+    figure: int
+    short: str
+    says: str
+    source: str
+    comparisons: tuple[Comparison, ...] = ()
+    arithmetic: str = ""
+    why: str = "no run of this size is about it"
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What `claims.toml` holds."""
+
+    claims: tuple[Claim, ...]
+    metrics: dict[str, Metric] = field(default_factory=dict)
+
+    def metric(self, name: str) -> Metric:
+        """The metric that a comparison names."""
+        return self.metrics[
+            "epochs" if name.startswith("epochs") else name.rsplit("centred ", maxsplit=1)[-1]
+        ]
+
+
+@cache
+def load_claims() -> Claims:
+    """All claims and metrics."""
     with open(CLAIMS_FILE, "rb") as file:
-        tables = tomllib.load(file)["claims"]
-    lists = ("models", "data")
+        content = tomllib.load(file)
     claims = [
-        Claim(**{**table, **{name: tuple(table[name]) for name in lists if name in table}})
-        for table in tables
+        Claim(**table | {"comparisons": tuple(map(_comparison, table.get("comparisons", [])))})
+        for table in content["claims"]
     ]
-    return [claim for claim in claims if figure in (None, claim.figure)]
+    return Claims(tuple(claims), {k: Metric(**v) for k, v in content["metrics"].items()})
 
 
 def grade(results: Results, figure: int | None = None) -> pd.DataFrame:
-    """Grade every claim of a figure (or of all) in every experiment that has its models.
-
-    p-values are adjusted over all comparisons of a figure.
+    """Every comparison of a figure's claims, or of all.
 
     Returns:
-        One row a comparison: the claim (`figure`, `claim`, `source`, `kind`, `metric`),
-        `experiment` and its `data` in words; the model `favoured` by the paper and the
-        `other`; `runs` that each of them has; whether the quantity is `measurable`; their
-        medians over seeds `favoured_value` and `other_value` (ranges for "steadier", infinite
-        for a threshold never reached); `gain`, how far the favoured is ahead, with a 95 %
-        bootstrap interval `low` to `high` (nan for ranges, and where runs that never reached a
-        threshold leave none);
-        the adjusted one-sided p-values `p` and `p_opposite`; `verdict`, one of `VERDICTS`.
+        One row a comparison: the id of its `claim`, `figure`, `experiment` and its `data` in
+        words, `metric`, what it `asks`; the model `favoured` by the paper and the `other`;
+        the `seeds` that both have; their medians `favoured_value` and `other_value`; `effect`,
+        how far the favoured is ahead, with its 95 % interval `low` to `high`; two-sided `p` and
+        `p_adjusted`; the `probability` that a run of the favoured beats one of the other;
+        `margin`, the smallest effect of interest, and the `power` to find it; what the
+        models differ in besides (`confounded`, empty if fair); `verdict`, of `VERDICTS`.
     """
-    claims = load_claims(figure)
+    rows = []
+    for claim in load_claims().claims:
+        if figure in (None, claim.figure):
+            rows += _graded(claim, results)
+    return pd.DataFrame(rows, columns=list(GRADE))
+
+
+def judge(grades: pd.DataFrame, figure: int | None = None) -> pd.DataFrame:
+    """The claims, or those of a figure: columns of `Claim`, and `verdict`, of `CONCLUSIONS`."""
     rows = [
-        _grade(claim, results, runs)
-        for number in sorted({claim.figure for claim in claims})
-        for runs in by_experiment(results.runs)
-        for claim in claims
-        if claim.figure == number and claim.concerns(runs)
+        {
+            **{name: getattr(claim, name) for name in ("id", "figure", "short", "says")},
+            **{"source": claim.source, "why": claim.why},
+            "verdict": conclude(grades.verdict[grades.claim == claim.id]),
+        }
+        for claim in load_claims().claims
+        if figure in (None, claim.figure)
     ]
-    grades = pd.DataFrame(rows, columns=list(GRADE))
-    for _, places in grades.groupby("figure").groups.items():
-        for p in ("p", "p_opposite"):
-            grades.loc[places, p] = _adjust(grades.loc[places, p].to_numpy(float))
-    grades["verdict"] = [_verdict(g) for g in grades.itertuples()]
-    return grades
+    return pd.DataFrame(rows)
 
 
-def grade_table(grades: pd.DataFrame) -> pd.DataFrame:
-    """Grades for reading: one row a comparison, numbers formatted."""
-    rows = list(grades.itertuples())
+def verdict_line(grades: pd.DataFrame, figure: int) -> str:
+    """One Markdown sentence for the top of a figure's page: its claims by verdict."""
+    judged = judge(grades, figure)
+    names = judged.groupby("verdict").short.agg("; ".join)
+    parts = [f"**{v.capitalize()}**: {names[v]}." for v in CONCLUSIONS if v in names]
+    return " ".join(parts)
+
+
+def conclusion(grades: pd.DataFrame) -> str:
+    """One Markdown sentence: how many claims came out which way."""
+    verdicts = judge(grades).verdict.value_counts().reindex(CONCLUSIONS, fill_value=0)
+    texts = {
+        "holds": ("holds", "hold"),
+        "holds in part": ("holds in part", "hold in part"),
+        "does not hold": ("does not hold", "do not hold"),
+        "cannot tell yet": ("cannot be told yet", "cannot be told yet"),
+        "not testable here": ("is not testable here", "are not testable here"),
+    }
+    parts = [f"**{n} {texts[verdict][n > 1]}**" for verdict, n in verdicts.items() if n]
+    return f"Of {verdicts.sum()} claims of the paper {', '.join(parts)}."
+
+
+def claim_table(grades: pd.DataFrame, figure: int | None = None) -> pd.DataFrame:
+    """The claims for reading: sentence, source, evidence counted, verdict."""
+    judged = judge(grades, figure)
     return pd.DataFrame(
         {
-            "claim of the paper": grades.claim,
-            "data": grades["data"],
-            "medians (ranges)": [_medians(g) for g in rows],
-            "gain [95 % interval]": [_gain(g) for g in rows],
-            "adjusted p": [_p_value(g) for g in rows],
-            "verdict": grades.verdict,
+            "claim of the paper": judged.says,
+            "where": judged.source,
+            "comparisons": [
+                _counted(grades[grades.claim == row.id]) or row.why for row in judged.itertuples()
+            ],
+            "verdict": judged.verdict,
         }
     )
 
 
-def summary(grades: pd.DataFrame) -> str:
-    """One sentence that counts the verdicts."""
-    if grades.empty:
-        return "No comparison: this size has none of the models that these claims are about."
-    counts = {verdict: (grades.verdict == verdict).sum() for verdict in VERDICTS}
-    parts = [f"{count} {verdict}" for verdict, count in counts.items() if count]
-    return f"Of {len(grades)} comparisons: {', '.join(parts)}."
+def grade_table(grades: pd.DataFrame) -> pd.DataFrame:
+    """Comparisons for reading, numbers formatted."""
+    rows = list(grades.itertuples())
+    return pd.DataFrame(
+        {
+            "claim": grades.claim,
+            "data": grades["data"],
+            "metric": grades.metric,
+            "medians": [_medians(g) for g in rows],
+            "effect [95 % interval]": [_effect(g) for g in rows],
+            "P(better)": [_short(g.probability, ".2f") for g in rows],
+            "p, adjusted": [_p_value(g) for g in rows],
+            "margin": [_short(g.margin, _digits(g)) for g in rows],
+            "power": [_short(g.power, ".2f") for g in rows],
+            "seeds": [str(g.seeds or "–") for g in rows],
+            "verdict": [_verdict_text(g) for g in rows],
+        }
+    )
+
+
+def evidence(grades: pd.DataFrame) -> HTML:
+    """Every claim with its verdict, and behind a click the table of its comparisons."""
+    parts = []
+    for claim in judge(grades).itertuples():
+        found = grades[grades.claim == claim.id]
+        table = grade_table(found).drop(columns="claim")
+        said = f"{chip(claim.verdict)} {html.escape(f'{claim.says} ({claim.source})')}"
+        counted = html.escape(_counted(found) or claim.why)
+        parts.append(
+            f'<details id="{claim.id}"><summary>{said} <small>{counted}</small></summary>'
+            f"{show(table).data}</details>"
+        )
+    return HTML("".join(parts))
 
 
 def as_text(grades: pd.DataFrame) -> str:
-    """Grades for a terminal of 80 columns, under headings of figure and data, and the summary."""
+    """Claims and their comparisons for a terminal of 80 columns, and the conclusion."""
     blocks = []
-    for (figure, data), part in grades.groupby(["figure", "data"], sort=False):
-        lines = [f"Figure {figure} · {data}"]
-        for g in part.itertuples():
-            about = f"{_medians(g)}; gain {_gain(g)}; p {_p_value(g)}"
-            lines += [_wrapped(f"{g.verdict}: {g.claim}", "  "), _wrapped(about, " " * 6)]
+    for claim in judge(grades).itertuples():
+        lines = [fill(f"{claim.verdict.upper()}: {claim.says} ({claim.source})", TERMINAL)]
+        for g in grades[grades.claim == claim.id].itertuples():
+            about = f"{g.data}, {g.metric}, {_medians(g)}; {_effect(g)}"
+            lines.append(_wrapped(f"{_verdict_text(g)}: {about}", "  "))
+        if len(lines) == 1:
+            lines.append(_wrapped(claim.why, "  "))
         blocks.append("\n".join(lines))
-    return "\n\n".join([*blocks, _wrapped(summary(grades), "")])
+    return "\n\n".join([*blocks, fill(conclusion(grades).replace("**", ""), TERMINAL)])
 
 
 def as_csv(grades: pd.DataFrame) -> str:
-    """All columns of the grades as CSV."""
+    """All columns of the comparisons as CSV."""
     return grades.to_csv(index=False)
 
 
 def as_json(grades: pd.DataFrame) -> str:
-    """All columns of the grades as a JSON list of records; what is nan or infinite is null."""
-    return grades.to_json(orient="records", indent=1, force_ascii=False, double_precision=15)
+    """Claims with their comparisons; what is not known or without end is null."""
+    claims = [
+        {
+            **{"id": claim.id, "says": claim.says, "source": claim.source, "figure": claim.figure},
+            "verdict": claim.verdict,
+            "comparisons": [_plain(g) for g in grades[grades.claim == claim.id].itertuples()],
+        }
+        for claim in judge(grades).itertuples()
+    ]
+    return json.dumps({"claims": claims}, indent=1, ensure_ascii=False, allow_nan=False)
 
 
 FORMATS = {"text": as_text, "csv": as_csv, "json": as_json}
 
 
-def _grade(claim: Claim, results: Results, runs: pd.DataFrame) -> dict[str, Any]:
-    favoured, other = claim.samples(results, runs.experiment.iat[0])
-    count = min(len(favoured), len(other))
-    measure = _range if claim.kind == "steadier" else np.median
-    sign = 1 if claim.kind in ("higher", "not_lower") else -1  # else less is better
-    ahead, behind = (float(measure(values)) if count else np.nan for values in (favoured, other))
-    low, high, p, p_opposite = (np.nan,) * 4
-    if count >= MIN_RUNS:
-        if claim.kind != "steadier":  # resampled ranges are never wider than the observed one
-            low, high = _interval(favoured, other, sign)
-        p, p_opposite = _p_values(claim, favoured, other, sign)
-    return {
-        **{"figure": claim.figure, "claim": claim.says, "source": claim.source},
-        **{"experiment": runs.experiment.iat[0], "data": runs["data"].iat[0]},
-        **{"kind": claim.kind, "metric": claim.metric},
-        **{"favoured": claim.models[0], "other": claim.models[1], "runs": count},
-        "measurable": count < MIN_RUNS or claim.measurable(results, runs.experiment.iat[0]),
-        **{"favoured_value": ahead, "other_value": behind},
-        "gain": np.nan if np.isinf([ahead, behind]).all() else sign * (ahead - behind),
-        **{"low": low, "high": high, "p": p, "p_opposite": p_opposite},
+def paired(results: Results, experiment: str, metric: str, models: Sequence[str]) -> pd.DataFrame:
+    """The metric of each run: one row a seed that both models have, one column a model.
+
+    Runs without it, such as those that diverged, are worse than any.
+    """
+    table, column = _measured(results, experiment, metric)
+    wide = table.pivot(index="seed", columns="model", values=column)
+    wide = wide.reindex(columns=list(models)).astype(float)
+    runs = results.runs[results.runs.experiment == experiment]
+    lost = runs.pivot(index="seed", columns="model", values="diverged")[list(models)]
+    worst = -np.inf if load_claims().metric(metric).better == "higher" else np.inf
+    return wide.reindex(lost.index).mask(lost.eq(True), worst).dropna()
+
+
+def _graded(claim: Claim, results: Results) -> list[dict[str, Any]]:
+    """The claim's comparisons on all experiments, their p-values adjusted together."""
+    if claim.arithmetic:
+        return [
+            dict.fromkeys(GRADE, np.nan)
+            | {"claim": claim.id, "figure": claim.figure, "experiment": "", "seeds": 0}
+            | {"confounded": "", "asks": "exact", **row}
+            for row in ARITHMETIC[claim.arithmetic](results)
+        ]
+    rows = [
+        _row(claim, comparison, metric, results, runs)
+        for runs in by_experiment(results.runs)
+        for comparison in claim.comparisons
+        for metric in comparison.metrics
+        if comparison.concerns(runs)
+    ]
+    rows = [row for place, row in enumerate(rows) if _pair(row) not in map(_pair, rows[:place])]
+    return settle(rows)
+
+
+def _row(
+    claim: Claim, comparison: Comparison, metric: str, results: Results, runs: pd.DataFrame
+) -> dict[str, Any]:
+    experiment = runs.experiment.iat[0]
+    models = [_best_of(runs, model) for model in comparison.models]
+    values = paired(results, experiment, metric, models)
+    about = load_claims().metric(metric)
+    sign = 1 if about.better == "higher" else -1
+    favoured, other = (values[model].to_numpy() for model in models)
+    medians = [float(np.median(v)) if len(values) else np.nan for v in (favoured, other)]
+    margin = about.margin * (abs(medians[1]) if about.relative else 1)
+    return dict.fromkeys(GRADE, np.nan) | {
+        **{"claim": claim.id, "figure": claim.figure, "experiment": experiment},
+        **{"data": runs["data"].iat[0], "metric": metric, "asks": comparison.asks},
+        **{"favoured": models[0], "other": models[1], "seeds": len(values)},
+        **{"favoured_value": medians[0], "other_value": medians[1]},
+        "confounded": ", ".join(sorted(_differ(runs, models) - set(comparison.varies))),
+        "measurable": _measurable(results, experiment, metric, models),
+        **compare(sign * favoured, sign * other, margin, comparison.asks),
     }
 
 
-def _verdict(g: Any) -> str:
-    if g.runs < MIN_RUNS:
-        return "too few seeds"
-    if not g.measurable:
-        return "not measurable"
-    if g.p < ALPHA:
-        return "supported"
-    return "contradicted" if g.p_opposite < ALPHA else "undecided"
+def _pair(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What is compared: at its best rate a model may be one that is compared already."""
+    return tuple(row[name] for name in ("experiment", "metric", "favoured", "other"))
 
 
-def _p_values(
-    claim: Claim, favoured: np.ndarray, other: np.ndarray, sign: int
-) -> tuple[float, float]:
-    """One-sided p-values: that the claim's direction, and that the opposite one, is chance."""
-    if claim.kind == "steadier":
-        return _steadier(favoured, other), _steadier(other, favoured)
-    favoured = favoured + claim.margin
-    ahead = stats.mannwhitneyu(sign * favoured, sign * other, alternative="greater").pvalue
-    behind = stats.mannwhitneyu(sign * favoured, sign * other, alternative="less").pvalue
-    return float(ahead), float(behind)
+def _best_of(runs: pd.DataFrame, model: str) -> str:
+    """Of models parted by a bar, the one with the highest median auROC."""
+    medians = runs[runs.model.isin(model.split("|"))].groupby("model").auroc.median()
+    return str(medians.idxmax()) if "|" in model else model
 
 
-def _steadier(steady: np.ndarray, other: np.ndarray) -> float:
-    """Permutation test of a smaller range, on values centred at each model's own median."""
-    test = stats.permutation_test(
-        (steady - np.median(steady), other - np.median(other)),
-        lambda a, b, axis: _range(b, axis) - _range(a, axis),
-        n_resamples=RESAMPLES,
-        alternative="greater",
-        vectorized=True,
-        rng=np.random.default_rng(0),
-    )
-    return float(test.pvalue)
+def _differ(runs: pd.DataFrame, models: Sequence[str]) -> set[str]:
+    """Fields of the spec in which the two models differ, though both should share them."""
+    first, second = (runs[runs.model == model] for model in models)
+    return {name for name in SHARED if set(first[name].map(str)) != set(second[name].map(str))}
 
 
-def _interval(a: np.ndarray, b: np.ndarray, sign: int) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the difference of medians, resampling seeds."""
-    if not (np.isfinite(a).all() and np.isfinite(b).all()):
-        return np.nan, np.nan
-    interval = stats.bootstrap(
-        (a, b),
-        lambda a, b, axis: sign * (np.median(a, axis=axis) - np.median(b, axis=axis)),
-        n_resamples=RESAMPLES,
-        vectorized=True,
-        method="percentile",
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
+def _measured(results: Results, experiment: str, metric: str) -> tuple[pd.DataFrame, str]:
+    """A table of the experiment's runs, and its column that holds the metric."""
+    runs = results.runs[results.runs.experiment == experiment]
+    if metric.startswith("epochs to "):
+        epochs = results.epochs[results.epochs.experiment == experiment]
+        goal = metric.removeprefix("epochs to ")
+        share = float(goal.rstrip(" %")) / 100
+        level = figure2_learning_curves.level(epochs, share) if "%" in goal else float(goal)
+        return figure2_learning_curves.epochs_to(epochs, level), "epochs"
+    centred, _, number = metric.rpartition(" ")
+    if number in figure3_importance.NUMBERS and centred != "weight":
+        profiles = results.profiles([experiment], centred=bool(centred))
+        return figure3_importance.with_numbers(profiles), number
+    if metric == "weight roughness":
+        weights = results.weights[results.weights.experiment == experiment]
+        return figure4_positional_weights.roughness_by_run(weights), "roughness"
+    if metric == "auroc deviation":
+        away = (runs.auroc - runs.groupby("model").auroc.transform("median")).abs()
+        return runs.assign(away=away), "away"
+    return runs, metric
 
 
-def _adjust(p_values: np.ndarray) -> np.ndarray:
-    """Benjamini-Hochberg adjusted p-values; nan, where nothing was tested, stays nan."""
-    adjusted, tested = p_values.copy(), ~np.isnan(p_values)
-    if tested.any():
-        adjusted[tested] = stats.false_discovery_control(p_values[tested])
-    return adjusted
+def _measurable(results: Results, experiment: str, metric: str, models: Sequence[str]) -> bool:
+    """Whether the metric exceeds its noise, where that is known, in the model that has more.
+
+    The other may be down in the noise: then it is lower all the same.
+    """
+    table, column = _measured(results, experiment, metric)
+    if f"{column}_noise" not in table:
+        return True
+    medians = table.groupby("model")[[column, f"{column}_noise"]].median()
+    value, noise = medians.reindex(list(models)).sort_values(column).iloc[-1]
+    return bool(value > noise) or bool(np.isnan(value))
 
 
-def _range(values: np.ndarray, axis: int = -1) -> np.ndarray:
-    return np.max(values, axis=axis) - np.min(values, axis=axis)
+def _parameters(results: Results) -> list[dict[str, Any]]:
+    """Parameters of sep and symm against those of std, by experiment."""
+    rows = []
+    for runs in by_experiment(results.runs):
+        counts = runs.groupby("model").parameters.max()
+        for model in sorted({"sep", "symm"} & set(counts.index)) if "std" in counts else []:
+            ahead = counts["std"] - counts[model]
+            rows.append(
+                {"data": runs["data"].iat[0], "experiment": runs.experiment.iat[0]}
+                | {"metric": "parameters", "favoured": model, "other": "std"}
+                | {"favoured_value": counts[model], "other_value": counts["std"]}
+                | {"effect": ahead, "verdict": "supported" if ahead >= 0 else "contradicted"}
+            )
+    return [row for row in rows if np.isfinite(row["effect"])]
 
 
-def _wrapped(text: str, indent: str) -> str:
-    return fill(text, TERMINAL, initial_indent=indent, subsequent_indent=indent + "  ")
+def _variance(results: Results) -> list[dict[str, Any]]:
+    """Variance of W_out at the paper's start, a product of two uniform draws, against glorot's."""
+    glorot = 2.0 / 1000  # whatever fan-in and fan-out are together: the ratio is the same
+    limit = glorot**0.25  # the paper's: its fourth root
+    share = (limit**2 / 3) ** 2 / glorot
+    return [
+        {"data": "arithmetic", "metric": "variance, share of glorot's"}
+        | {"favoured": "paper", "other": "glorot", "favoured_value": share, "other_value": 1.0}
+        | {"effect": share - 1, "verdict": "supported" if share == 1 else "contradicted"}
+    ]
+
+
+def _special_case(results: Results) -> list[dict[str, Any]]:
+    """The FC layer with the outer product of published W_pos and drawn W_chan as its weights."""
+    return [
+        {"data": runs["data"].iat[0], "experiment": runs.experiment.iat[0]}
+        | {"metric": "largest difference", "favoured": "SFC", "other": "FC"}
+        | {"effect": (error := max(map(_folding_error, runs.W_pos[runs.best])))}
+        | {"verdict": "supported" if error < EXACT else "contradicted"}
+        for runs in by_experiment(results.weights)
+        if runs.best.any()
+    ]
+
+
+def _folding_error(w_pos: np.ndarray) -> float:
+    rng = np.random.default_rng(0)
+    w_pos = w_pos.astype(np.float64)
+    w_chan, features = rng.normal(size=(len(w_pos), 5)), rng.normal(size=(w_pos.shape[1], 5))
+    separate = np.einsum("ul,uc,lc->u", w_pos, w_chan, features)
+    kernel = (w_pos[:, :, None] * w_chan[:, None, :]).reshape(len(w_pos), -1)
+    return float(np.abs(kernel @ features.ravel() - separate).max())
+
+
+ARITHMETIC: dict[str, Callable[[Results], list[dict[str, Any]]]] = {
+    "parameters": _parameters,
+    "variance": _variance,
+    "special_case": _special_case,
+}
+
+
+def _comparison(table: dict[str, Any]) -> Comparison:
+    lists: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+    return Comparison(**lists)
+
+
+def _plain(g: Any) -> dict[str, Any]:
+    """A comparison as JSON has it."""
+    numbers = ("effect", "low", "high", "p", "p_adjusted", "probability", "margin", "power")
+    values = {name: float(getattr(g, name)) for name in numbers}
+    return {
+        **{"experiment": g.experiment, "data": g.data, "metric": g.metric},
+        **{"models": [g.favoured, g.other], "asks": g.asks, "seeds": int(g.seeds)},
+        **{name: value if np.isfinite(value) else None for name, value in values.items()},
+        **{"confounded": bool(g.confounded), "differ_in": g.confounded, "verdict": g.verdict},
+    }
+
+
+def _counted(grades: pd.DataFrame) -> str:
+    counts = grades.verdict.value_counts().reindex(VERDICTS, fill_value=0)
+    return ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)
+
+
+def _verdict_text(g: Any) -> str:
+    few = g.verdict == "undecided" and g.seeds < MIN_SEEDS
+    return f"undecided ({g.seeds} seed{'s' * (g.seeds != 1)})" if few else g.verdict
 
 
 def _medians(g: Any) -> str:
     values = ((g.favoured, g.favoured_value), (g.other, g.other_value))
-    return ", ".join(f"{model} {_number(g, value)}" for model, value in values)
+    return ", ".join(f"{model} {_short(value, _digits(g))}" for model, value in values)
 
 
-def _number(g: Any, value: float) -> str:
-    if np.isnan(value):
-        return "–"
-    if np.isinf(value):
-        return "never"
-    return f"{value:g}" if g.kind == "fewer_epochs" else f"{value:.4f}".removeprefix("0")
-
-
-def _gain(g: Any) -> str:
-    if not np.isfinite(g.gain):
-        return "–"
-    digits = "z.1f" if g.kind == "fewer_epochs" else "z.4f"
-    if np.isnan(g.low):
-        return f"{g.gain:+{digits}}"
-    return f"{g.gain:+{digits}} [{g.low:+{digits}}, {g.high:+{digits}}]"
+def _effect(g: Any) -> str:
+    digits = _digits(g)
+    text = _short(g.effect, f"+{digits}")
+    if not (np.isfinite(g.low) or np.isfinite(g.high)):
+        return text
+    low, high = (_short(end, f"+{digits}").replace("never", "∞") for end in (g.low, g.high))
+    return f"{text} [{low}, {high}]"
 
 
 def _p_value(g: Any) -> str:
-    """The p-value that the verdict rests on; of a contradicted claim, the opposite direction's."""
-    if g.runs < MIN_RUNS:
+    return "< .001" if g.p_adjusted < 0.001 else _short(g.p_adjusted, ".3f")
+
+
+def _digits(g: Any) -> str:
+    if g.metric == "parameters":
+        return ",.0f"
+    return "z.1f" if g.metric.startswith("epochs") else "z.4f"
+
+
+def _short(value: float, digits: str) -> str:
+    """A number as text, without the zero before its point; a dash for none."""
+    if np.isnan(value):
         return "–"
-    contradicted = g.verdict == "contradicted"
-    p = g.p_opposite if contradicted else g.p
-    text = "< .001" if p < 0.001 else f"{p:.3f}".replace("0.", ".", 1)
-    return f"{text} (opposite)" if contradicted else text
+    if np.isinf(value):
+        return "never" if value > 0 else "−∞"
+    text = f"{value:{digits}}"
+    return text.replace("0.", ".", 1) if text.lstrip("+-").startswith("0.") else text
+
+
+def _wrapped(text: str, indent: str) -> str:
+    return fill(text, TERMINAL, initial_indent=indent, subsequent_indent=indent + "  ")

@@ -9,10 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sfc_lib.pages.results import Results, by_experiment
+from sfc_lib.pages.results import Results, by_experiment, yardsticks
 from sfc_lib.pages.style import COLUMNS, STYLE, bars, closed, colour_of, heading, spread
 
 METRIC_NAMES = {"auroc": "auROC", "auprc": "auPRC"}
+KNOWN = ("ceiling", "6-mer regression")  # of `results.yardsticks`
 
 
 def performance(
@@ -33,7 +34,7 @@ def performance(
         figure, grid = plt.subplots(
             blocks * len(metrics),
             columns,
-            figsize=(1 + 3.4 * columns, 3.1 * len(metrics) * blocks),
+            figsize=(1 + 3.4 * columns, 2.6 * len(metrics) * blocks),
             squeeze=False,
         )
         for row, metric in enumerate(metrics):
@@ -52,12 +53,24 @@ def performance(
 
 
 def score_table(results: Results) -> pd.DataFrame:
-    """Median, worst and best seed of each model, and its runs; numbers formatted."""
+    """Median, worst and best seed of each model, beside what they are held against.
+
+    Chance is .5 for auROC and the share of positives for auPRC; the ceiling is that of
+    `results.yardsticks`, where one is known.
+    """
+    known = yardsticks()
     rows = []
     for (_, model), runs in results.runs.groupby(["experiment", "model"], sort=False):
+        against = known.get(runs.fingerprint.iat[0], {})
+        chance = {"auroc": 0.5, "auprc": against.get("positives", {}).get("valid", float("nan"))}
         row = {"data": runs.data.iat[0], "model": model, "seeds": len(runs)}
         for metric, name in METRIC_NAMES.items():
             row[f"{name}: median (min – max)"] = spread(runs[metric], _score)
+            row[f"{name}, test set"] = _score(runs[f"test_{metric}"].median())
+            row[f"{name} by chance"] = _score(chance[metric])
+        row["auROC, best known"] = next(
+            (f"{_score(against[what]['valid'])} ({what})" for what in KNOWN if what in against), "–"
+        )
         row["best epoch: median"] = f"{runs.best_epoch.median():g}"
         row["diverged"] = int(runs.diverged.sum())
         rows.append(row)
@@ -85,4 +98,4 @@ def _kind(runs: pd.DataFrame) -> tuple[object, ...]:
 
 
 def _score(value: float) -> str:
-    return f"{value:.4f}".removeprefix("0")
+    return "–" if pd.isna(value) else f"{value:.4f}".removeprefix("0")

@@ -24,9 +24,18 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
-from sfc_lib.pages.book import PLOTLY, PLOTLY_MIME
 from sfc_lib.pages.results import Results, by_experiment
-from sfc_lib.pages.style import STYLE, bars, closed, colour_of, from_zero, heading, spread
+from sfc_lib.pages.style import (
+    PLOTLY,
+    PLOTLY_MIME,
+    STYLE,
+    bars,
+    closed,
+    colour_of,
+    from_zero,
+    heading,
+    spread,
+)
 
 CLUSTERS = 10
 STARTS = 50  # of k-means, of which the best is shown

@@ -1,15 +1,97 @@
-"""The front page: how many claims came out which way."""
+"""The front page: one matrix of the paper's claims and the data they were tested on."""
 
 from __future__ import annotations
 
+import html
+from typing import Any
+
 import pandas as pd
+from IPython.display import HTML
 
-from sfc_lib.pages.style import VERDICTS
+from sfc_lib.pages import claims
+from sfc_lib.pages.style import VERDICT_STYLES
+
+LEGEND = ("holds", "holds in part", "does not hold", "no difference", "cannot tell yet")
+# Columns' heads: names of data that fit a phone.
+SHORT = (
+    ("Simulated TF binding, generated", "TF simulated"),
+    ("Simulated TF binding, authors' file", "TF authors' file"),
+    (" ChIP-seq, GM12878", ""),
+    ("Hematopoiesis (stand-in)", "Hemato\u00adpoiesis"),
+    ("Simulated accessibility", "accessibility"),
+    (", 0.125 of the filters", ""),
+    (", genome-wide", ", whole genome"),
+    (", to convergence", ", converged"),
+)
 
 
-def verdicts(grades: pd.DataFrame) -> pd.DataFrame:
-    """Counts of verdicts by figure and dataset, of grades as `claims.grade` gives them."""
-    rows = grades.assign(figure="Figure " + grades.figure.astype(str))
-    counts = rows.groupby(["figure", "data"], sort=False).verdict.value_counts()
-    table = counts.unstack(fill_value=0).reindex(columns=list(VERDICTS), fill_value=0)
-    return table.reset_index()
+def matrix(grades: pd.DataFrame) -> HTML:
+    """Claims by data: each verdict a coloured letter that leads to its evidence.
+
+    A row ends with the verdict on the claim, which all its data make together.
+    """
+    about = grades[grades["data"] != "arithmetic"]
+    data = list(dict.fromkeys(about["data"]))
+    heads = "".join(f'<th scope="col"><span>{_short(name)}</span></th>' for name in data)
+    rows = "".join(_row(claim, grades, data) for claim in claims.judge(grades).itertuples())
+    legend = " · ".join(f"{_letter(verdict)} {verdict}" for verdict in LEGEND)
+    return HTML(
+        f"<p class='sfc-legend'>{legend}</p>"
+        '<div class="sfc-matrix" tabindex="0"><table><thead><tr><th scope="col">the paper says'
+        f'</th><th scope="col"><span>all together</span></th>{heads}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def headline(grades: pd.DataFrame) -> str:
+    """A Markdown sentence of conclusion: the claims counted, and the gains they are about."""
+    fair = grades[(grades.metric == "auroc") & (grades.confounded == "")]
+    parts = []
+    for claim, name in (
+        ("performance", "an SFC layer"),
+        ("symmetric_performance", "a symmetric one"),
+    ):
+        part = fair[fair.claim == claim]
+        if len(part):
+            won = part.data[part.verdict == "supported"].nunique()
+            parts.append(
+                f"{name} on **{won} of {part.data.nunique()}** data sets "
+                f"({part.effect.min():+.3f} to {part.effect.max():+.3f})"
+            )
+    text = claims.conclusion(grades)
+    if parts:
+        text += f" auROC is raised by {', by '.join(parts)}."
+    return text.replace("-0.", "−.").replace("+0.", "+.")
+
+
+def _row(claim: Any, grades: pd.DataFrame, data: list[str]) -> str:
+    found = grades[grades.claim == claim.id]
+    cells = [_cell(claim, claim.verdict, claim.says)]
+    for name in data:
+        here = found.verdict[found["data"] == name]
+        verdict = "no difference" if set(here) == {"no difference"} else claims.conclude(here)
+        cells.append(_cell(claim, verdict, name) if len(here) else "<td></td>")
+    short = html.escape(claim.short)
+    return (
+        f'<tr><th scope="row"><a href="claims.html#{claim.id}">{short}</a></th>'
+        f"{''.join(cells)}</tr>"
+    )
+
+
+def _cell(claim: Any, verdict: str, about: str) -> str:
+    title = html.escape(f"{about}: {verdict}")
+    return (
+        f'<td><a href="claims.html#{claim.id}" title="{title}" '
+        f'aria-label="{title}">{_letter(verdict)}</a></td>'
+    )
+
+
+def _letter(verdict: str) -> str:
+    letter, kind, _ = VERDICT_STYLES[verdict]
+    return f'<span class="sfc-letter sfc-{kind}">{letter}</span>'
+
+
+def _short(name: str) -> str:
+    for long, short in SHORT:
+        name = name.replace(long, short)
+    return html.escape(name)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, partial
 from typing import Any
 
@@ -12,7 +13,7 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import published_dir
+from sfc_lib.files import checkout, published_dir
 from sfc_lib.runs.evaluation import importance_of, target
 from sfc_lib.runs.pool import ensure
 from sfc_lib.runs.sizes import Experiment, Size, load_size
@@ -44,8 +45,9 @@ class Results:
           that is not all), `about` (seeds, diverged runs, share of the filters), `seeds`;
         - how it went: `auroc`, `auprc` (validation set, best epoch, mean of tasks; nan if
           `diverged`), `auroc_by_task`, `auprc_by_task` (dictionaries), `epochs`,
-          `best_epoch`, `cpu_seconds`, and `best_seed`, `best`: which seed of the model has
-          the best auROC, and whether it is this one;
+          `best_epoch`, `cpu_seconds`, `parameters` of the network, `test_auroc` and `test_auprc`,
+          and `best_seed`, `best`: which seed of the model has the best auROC, and whether it
+          is this one;
         - where it comes from: `published`, `fingerprint`, `processor`, `versions`, `commit`,
           `finished`.
         """
@@ -150,6 +152,17 @@ def load_results(
     return Results(wanted, [record for spec in wanted.specs if (record := found[spec])])
 
 
+def yardsticks() -> dict[str, dict[str, Any]]:
+    """What scores are held against, by the dataset's fingerprint; empty outside a clone.
+
+    `positives`: their share in validation and test set, chance of auPRC; and, where known, mean
+    auROC of a `6-mer regression`, or the `ceiling` (benchmarks/yardsticks.py).
+    """
+    root = checkout()
+    file = root / "data" / "yardsticks.json" if root else None
+    return json.loads(file.read_text()) if file and file.exists() else {}
+
+
 def by_experiment(frame: pd.DataFrame) -> list[pd.DataFrame]:
     """A frame's rows by experiment, in their order."""
     return [part for _, part in frame.groupby("experiment", sort=False)]
@@ -207,7 +220,8 @@ def provenance(results: Results) -> pd.DataFrame:
 
 
 def _row(record: Record) -> dict[str, Any]:
-    spec, result, machine = record.spec.to_dict(), record.result, record.result["environment"]
+    spec = {f.name: getattr(record.spec, f.name) for f in fields(record.spec)}
+    result, machine = record.result, record.result["environment"]
     scores = {} if record.diverged else result["valid"]
     versions = {"python": machine["python"], **machine["versions"]}
     metrics = ("auroc", "auprc", "auroc_by_task", "auprc_by_task")
@@ -216,7 +230,9 @@ def _row(record: Record) -> dict[str, Any]:
         "most_epochs": spec["epochs"],
         "id": record.spec.id,
         **{name: scores.get(name, np.nan) for name in metrics},
+        **{f"test_{name}": (result.get("test") or {}).get(name, np.nan) for name in metrics[:2]},
         **{name: result[name] for name in ("epochs", "best_epoch", "cpu_seconds")},
+        "parameters": result.get("parameters", np.nan),
         "diverged": record.diverged,
         "published": record.folder.parent == published_dir(),
         "fingerprint": result["dataset_fingerprint"],

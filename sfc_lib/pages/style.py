@@ -60,15 +60,22 @@ STYLE: Any = {
     "legend.frameon": False,
     "svg.hashsalt": "sfc_lib",  # the same figure gives the same bytes
 }
-GREY = "#57606a"
-VERDICT_COLOURS = {
-    "supported": "#1a7f37",
-    "undecided": GREY,
-    "contradicted": "#b42318",
-    "not measurable": GREY,
-    "too few seeds": GREY,
+# Of a verdict: its letter, which says it without a colour, its class in pages, its colour in plots.
+VERDICT_STYLES = {
+    "supported": ("✓", "good", "#1a7f37"),
+    "contradicted": ("✗", "bad", "#b42318"),
+    "no difference": ("=", "none", "#7a4fb5"),
+    "undecided": ("?", "open", "#57606a"),
+    "not measurable": ("~", "open", "#57606a"),
+    "confounded": ("≠", "open", "#57606a"),
+    "holds": ("✓", "good", "#1a7f37"),
+    "holds in part": ("◐", "part", "#9a6700"),
+    "does not hold": ("✗", "bad", "#b42318"),
+    "cannot tell yet": ("?", "open", "#57606a"),
+    "not testable here": ("–", "open", "#57606a"),
 }
-VERDICTS = tuple(VERDICT_COLOURS)
+PLOTLY = "plotly/plotly.min.js"  # beside the pages
+PLOTLY_MIME = "application/vnd.plotly.v1+json"  # JupyterLab draws it; pages take the HTML
 TENFOLD = 10
 FOLDED = 200  # characters
 
@@ -177,7 +184,7 @@ def closed(figure: Figure) -> Figure:
 
 
 def show(table: pd.DataFrame) -> HTML:
-    """A table as HTML that scrolls inside its own box; verdicts are coloured.
+    """A table as HTML that scrolls inside its own box; verdicts have their letter and colour.
 
     One without rows is not shown at all.
     """
@@ -186,8 +193,20 @@ def show(table: pd.DataFrame) -> HTML:
     name = sha256_json(table.astype(str).to_dict("list"))[:8]  # same table, same HTML
     styled = table.style.set_uuid(name).hide(axis="index").format(_folded)
     if "verdict" in table:
-        styled = styled.map(_verdict_style, subset=["verdict"])
+        styled = styled.format(chip, subset=["verdict"])
     return HTML(f'<div class="sfc-table" tabindex="0">{styled.to_html()}</div>')
+
+
+def folded(summary: str, table: pd.DataFrame) -> HTML:
+    """A table that is closed until its summary is clicked."""
+    shown = show(table).data
+    return HTML(f"<details><summary>{html.escape(summary)}</summary>{shown}</details>")
+
+
+def chip(verdict: str) -> str:
+    """A verdict as HTML: its letter, and its words, in a coloured field."""
+    letter, kind, _ = VERDICT_STYLES[verdict.partition(" (")[0]]
+    return f'<span class="sfc-chip sfc-{kind}">{letter}&nbsp;{html.escape(verdict)}</span>'
 
 
 def size_line(results: Results) -> str:
@@ -225,7 +244,3 @@ def _folded(value: object) -> str:
     if len(text) < FOLDED:
         return text
     return f"<details><summary>{text[:40]} …</summary>{text}</details>"
-
-
-def _verdict_style(verdict: str) -> str:
-    return f"color: {VERDICT_COLOURS[verdict]}; font-weight: 600"

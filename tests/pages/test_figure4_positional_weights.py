@@ -161,12 +161,12 @@ def test_experiments_with_one_strength_stand_side_by_side(tmp_path):
 
 
 def test_roughness_falls_with_strength_in_figure_table_and_claims(tmp_path):
-    groups = by_curvature(tmp_path, seeds=5)
+    groups = by_curvature(tmp_path, seeds=10)
     made = results(groups)
     axes = figure4.roughness_by_strength(made).axes[0]
     heights = [bar.get_height() for bar in axes.patches]
     table = figure4.roughness_by_run(made.weights)
-    assert "5 seeds" in axes.get_title()
+    assert "10 seeds" in axes.get_title()
     assert heights == pytest.approx(table.groupby("curvature").roughness.median().tolist())
     assert heights == sorted(heights, reverse=True)
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0", "1", "10", "100"]
@@ -174,10 +174,10 @@ def test_roughness_falls_with_strength_in_figure_table_and_claims(tmp_path):
     assert sorted(dots) == pytest.approx(sorted(table.roughness))
     shown = figure4.strength_table(made)
     assert shown.CR.tolist() == ["0", "1", "10", "100"]
-    assert shown.seeds.tolist() == [5] * 4
+    assert shown.seeds.tolist() == [10] * 4
     names = dict(zip(groups, ("symm", "low_reg", "high_reg", "cr100"), strict=True))
     found = claims.grade(results({names[m]: group for m, group in groups.items()}), figure=4)
-    assert found.verdict.tolist() == ["supported"] * 3
+    assert found.verdict.tolist() == ["undecided", "supported", "supported"], "0 and 1 overlap"
 
 
 def test_one_seed_of_each_strength_is_drawn(tmp_path):
@@ -223,7 +223,7 @@ def test_nothing_to_show_is_no_error(tmp_path):
     assert figure4.roughness_by_strength(none).axes
     assert figure4.strength_table(none).empty
     graded = claims.grade(none, figure=4)
-    assert claims.summary(graded).startswith("No comparison")
+    assert set(claims.judge(graded, 4).verdict) == {"not testable here"}
     assert style.show(claims.grade_table(graded)).data == ""
 
 

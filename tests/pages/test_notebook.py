@@ -164,6 +164,6 @@ def test_figures_3_and_4_show_runs_that_were_just_trained(tmp_path, monkeypatch)
         assert "image/svg+xml" in pages[name]
     assert "known for all 3 runs" in pages["figure3_importance"]
     assert "seeds with a profile" in pages["figure3_importance"]
-    assert "too few seeds" in pages["figure3_importance"]
+    assert "undecided (1 seed)" in pages["figure3_importance"]
     assert "sfc-interactive" in pages["figure4_positional_weights"]
     assert "**not answered** yet" in pages["figure4_positional_weights"]

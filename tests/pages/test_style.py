@@ -79,11 +79,11 @@ def test_every_model_of_the_sizes_has_a_colour_and_a_name_of_its_own():
     assert style.name_of("another") == "another"
 
 
-def test_tables_fold_long_cells_escape_html_and_colour_verdicts():
+def test_tables_fold_long_cells_escape_html_and_mark_verdicts():
     shown = style.show(pd.DataFrame({"a": ["x" * 300, "<b>"], "verdict": ["supported"] * 2})).data
     assert "<details><summary>" in shown
     assert "&lt;b&gt;" in shown
-    assert style.VERDICT_COLOURS["supported"] in shown
+    assert '<span class="sfc-chip sfc-good">✓&nbsp;supported</span>' in shown
     assert style.show(pd.DataFrame()).data == ""
 
 

@@ -1,0 +1,112 @@
+"""What the published scores are to be held against, by dataset: `data/yardsticks.json`.
+
+- chance of auPRC: the share of positives, of validation and test set, mean of the tasks;
+- `--kmers`: what counting 6-mers learns, logistic regression on the square roots of their counts
+  on both strands, of hematopoiesis;
+- `--ceiling`: what could be learnt of genome-wide simulated accessibility: boosted trees are told
+  every true motif of a window and its distance from the centre.
+
+The last two take many minutes; what is not asked for stays as it was. Needs the datasets' files
+(`sfc data list`):
+
+    python benchmarks/yardsticks.py --kmers --ceiling
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from sfc_lib.datasets.accessibility import SimulatedAccessibility
+from sfc_lib.datasets.base import Dataset, Split, load_dataset
+from sfc_lib.files import write_json
+from sfc_lib.runs.sizes import load_size
+
+FILE = Path(__file__).resolve().parent.parent / "data" / "yardsticks.json"
+SIZES = ("standard", "converged")
+PARTS = ("valid", "test")
+WINDOWS = 200_000  # of genome-wide accessibility that the trees are fitted on
+
+K = 6
+MOST = 60_000  # training examples, evenly spaced
+STRENGTHS = (0.001, 0.01, 0.1)  # of the fit (C); the best on the validation set is scored
+
+
+def kmer_counts(codes: np.ndarray, k: int = K) -> sparse.csr_matrix:
+    """Square roots of the counts of k-mers on both strands, (examples, 4 ** k); none with an N."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.asarray(codes), k, axis=1)
+    powers = 4 ** np.arange(k)
+    forward, backward = windows @ powers[::-1], (3 - windows.astype(np.int64)) @ powers
+    rows = np.repeat(np.arange(len(codes)), windows.shape[1])
+    known = (windows < 4).all(axis=2).ravel()
+    shape = len(codes), 4**k
+    counts = sum(
+        sparse.csr_matrix((np.ones(known.sum()), (rows[known], words.ravel()[known])), shape)
+        for words in (forward, backward)
+    )
+    return counts.sqrt()
+
+
+def kmer_regression(dataset: Dataset) -> dict[str, float]:
+    """Mean auROC over tasks, each at the strength that is best on its validation set."""
+    train = dataset.train.evenly(min(MOST, len(dataset.train)))
+    fitted = kmer_counts(train.codes)
+    parts = {part: getattr(dataset, part) for part in PARTS}
+    known = {part: kmer_counts(split.codes) for part, split in parts.items()}
+    best = []
+    for column, task in enumerate(dataset.task_names):
+        scores = []
+        for strength in STRENGTHS:
+            model = LogisticRegression(C=strength, solver="liblinear").fit(
+                fitted, train.labels[:, column]
+            )
+            scores.append([_score(model, known[part], parts[part], column) for part in PARTS])
+        best.append(max(scores))
+        print(f"{task} auROC of {PARTS}: {best[-1]}", flush=True)
+    return dict(zip(PARTS, np.mean(best, axis=0).tolist(), strict=True))
+
+
+def ceiling() -> dict[str, float]:
+    """Mean auROC over cell types of trees that are told the true motifs."""
+    recipe = SimulatedAccessibility(profile="full", background="chain", min_motifs=1)
+    windows = recipe.true_motifs()
+    features, labels = windows["train"]
+    rows = np.sort(np.random.default_rng(0).choice(len(features), WINDOWS, replace=False))
+    scores = []
+    for column in range(len(recipe.task_names)):
+        trees = HistGradientBoostingClassifier(max_iter=300, random_state=0)
+        trees.fit(features[rows], labels[rows, column])
+        found = [(windows[part], trees.predict_proba(windows[part][0])[:, 1]) for part in PARTS]
+        scores.append([roc_auc_score(truth[:, column], given) for (_, truth), given in found])
+        print(f"{recipe.task_names[column]} auROC of {PARTS}: {scores[-1]}", flush=True)
+    return dict(zip(PARTS, np.mean(scores, axis=0).tolist(), strict=True))
+
+
+def main(*wanted: str) -> None:
+    known = json.loads(FILE.read_text()) if FILE.exists() else {}
+    specs = [spec for size in SIZES for spec in load_size(size, 1).specs]
+    for spec in {(s.dataset, json.dumps(dict(s.dataset_options))): s for s in specs}.values():
+        dataset = load_dataset(spec.dataset, **spec.dataset_options)
+        entry = known.setdefault(dataset.fingerprint, {"dataset": dataset.name})
+        entry["positives"] = {
+            part: float(np.mean(getattr(dataset, part).labels.mean(axis=0))) for part in PARTS
+        }
+        if "--kmers" in wanted and spec.dataset == "hematopoiesis":
+            entry["6-mer regression"] = kmer_regression(dataset)
+        if "--ceiling" in wanted and spec.dataset_options.get("background") == "chain":
+            entry["ceiling"] = ceiling()
+        print(entry, flush=True)
+        write_json(FILE, known)
+
+
+def _score(model: LogisticRegression, counts: sparse.csr_matrix, part: Split, column: int) -> float:
+    return float(roc_auc_score(part.labels[:, column], model.decision_function(counts)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

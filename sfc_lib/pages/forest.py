@@ -1,0 +1,120 @@
+"""The forest plot of a page: every comparison as an effect, its interval and its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from sfc_lib.pages.claims import load_claims
+from sfc_lib.pages.style import STYLE, VERDICT_STYLES, closed
+
+WIDTH, ROW_HEIGHT, SMALL = 7.2, 0.19, 8.5  # inches, inches, points
+
+
+def forest(grades: pd.DataFrame) -> Figure | None:
+    """Every comparison as effect and 95 % interval, and the letter of its verdict.
+
+    To the right of 0 the model that the paper favours is ahead. The grey band is the smallest
+    effect of interest. Metrics of one comparison stand side by side; a relative metric is shown
+    in % of the other model's median. Arrows leave the panel. None if there is nothing to draw.
+    """
+    rows = grades[grades.asks != "exact"].assign(
+        row=[
+            (g.claim, g.data, g.favoured, g.other)
+            for g in grades[grades.asks != "exact"].itertuples()
+        ]
+    )
+    if rows.empty:
+        return None
+    metrics = rows.groupby("row", sort=False).metric.agg(tuple)
+    groups = [group for group in dict.fromkeys(metrics) if not _within(group, metrics)]
+    parts = [
+        rows[rows.row.map(lambda row, g=group: set(metrics[row]) <= set(g))] for group in groups
+    ]
+    heights = [_rows_high(part) for part in parts]
+    with plt.rc_context({**STYLE, "font.size": SMALL}):
+        figure = plt.figure(figsize=(WIDTH, sum(heights) * ROW_HEIGHT), layout="constrained")
+        blocks = figure.subfigures(len(parts), 1, height_ratios=heights, squeeze=False)[:, 0]
+        for block, part, group in zip(blocks, parts, groups, strict=True):
+            _forest_block(block, part, group)
+    return closed(figure)
+
+
+def _within(group: tuple[str, ...], groups: Iterable[tuple[str, ...]]) -> bool:
+    return any(set(group) < set(other) for other in groups)
+
+
+def _rows_high(part: pd.DataFrame) -> float:
+    """Lines of text that a block of the forest takes, its axis and titles too."""
+    return part.row.nunique() + part.claim.nunique() + 4.5
+
+
+def _forest_block(block: Any, part: pd.DataFrame, metrics: Sequence[str]) -> None:
+    """Comparisons that share metrics: one panel a metric, one line a comparison."""
+    short = {claim.id: claim.short for claim in load_claims().claims}
+    places, labels, place = {}, [], 0
+    for claim, rows in part.groupby("claim", sort=False):
+        labels.append((place, short[claim], True))
+        for row in dict.fromkeys(rows.row):
+            place += 1
+            places[row] = place
+            labels.append((place, f"{_data_name(row[1])}: {row[2]} − {row[3]}", False))
+        place += 1
+    panels = block.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
+    for axes, metric in zip(panels, metrics, strict=True):
+        _forest_panel(axes, part[part.metric == metric], places)
+        axes.set_ylim(place - 0.3, -0.7)
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+    panels[0].set_yticks([at for at, _, _ in labels], [text for _, text, _ in labels])
+    for tick, (_, _, bold) in zip(panels[0].get_yticklabels(), labels, strict=True):
+        tick.set_fontweight("bold" if bold else "normal")
+
+
+def _forest_panel(axes: Axes, rows: pd.DataFrame, places: dict[Any, int]) -> None:
+    metric = load_claims().metric(rows.metric.iat[0])
+    base = rows.other_value.abs().replace(0, np.nan)
+    scale = 100 / base if metric.relative else pd.Series(1.0, rows.index)
+    effects, margins = rows.effect * scale, rows.margin * scale
+    finite = effects[np.isfinite(effects)].abs()
+    margin = margins.max() if margins.notna().any() else 1.0
+    limit = 1.25 * max([*finite, 2.5 * margin])
+    axes.axvspan(-margin, margin, color="#e9e9e9", lw=0, zorder=0)
+    axes.axvline(0, color="black", lw=0.6, zorder=1)
+    for g, effect, by in zip(rows.itertuples(), effects, scale, strict=True):
+        letter, _, colour = VERDICT_STYLES[g.verdict]
+        ends = np.clip([g.low * by, g.high * by], -limit, limit)
+        axes.plot(ends, [places[g.row]] * 2, color=colour, lw=1.4)
+        for end, marker in zip(ends, "<>", strict=True):
+            if abs(end) == limit:
+                axes.plot(end, places[g.row], marker, color=colour, ms=4, clip_on=False)
+        if np.isfinite(effect):
+            axes.plot(effect, places[g.row], "o", color=colour, ms=4.5)
+        axes.text(
+            1.02,
+            places[g.row],
+            letter,
+            color=colour,
+            va="center",
+            fontweight="bold",
+            transform=axes.get_yaxis_transform(),
+        )
+    name = rows.metric.iat[0].replace(_metric_key(rows.metric.iat[0]), metric.name)
+    axes.set(xlim=(-limit, limit), xlabel=f"{name}\nahead by" + (", %" if metric.relative else ""))
+    axes.xaxis.set_major_locator(MaxNLocator(5, symmetric=True))
+
+
+def _metric_key(metric: str) -> str:
+    return "epochs" if metric.startswith("epochs") else metric.rsplit("centred ", maxsplit=1)[-1]
+
+
+def _data_name(data: str) -> str:
+    name = data.partition(" ChIP-seq")[0].partition(", 0.")[0]
+    return name.replace("Simulated TF binding, ", "TF, ")
