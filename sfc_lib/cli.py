@@ -323,9 +323,9 @@ def show_claims(size: str, seeds: int, published: bool, form: str) -> None:
 
     Example: sfc claims --size standard --json
     """
-    from sfc_lib.pages.results import load_results
+    from sfc_lib.pages.results import load_results, with_evidence
 
-    results = load_results(size, seeds, published, jobs=0)
+    results = with_evidence(load_results(size, seeds, published, jobs=0), published)
     from sfc_lib.pages import claims  # later: it takes long, and there may be nothing to grade
 
     click.echo(claims.FORMATS[form](claims.grade(results)).rstrip("\n"))

@@ -24,7 +24,7 @@ from sfc_lib.errors import UserError
 from sfc_lib.files import remove, scratch_in, write_json
 from sfc_lib.pages import claims
 from sfc_lib.pages.notebook import parameters, repository, require_place, run_notebook
-from sfc_lib.pages.results import load_results
+from sfc_lib.pages.results import load_results, with_evidence
 from sfc_lib.pages.style import PLOTLY, PLOTLY_MIME
 
 EXECUTED = "_executed"
@@ -189,7 +189,7 @@ def _build_pages(book: Path, scratch: Path) -> Path:
 
 def _write_claims(assets: Path, size: str, seeds: int, published: bool) -> None:
     """The verdicts beside the pages, as JSON and CSV."""
-    grades = claims.grade(load_results(size, seeds, published, jobs=0))
+    grades = claims.grade(with_evidence(load_results(size, seeds, published, jobs=0), published))
     for form in ("json", "csv"):
         (assets / f"claims.{form}").write_text(claims.FORMATS[form](grades), encoding="utf-8")
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -31,10 +32,20 @@ from IPython.display import HTML
 
 from sfc_lib.pages import figure2_learning_curves, figure3_importance, figure4_positional_weights
 from sfc_lib.pages.results import Results, by_experiment
-from sfc_lib.pages.statistics import CONCLUSIONS, MIN_SEEDS, VERDICTS, compare, conclude, settle
+from sfc_lib.pages.statistics import (
+    CONCLUSIONS,
+    FEW,
+    MIN_SEEDS,
+    VERDICTS,
+    compare,
+    conclude,
+    differences,
+    settle,
+)
 from sfc_lib.pages.style import chip, show
 
 CLAIMS_FILE = Path(__file__).with_name("claims.toml")
+ANY = "any data but controls"
 EXACT = 1e-9
 
 TERMINAL = 80  # characters of a terminal
@@ -73,9 +84,11 @@ class Comparison:
 
     def concerns(self, runs: pd.DataFrame) -> bool:
         """Whether an experiment's runs have both models, on data that this is about."""
-        about = {runs.experiment.iat[0], runs.dataset.iat[0]}
-        needed = {name for model in self.models for name in model.split("|")}
-        return (not self.data or bool(about & set(self.data))) and needed <= set(runs.model)
+        about = {runs.experiment.iat[0]}
+        if not runs.control.iat[0]:
+            about |= {runs.dataset.iat[0], ANY}
+        needed = {name for model in self.models for name in re.split(r"\|| - ", model)}
+        return bool(about & set(self.data or [ANY])) and needed <= set(runs.model)
 
 
 @dataclass(frozen=True)
@@ -143,12 +156,18 @@ def judge(grades: pd.DataFrame, figure: int | None = None) -> pd.DataFrame:
         {
             **{name: getattr(claim, name) for name in ("id", "figure", "short", "says")},
             **{"source": claim.source, "why": claim.why},
-            "verdict": conclude(grades.verdict[grades.claim == claim.id]),
+            "verdict": conclude_on(grades[grades.claim == claim.id]),
         }
         for claim in load_claims().claims
         if figure in (None, claim.figure)
     ]
     return pd.DataFrame(rows)
+
+
+def conclude_on(grades: pd.DataFrame) -> str:
+    """The verdict that comparisons of one claim make; those of too few seeds have no voice."""
+    few = (grades.seeds < MIN_SEEDS) & (grades.asks != "exact")
+    return conclude(grades.verdict.where(~few, FEW))
 
 
 def verdict_line(grades: pd.DataFrame, figure: int) -> str:
@@ -261,15 +280,19 @@ FORMATS = {"text": as_text, "csv": as_csv, "json": as_json}
 def paired(results: Results, experiment: str, metric: str, models: Sequence[str]) -> pd.DataFrame:
     """The metric of each run: one row a seed that both models have, one column a model.
 
-    Runs without it, such as those that diverged, are worse than any.
+    Runs without it, such as those that diverged, are worse than any. "a - b" is by how much a
+    exceeds b.
     """
     table, column = _measured(results, experiment, metric)
     wide = table.pivot(index="seed", columns="model", values=column)
-    wide = wide.reindex(columns=list(models)).astype(float)
     runs = results.runs[results.runs.experiment == experiment]
-    lost = runs.pivot(index="seed", columns="model", values="diverged")[list(models)]
+    lost = runs.pivot(index="seed", columns="model", values="diverged")
     worst = -np.inf if load_claims().metric(metric).better == "higher" else np.inf
-    return wide.reindex(lost.index).mask(lost.eq(True), worst).dropna()
+    wide = wide.reindex(lost.index, columns=lost.columns).astype(float)
+    wide = wide.mask(lost.eq(True), worst)
+    columns = [model.split(" - ") for model in models]
+    sides = [differences(wide[c[0]], wide[c[1]]) if c[1:] else wide[c[0]] for c in columns]
+    return pd.DataFrame(dict(zip(models, sides, strict=True)), index=wide.index).dropna()
 
 
 def _graded(claim: Claim, results: Results) -> list[dict[str, Any]]:
@@ -327,7 +350,7 @@ def _best_of(runs: pd.DataFrame, model: str) -> str:
 
 def _differ(runs: pd.DataFrame, models: Sequence[str]) -> set[str]:
     """Fields of the spec in which the two models differ, though both should share them."""
-    first, second = (runs[runs.model == model] for model in models)
+    first, second = (runs[runs.model.isin(model.split(" - "))] for model in models)
     return {name for name in SHARED if set(first[name].map(str)) != set(second[name].map(str))}
 
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sfc_lib.pages.claims import load_claims
-from sfc_lib.pages.style import STYLE, VERDICT_STYLES, closed
+from sfc_lib.pages.style import STYLE, VERDICT_STYLES, closed, short_data
 
 WIDTH, ROW_HEIGHT, SMALL = 7.2, 0.19, 8.5  # inches, inches, points
 
@@ -65,7 +65,7 @@ def _forest_block(block: Any, part: pd.DataFrame, metrics: Sequence[str]) -> Non
         for row in dict.fromkeys(rows.row):
             place += 1
             places[row] = place
-            labels.append((place, f"{_data_name(row[1])}: {row[2]} − {row[3]}", False))
+            labels.append((place, f"{short_data(row[1])}: {row[2]} − {row[3]}", False))
         place += 1
     panels = block.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
@@ -113,8 +113,3 @@ def _forest_panel(axes: Axes, rows: pd.DataFrame, places: dict[Any, int]) -> Non
 
 def _metric_key(metric: str) -> str:
     return "epochs" if metric.startswith("epochs") else metric.rsplit("centred ", maxsplit=1)[-1]
-
-
-def _data_name(data: str) -> str:
-    name = data.partition(" ChIP-seq")[0].partition(", 0.")[0]
-    return name.replace("Simulated TF binding, ", "TF, ")

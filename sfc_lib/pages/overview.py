@@ -9,20 +9,9 @@ import pandas as pd
 from IPython.display import HTML
 
 from sfc_lib.pages import claims
-from sfc_lib.pages.style import VERDICT_STYLES
+from sfc_lib.pages.style import VERDICT_STYLES, short_data
 
 LEGEND = ("holds", "holds in part", "does not hold", "no difference", "cannot tell yet")
-# Columns' heads: names of data that fit a phone.
-SHORT = (
-    ("Simulated TF binding, generated", "TF simulated"),
-    ("Simulated TF binding, authors' file", "TF authors' file"),
-    (" ChIP-seq, GM12878", ""),
-    ("Hematopoiesis (stand-in)", "Hemato\u00adpoiesis"),
-    ("Simulated accessibility", "accessibility"),
-    (", 0.125 of the filters", ""),
-    (", genome-wide", ", whole genome"),
-    (", to convergence", ", converged"),
-)
 
 
 def matrix(grades: pd.DataFrame) -> HTML:
@@ -32,7 +21,9 @@ def matrix(grades: pd.DataFrame) -> HTML:
     """
     about = grades[grades["data"] != "arithmetic"]
     data = list(dict.fromkeys(about["data"]))
-    heads = "".join(f'<th scope="col"><span>{_short(name)}</span></th>' for name in data)
+    heads = "".join(
+        f'<th scope="col"><span>{html.escape(short_data(name))}</span></th>' for name in data
+    )
     rows = "".join(_row(claim, grades, data) for claim in claims.judge(grades).itertuples())
     legend = " · ".join(f"{_letter(verdict)} {verdict}" for verdict in LEGEND)
     return HTML(
@@ -68,8 +59,9 @@ def _row(claim: Any, grades: pd.DataFrame, data: list[str]) -> str:
     found = grades[grades.claim == claim.id]
     cells = [_cell(claim, claim.verdict, claim.says)]
     for name in data:
-        here = found.verdict[found["data"] == name]
-        verdict = "no difference" if set(here) == {"no difference"} else claims.conclude(here)
+        here = found[found["data"] == name]
+        same = set(here.verdict) == {"no difference"}
+        verdict = "no difference" if same else claims.conclude_on(here)
         cells.append(_cell(claim, verdict, name) if len(here) else "<td></td>")
     short = html.escape(claim.short)
     return (
@@ -89,9 +81,3 @@ def _cell(claim: Any, verdict: str, about: str) -> str:
 def _letter(verdict: str) -> str:
     letter, kind, _ = VERDICT_STYLES[verdict]
     return f'<span class="sfc-letter sfc-{kind}">{letter}</span>'
-
-
-def _short(name: str) -> str:
-    for long, short in SHORT:
-        name = name.replace(long, short)
-    return html.escape(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -42,7 +42,8 @@ class Results:
         - what it is: `experiment`, `model`, `seed`, `id`, and values of its spec, of which
           `most_epochs` is the number that it may train;
         - for reading: `title` of the experiment, `data` (with the share of the filters where
-          that is not all), `about` (seeds, diverged runs, share of the filters), `seeds`;
+          that is not all), `about` (seeds, diverged runs, share of the filters), `seeds`,
+          `control` (`sizes.Experiment`);
         - how it went: `auroc`, `auprc` (validation set, best epoch, mean of tasks; nan if
           `diverged`), `auroc_by_task`, `auprc_by_task` (dictionaries), `epochs`,
           `best_epoch`, `cpu_seconds`, `parameters` of the network, `test_auroc` and `test_auprc`,
@@ -54,6 +55,7 @@ class Results:
         rows = [
             {"experiment": experiment.name, "title": experiment.title, "model": model}
             | {"seeds": experiment.seeds, "narrowed": _narrowed(experiment)}
+            | {"control": experiment.control}
             | _row(record)
             for (experiment, model), record in zip(self._labels(), self.records, strict=True)
         ]
@@ -150,6 +152,31 @@ def load_results(
         trained = ensure(missing, published=published, jobs=jobs)
         found |= dict(zip(missing, trained, strict=True))
     return Results(wanted, [record for spec in wanted.specs if (record := found[spec])])
+
+
+def with_evidence(results: Results, published: bool = True) -> Results:
+    """Results, and those of the sizes that are evidence too: what claims are judged by.
+
+    Of an experiment of those there are as many seeds as all its models have records of; without
+    a first one it is left out. Nothing is trained.
+    """
+    experiments, records = dict(results.size.experiments), list(results.records)
+    for name in results.size.evidence:
+        for key, experiment in load_size(name).experiments.items():
+            found = {
+                model: [look_up(spec, published) for spec in specs]
+                for model, specs in experiment.models.items()
+            }
+            seeds = min(_until_none(values) for values in found.values())
+            if seeds:
+                models = {model: specs[:seeds] for model, specs in experiment.models.items()}
+                experiments[key] = replace(experiment, models=models)
+                records += [r for values in found.values() for r in values[:seeds] if r]
+    return Results(replace(results.size, experiments=experiments), records)
+
+
+def _until_none(values: Sequence[Record | None]) -> int:
+    return next((place for place, value in enumerate(values) if value is None), len(values))
 
 
 def yardsticks() -> dict[str, dict[str, Any]]:

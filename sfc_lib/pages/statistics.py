@@ -22,6 +22,8 @@ VERDICTS = (
     *("supported", "contradicted", "no difference"),
     *("undecided", "not measurable", "confounded"),
 )
+FEW = "too few seeds"  # an undecided comparison that could not have been decided
+SILENT = ("confounded", "not measurable", FEW)  # about a claim
 CONCLUSIONS = (
     *("holds", "holds in part", "does not hold"),
     *("cannot tell yet", "not testable here"),
@@ -116,7 +118,7 @@ def conclude(verdicts: Iterable[str]) -> str:
     ('does not hold', 'cannot tell yet')
     """
     found = list(verdicts)
-    telling = [verdict for verdict in found if verdict not in ("confounded", "not measurable")]
+    telling = [verdict for verdict in found if verdict not in SILENT]
     if "supported" in telling:
         return "holds" if set(telling) == {"supported"} else "holds in part"
     if "contradicted" in telling or set(telling) == {"no difference"}:

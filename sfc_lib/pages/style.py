@@ -76,6 +76,17 @@ VERDICT_STYLES = {
 }
 PLOTLY = "plotly/plotly.min.js"  # beside the pages
 PLOTLY_MIME = "application/vnd.plotly.v1+json"  # JupyterLab draws it; pages take the HTML
+SHORT_DATA = (  # words of experiments' titles, and what stands for them where room is short
+    ("Simulated TF binding, generated", "TF simulated"),
+    ("Simulated TF binding, authors' file", "TF authors' file"),
+    ("Simulated TF binding", "TF simulated"),
+    (" ChIP-seq, GM12878", ""),
+    ("Hematopoiesis (stand-in)", "hematopoiesis"),
+    ("Simulated accessibility", "accessibility"),
+    (", 0.125 of the filters", ""),
+    (", genome-wide", ", genome"),
+    (", to convergence", ", converged"),
+)
 TENFOLD = 10
 FOLDED = 200  # characters
 
@@ -88,6 +99,13 @@ def colour_of(model: str) -> str:
 def name_of(model: str) -> str:
     """Name of a model in legends."""
     return NAMES.get(model, model)
+
+
+def short_data(title: str) -> str:
+    """Data in few words."""
+    for words, fewer in SHORT_DATA:
+        title = title.replace(words, fewer)
+    return title
 
 
 def heading(runs: pd.DataFrame, width: int = 60) -> str:

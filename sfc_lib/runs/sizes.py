@@ -24,11 +24,15 @@ SIZES_FILE = Path(__file__).parent / "sizes.toml"
 
 @dataclass(frozen=True)
 class Experiment:
-    """Runs compared in one panel: models by label, each with one spec a seed."""
+    """Runs compared in one panel: models by label, each with one spec a seed.
+
+    A `control` is no panel of the paper's: it is evidence only for claims that name it.
+    """
 
     name: str
     title: str
     models: Mapping[str, tuple[RunSpec, ...]]
+    control: bool = False
 
     @property
     def seeds(self) -> int:
@@ -43,12 +47,16 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Size:
-    """A named size of the whole replication, from `sizes.toml`."""
+    """A named size of the whole replication, from `sizes.toml`.
+
+    Claims are judged by its runs, and by as many seeds of the sizes in `evidence` as have records.
+    """
 
     name: str
     about: str
     seeds: int
     experiments: Mapping[str, Experiment]
+    evidence: tuple[str, ...] = ()
 
     @property
     def specs(self) -> list[RunSpec]:
@@ -118,7 +126,7 @@ def load_size(name: str, seeds: int | None = None) -> Size:
         key: _experiment(key, content["experiments"][key], override, seeds)
         for key in table["experiments"]
     }
-    return Size(name, table["about"], seeds, experiments)
+    return Size(name, table["about"], seeds, experiments, tuple(table.get("evidence", ())))
 
 
 def _experiment(key: str, table: dict, override: dict, seeds: int) -> Experiment:
@@ -131,7 +139,7 @@ def _experiment(key: str, table: dict, override: dict, seeds: int) -> Experiment
             options = {**values["dataset_options"], **layer.get("dataset_options", {})}
             values = {**values, **layer, "dataset_options": options}
         models[label] = tuple(RunSpec(**{**values, "seed": seed}) for seed in range(seeds))
-    return Experiment(key, table["title"], models)
+    return Experiment(key, table["title"], models, table.get("control", False))
 
 
 def _sizes_file() -> dict[str, Any]:

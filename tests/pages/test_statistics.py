@@ -114,6 +114,8 @@ def test_confounded_and_unmeasurable_comparisons_do_not_tell():
     assert conclude(["supported", "contradicted"]) == "holds in part"
     assert conclude(["contradicted", "undecided"]) == "does not hold"
     assert conclude(["no difference"] * 2) == "does not hold"
+    assert conclude(["supported", statistics.FEW]) == "holds"
+    assert conclude(["confounded"]) == conclude([statistics.FEW]) == "cannot tell yet"
     assert conclude(["confounded"]) == conclude(["undecided"]) == "cannot tell yet"
     assert conclude([]) == "not testable here"
 
