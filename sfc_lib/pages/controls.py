@@ -20,6 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sfc_lib.datasets.base import load_dataset
+from sfc_lib.files import silenced
 from sfc_lib.pages.results import Results, cpu_minutes, provenance
 from sfc_lib.pages.style import STYLE, closed, colour_of, name_of, plain_log, spread
 from sfc_lib.runs.sizes import Size, load_size
@@ -31,7 +32,7 @@ FOREST = ("readouts", "initialisation", "constraint")  # what is drawn beside st
 COLUMNS = ["model", "seed", "variant", "learning_rate", "auroc", "auprc"]  # where no run is
 ALPHA = 0.05
 MARGIN = 0.005  # auROC: a smaller difference does not matter
-EDGE = 0.03  # auROC: the figure shows differences up to this size, and writes larger ones
+EDGE = 0.02  # auROC: the figure shows differences up to this size, and writes larger ones
 FONT = 10  # points; figures of `WIDTH` inches keep it above 11 pixels on every page
 WIDTH = 7.6
 
@@ -221,7 +222,7 @@ def forest(controls: Controls) -> Figure | None:
     """Forest plot: each network's auROC minus that of std (left) and of sep (right).
 
     Small dots are pairs of one seed; the large one is the Hodges-Lehmann estimate, and its line
-    the 95 % interval, where there are six pairs or more. Dotted lines are at ± `MARGIN`; what
+    the 95 % interval; it is hollow where fewer than six pairs leave no interval. Dotted lines are at ± `MARGIN`; what
     lies beyond `EDGE` stands at the edge, with its number. None where there is nothing to draw.
     """
     table, runs, specs = differences(controls), controls.runs, controls.specs
@@ -249,7 +250,7 @@ def score_table(controls: Controls, experiment: str) -> pd.DataFrame:
     """What each network of an experiment costs and reaches; numbers formatted.
 
     Parameters and multiplications a sequence are those of the network; seconds are those of one
-    core in an epoch, median over runs; scores are those of the best epoch on the validation set.
+    core in an epoch of the fastest run; scores are those of the best epoch on the validation set.
     """
     rows = []
     for model, runs in controls.of(experiment).groupby("model", sort=False):
@@ -260,9 +261,9 @@ def score_table(controls: Controls, experiment: str) -> pd.DataFrame:
                 "what differs": NAMES.get(model, ("", "as in the paper"))[1],
                 "parameters": f"{parameters:,}",
                 "multiplications": f"{products / 1e6:.2f} million",
-                "seconds an epoch": f"{(runs.cpu_seconds / runs.epochs).median():.1f}",
-                "auROC: median (min – max)": spread(runs.auroc, "{:.4f}".format),
-                "auPRC: median": f"{runs.auprc.median():.4f}",
+                "seconds an epoch": f"{(runs.cpu_seconds / runs.epochs).min():.1f}",
+                "auROC: median (min – max)": spread(runs.auroc, _score),
+                "auPRC: median": _score(runs.auprc.median()),
                 "seeds": len(runs),
                 "diverged": int(runs.diverged.sum()),
             }
@@ -293,9 +294,12 @@ def data_size_plot(controls: Controls) -> Figure | None:
 def best_rates(controls: Controls) -> dict[str, str]:
     """The model of each variant at the learning rate that has its best median auROC.
 
-    A rate at which any run diverged is none of a variant's best.
+    A rate at which any run diverged is none of a variant's best. Empty where only one rate has
+    been tried.
     """
     runs = controls.of("learning_rates")
+    if runs.learning_rate.nunique() < 2:
+        return {}
     medians = runs.groupby(["variant", "model"]).auroc.agg(lambda a: a.median(skipna=False))
     best = medians.dropna().groupby("variant").idxmax()
     return {variant: best[variant][1] for variant in VARIANTS if variant in best}
@@ -323,6 +327,17 @@ def learning_rate_plot(controls: Controls) -> Figure | None:
         axes.set(xlabel="learning rate", xticks=sorted(runs.learning_rate.unique()))
         figure.tight_layout()
     return closed(figure)
+
+
+def unfinished(controls: Controls) -> str:
+    """Markdown: at which learning rates runs ended with the last epoch that they were allowed."""
+    runs = controls.of("learning_rates")
+    ended = runs[runs.epochs == runs.most_epochs] if len(runs) else runs
+    if ended.empty:
+        return "Every run stopped because it got no better, not because its epochs were over."
+    counts = ended.groupby("model", sort=False).size()
+    listed = ", ".join(f"{model} ({count})" for model, count in counts.items())
+    return f"Runs that were still getting better when their epochs were over: {listed}."
 
 
 def answers(controls: Controls) -> pd.DataFrame:
@@ -369,22 +384,30 @@ def answer(found: Ahead) -> str:
 
 
 def coverage(controls: Controls) -> str:
-    """Markdown: how many runs have a record, what they took, and which networks lack some."""
+    """Markdown: how many runs have a record, what they took, and what trains the others."""
     wanted, have = set(controls.wanted.specs), {r.spec for r in controls.results.records}
     text = f"**{len(have)} of {len(wanted)} runs** of the size controls have a record"
     if have:
         text += f"; they took {cpu_minutes(controls.runs):.0f} CPU minutes to train"
-    if have == wanted:
-        return f"{text}."
-    counts = {
-        label(model): (sum(spec in have for spec in specs), len(specs))
-        for item in controls.wanted.experiments.values()
-        for model, specs in item.models.items()
-    }
-    none = ", ".join(name for name, (done, _) in counts.items() if not done)
-    fewer = ", ".join(f"{name} ({a} of {b})" for name, (a, b) in counts.items() if 0 < a < b)
-    lacking = [f"No run yet: {none}." if none else "", f"Fewer seeds: {fewer}." if fewer else ""]
-    return " ".join(filter(None, [f"{text}.", *lacking, "`sfc sweep controls` trains them."]))
+    return f"{text}." + ("" if have == wanted else " `sfc sweep controls` trains the others.")
+
+
+def missing(controls: Controls) -> pd.DataFrame:
+    """Which networks lack runs: one row an experiment that is not complete."""
+    seeds = controls.runs.groupby("model").size()
+    rows = []
+    for item in controls.wanted.experiments.values():
+        have = {model: int(seeds.get(model, 0)) for model in item.models}
+        row = {
+            "experiment": item.title,
+            "no run yet": "; ".join(label(m) for m, count in have.items() if not count),
+            f"fewer than {item.seeds} seeds": "; ".join(
+                f"{label(m)} ({count})" for m, count in have.items() if 0 < count < item.seeds
+            ),
+        }
+        if min(have.values()) < item.seeds:
+            rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def conclusion(controls: Controls) -> str:
@@ -394,7 +417,7 @@ def conclusion(controls: Controls) -> str:
     """
     runs, best = controls.runs, best_rates(controls)
     gain = ahead(runs, "sep", "std")
-    lines = [f"*sep* is ahead of *std* by {_interval(gain)} in validation auROC ({answer(gain)})."]
+    lines = [f"*sep* is ahead of *std* by {_interval(gain)} in validation auROC{_so(gain)}."]
     for reason, means in REASONS.items():
         told = [
             f"*{label(model)}* {_interval(found)}{_share(found, gain)}"
@@ -405,7 +428,7 @@ def conclusion(controls: Controls) -> str:
     alone = ahead(runs, "sep", "full_kernel")
     lines.append(
         "**Separation**, *sep* against as many neurons with whole kernels: "
-        + (f"{_interval(alone)} ({answer(alone)})." if alone.seeds else "not tried yet.")
+        + (f"{_interval(alone)}{_so(alone)}." if alone.seeds else "not tried yet.")
     )
     if {"std", "sep"} <= set(best):
         rate = {v: controls.specs[best[v]].learning_rate for v in ("std", "sep")}
@@ -413,7 +436,7 @@ def conclusion(controls: Controls) -> str:
         found = ahead(runs, best["sep"], best["std"])
         lines.append(
             f"**Learning rate**, each at its own best ({rates['std']}, {rates['sep']}): *sep* is "
-            f"ahead by {_interval(found)} ({answer(found)})."
+            f"ahead by {_interval(found)}{_so(found)}."
         )
     return "\n".join(f"- {line}" for line in lines)
 
@@ -431,8 +454,9 @@ def sources(controls: Controls) -> pd.DataFrame:
 @cache
 def cost(spec: RunSpec) -> tuple[int, int]:
     """Parameters of a spec's network, and the multiplications by which it predicts one sequence."""
-    from sfc_lib.nn.readouts import multiplications  # imports Keras
-    from sfc_lib.runs.training import network
+    with silenced():  # TensorFlow prints on import
+        from sfc_lib.nn.readouts import multiplications
+        from sfc_lib.runs.training import network
 
     model = network(spec, load_dataset(spec.dataset, **spec.dataset_options))
     return model.count_params(), multiplications(model)
@@ -462,7 +486,8 @@ def _row(axes: Axes, place: int, row: Any, between: np.ndarray, colour: str) -> 
                   color=colour)  # fmt: skip
         return
     axes.plot(np.clip([row.low, row.high], -EDGE, EDGE), [place] * 2, color=colour, linewidth=2.2)
-    axes.plot(row.effect, place, "o", color=colour, markeredgecolor="black", markersize=7)
+    fill = "white" if np.isnan(row.low) else colour
+    axes.plot(row.effect, place, "o", color=fill, markeredgecolor="black", markersize=7)
 
 
 def _reference(axes: Axes, against: str, table: pd.DataFrame, models: Sequence[str]) -> None:
@@ -474,7 +499,7 @@ def _reference(axes: Axes, against: str, table: pd.DataFrame, models: Sequence[s
     for first in firsts.iloc[1:]:
         axes.axhline(models.index(first) - 0.5, color="#d0d7de", linewidth=0.8, zorder=0)
     axes.set(xlim=(-1.08 * EDGE, 1.08 * EDGE), xlabel=f"auROC minus that of {against}")
-    axes.set_xticks([-0.02, 0, 0.02], ["−.02", "0", ".02"])
+    axes.set_xticks([-0.01, 0, 0.01], ["−.01", "0", ".01"])
     axes.tick_params(axis="y", length=0)
 
 
@@ -504,9 +529,13 @@ def _all_sequences(spec: RunSpec) -> int:
 
 
 def _share(found: Ahead, gain: Ahead) -> str:
-    if not gain.low > 0:
+    if not gain.low > 0 or np.isnan(found.low):
         return ""
     return f", {found.effect / gain.effect:.0%} of that gain".replace("-", "−")
+
+
+def _so(found: Ahead) -> str:
+    return "" if np.isnan(found.low) else f" ({answer(found)})"
 
 
 def _within(found: Ahead) -> bool:
@@ -521,5 +550,9 @@ def _interval(found: Ahead) -> str:
     return f"{_signed(found.effect)} [{_signed(found.low)}, {_signed(found.high)}]"
 
 
+def _score(value: float) -> str:
+    return f"{value:.4f}".removeprefix("0")
+
+
 def _signed(value: float) -> str:
-    return f"{value:+.4f}".replace("0.", ".", 1).replace("-", "−")
+    return f"{value:+z.4f}".replace("0.", ".", 1).replace("-", "−")

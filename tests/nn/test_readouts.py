@@ -47,13 +47,14 @@ EVERY_LAYER = pytest.mark.parametrize("name", LAYERS)
 EVERY_READOUT = pytest.mark.parametrize(("variant", "readout"), ALL)
 
 
-def built(name, length=7, channels=3):
-    """A layer with normally distributed weights, and the generator that drew them."""
+def built(name, length=7, channels=3, dtype="float32"):
+    """A layer with normally distributed weights, and an input."""
     rng = np.random.default_rng(0)
     layer = LAYERS[name]()
+    layer.dtype_policy = dtype
     layer.build((None, length, channels))
     layer.set_weights([rng.normal(size=weight.shape) for weight in layer.weights])
-    return layer, rng.normal(size=(5, length, channels)).astype("float32")
+    return layer, rng.normal(size=(5, length, channels)).astype(dtype)
 
 
 def paper(variant, readout=None, **options):
@@ -156,6 +157,32 @@ def test_shuffle_is_one_permutation_whatever_the_sequence():
     assert np.array_equal(layer(x), x[:, order])
     assert sorted(order.tolist()) == list(range(7)) != order.tolist()
     assert not np.array_equal(layer(x), ShufflePositions(4)(x))
+
+
+@EVERY_LAYER
+def test_gradients_are_central_differences(name):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("differentiates with tf.GradientTape")
+    import tensorflow as tf
+
+    layer, x = built(name, dtype="float64")
+    x = tf.Variable(x)
+    weighting = np.random.default_rng(1).normal(size=layer(x).shape)
+    variables = [x, *(weight.value for weight in layer.weights)]
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(layer(x) ** 2 * weighting)
+    for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+        centre, step = variable.numpy(), 1e-5
+        for index in list(np.ndindex(centre.shape))[::5]:
+            ends = []
+            for sign in (1, -1):
+                moved = centre.copy()
+                moved[index] += sign * step
+                variable.assign(moved)
+                ends.append(float(tf.reduce_sum(layer(x) ** 2 * weighting)))
+            variable.assign(centre)
+            difference = (ends[0] - ends[1]) / (2 * step)
+            assert gradient.numpy()[index] == pytest.approx(difference, rel=1e-5, abs=1e-7)
 
 
 # The networks

@@ -148,12 +148,15 @@ def test_conclusion_tells_the_share_of_a_gain_that_is_there(loaded):
     exact = {"sep": 0.98, "full_kernel": 0.975, "fewer_units": 0.96, "sep .003": 0.97}
 
     def scores(model, spec):
+        if model == "bottleneck" and spec.seed:
+            return None
         return exact.get(model, 0.97) + 1e-5 * spec.seed**2
 
     lines = controls.conclusion(loaded(scores)).splitlines()
     assert "ahead of *std* by +.0100 [+.0100, +.0100] in validation auROC (yes)" in lines[0]
     assert "*whole kernels, then Dense* +.0050 [+.0050, +.0050], 50% of that gain" in lines[3]
     assert "*Dense, fewer neurons* −.0100 [−.0100, −.0100], −100% of that gain" in lines[1]
+    assert lines[2].endswith("*linear bottleneck* +.0000 [too few seeds].")
     assert "whole kernels: +.0050 [+.0050, +.0050] (yes" in lines[5]
     assert "*sep* at .001): *sep* is ahead by +.0100" in lines[6]
 
@@ -178,13 +181,28 @@ def test_what_is_missing_is_named(loaded):
             return None
         return 0.97
 
-    text = controls.coverage(loaded(scores))
+    made = loaded(scores)
     total = len(set(load_size("controls", SEEDS).specs))
-    assert f"**{total - 3 * SEEDS + 1} of {total} runs**" in text
-    assert "No run yet: SFC, then ReLU, std .01." in text
-    assert f"Fewer seeds: SFC, spline W_pos (1 of {SEEDS})." in text
-    whole = controls.coverage(loaded(lambda model, spec: 0.97))
-    assert whole.endswith(f"; they took {total} CPU minutes to train.")
+    text = controls.coverage(made)
+    assert text.startswith(f"**{total - 3 * SEEDS + 1} of {total} runs**")
+    assert text.endswith("`sfc sweep controls` trains the others.")
+    readouts, rates = controls.missing(made).itertuples(index=False)
+    assert readouts[1:] == ("SFC, then ReLU", "SFC, spline W_pos (1)")
+    assert rates[1:] == ("std .01", "")
+
+
+def test_nothing_is_missing_where_all_is_there(loaded):
+    made = loaded(lambda model, spec: 0.97)
+    assert controls.coverage(made).endswith(" CPU minutes to train.")
+    assert controls.missing(made).empty
+
+
+def test_runs_that_the_last_epoch_ended_are_told(loaded):
+    made = loaded(scattered, seeds=2)
+    assert controls.unfinished(made).startswith("Every run stopped because it got no better")
+    slow = made.runs.model == "sep .0001"
+    made.runs.loc[slow, "epochs"] = made.runs.loc[slow, "most_epochs"]
+    assert controls.unfinished(made).endswith("were over: sep .0001 (2).")
 
 
 # Figures
@@ -247,6 +265,7 @@ def test_without_any_run_the_page_says_so_and_draws_nothing(loaded):
     assert controls.sources(made).empty
     assert controls.score_table(made, "readouts").empty
     assert "not tried yet" in controls.conclusion(made)
+    assert len(controls.missing(made)) == 5
     assert set(controls.answers(made).answer) == {"too few seeds"}
 
 
