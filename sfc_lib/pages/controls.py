@@ -222,8 +222,9 @@ def forest(controls: Controls) -> Figure | None:
     """Forest plot: each network's auROC minus that of std (left) and of sep (right).
 
     Small dots are pairs of one seed; the large one is the Hodges-Lehmann estimate, and its line
-    the 95 % interval; it is hollow where fewer than six pairs leave no interval. Dotted lines are at ± `MARGIN`; what
-    lies beyond `EDGE` stands at the edge, with its number. None where there is nothing to draw.
+    the 95 % interval; it is hollow where fewer than six pairs leave no interval. Dotted lines are
+    at ± `MARGIN`; what lies beyond `EDGE` stands at the edge, with its number. None where there
+    is nothing to draw.
     """
     table, runs, specs = differences(controls), controls.runs, controls.specs
     models = list(dict.fromkeys(table.model))
