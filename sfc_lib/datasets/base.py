@@ -65,6 +65,18 @@ class Split:
         rows = np.arange(examples) * len(self) // examples
         return Split(self.codes[rows], self.labels[rows])
 
+    def first(self, examples: int | None) -> Split:
+        """The first so many examples, or the whole split if None.
+
+        Raises:
+            UserError: It has fewer.
+        """
+        if examples is None:
+            return self
+        if examples > len(self):
+            raise UserError(f"train_samples: expected at most the {len(self)}, got {examples}.")
+        return Split(self.codes[:examples], self.labels[:examples])
+
     @property
     def positives(self) -> list[int]:
         """Number of positive examples of each task."""

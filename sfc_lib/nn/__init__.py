@@ -15,6 +15,6 @@ except ModuleNotFoundError as error:
         "Or set KERAS_BACKEND to tensorflow, jax or torch, whichever is installed."
     ) from error
 
-from sfc_lib.nn import architectures, curvature, folding, layers
+from sfc_lib.nn import architectures, curvature, folding, layers, readouts
 
-__all__ = ["architectures", "curvature", "folding", "keras", "layers"]
+__all__ = ["architectures", "curvature", "folding", "keras", "layers", "readouts"]

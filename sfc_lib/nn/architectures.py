@@ -12,9 +12,17 @@ import keras
 from keras import layers
 
 from sfc_lib.errors import UserError
-from sfc_lib.nn.curvature import Curvature, nonnegative
+from sfc_lib.nn.curvature import Curvature, CurvatureConstraint, nonnegative
 from sfc_lib.nn.folding import SeparableModel
-from sfc_lib.nn.layers import OneHotDNA, SeparableFC, positive_integer
+from sfc_lib.nn.layers import OneHotDNA, positive_integer
+from sfc_lib.nn.readouts import (
+    BEHIND,
+    DENSE,
+    SEPARABLE,
+    Place,
+    flat,
+    separable_readout,
+)
 
 VARIANTS = ("std", "sep", "symm")
 LAYOUT = "channels_last"  # whatever a user's Keras settings say
@@ -110,6 +118,8 @@ def build_model(
     initializer: str = "paper",
     dropout: float | None = None,
     precision: str = "float32",
+    readout: str | None = None,
+    limit: float | None = None,
 ) -> keras.Model:
     """One of the paper's networks, not compiled, from base codes to probabilities.
 
@@ -129,10 +139,13 @@ def build_model(
         dropout: Share of the hidden neurons dropped in training, from 0 to under 1; by default
             the architecture's own. The ChIP-seq network has no hidden layer, and none.
         precision: Keras dtype policy, e.g. `"mixed_bfloat16"`; the output stays float32.
+        readout: What stands in place of flattening (a name of `sfc_lib.nn.readouts.DENSE`, for
+            `std`) or of the SFC layer (one of `SEPARABLE`, for `sep` and `symm`).
+        limit: Largest second difference of `W_pos`, a `CurvatureConstraint`; None for no limit.
 
     Raises:
-        UserError: An unknown name, a length too short for the pooling, or an
-            option of the SFC layer given for `std`.
+        UserError: An unknown name, a length too short for the pooling, an option of the SFC
+            layer given for `std`, or a readout that is not for the variant or architecture.
 
     Example:
 
@@ -142,9 +155,13 @@ def build_model(
     shape = network_shape(architecture, length, tasks, width)
     if variant not in VARIANTS:
         raise UserError(f"build_model: variant must be one of {VARIANTS}, got {variant!r}.")
-    if variant == "std" and (units is not None or curvature or initializer != "paper"):
-        raise UserError("build_model: std has no SFC layer, so no units, curvature, initializer.")
+    of_layer = (units, curvature, initializer, limit)
+    if variant == "std" and of_layer != (None, 0, "paper", None):
+        raise UserError(
+            "build_model: std has no SFC layer, so no units, curvature, initializer or limit."
+        )
     net = ARCHITECTURES[architecture]
+    _require_readout(readout, architecture, variant)
     rate = net.dropout if dropout is None else nonnegative(dropout, "build_model", "dropout")
     if rate >= 1 or (rate and not net.hidden):
         expected = "under 1" if net.hidden else f"0, as {architecture} has no hidden layer"
@@ -154,24 +171,47 @@ def build_model(
     x = OneHotDNA(name="one_hot", **policy)(inputs)  # (batch, length, 4)
     for number, (block, filters) in enumerate(zip(net.blocks, shape.filters, strict=True), 1):
         x = _convolve(x, block, filters, number, policy)
-    if variant == "std":
-        x = layers.Flatten(data_format=LAYOUT, name="flatten", **policy)(x)
-    else:
-        x = SeparableFC(
-            shape.default_units if units is None else units,
-            symmetric=variant == "symm",
-            initializer=initializer,
-            positional_regularizer=Curvature(curvature) if curvature else None,
-            name="sfc",
-            **policy,
-        )(x)
+    sfc = {
+        "units": units,
+        "initializer": initializer,
+        "positional_regularizer": Curvature(curvature) if curvature else None,
+        "positional_constraint": None if limit is None else CurvatureConstraint(limit),
+    }
+    for layer in _readout(readout, variant, shape, policy, sfc):
+        x = layer(x)
+    behind = BEHIND[readout](_place(shape)) if readout in BEHIND else {}
     for number, outputs in enumerate(net.hidden, 1):
-        x = layers.Dense(outputs, activation="relu", name=f"dense_{number}", **policy)(x)
+        options = {"units": outputs, **(behind if number == 1 else {})}
+        x = layers.Dense(**options, activation="relu", name=f"dense_{number}", **policy)(x)
         x = layers.Dropout(rate, name=f"dropout_{number}", **policy)(x)
     logits = layers.Dense(tasks, name="logits", **policy)(x)
     outputs = layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
     network = keras.Model if variant == "std" else SeparableModel
     return network(inputs, outputs, name=f"{architecture}_{variant}")
+
+
+def _require_readout(readout: str | None, architecture: str, variant: str) -> None:
+    choices = DENSE if variant == "std" else SEPARABLE
+    if readout is not None and readout not in choices:
+        raise UserError(
+            f"build_model: readout of {variant} must be None or one of {tuple(choices)}, "
+            f"got {readout!r}."
+        )
+    if readout in BEHIND and not ARCHITECTURES[architecture].hidden:
+        raise UserError(
+            f"build_model: readout {readout!r} needs a hidden layer, {architecture} has none."
+        )
+
+
+def _readout(
+    readout: str | None, variant: str, shape: NetworkShape, policy: dict, sfc: dict
+) -> list[layers.Layer]:
+    """The layers between the last pooling and the Dense layers; `sfc`: options of the SFC one."""
+    if variant == "std":
+        return DENSE[readout](_place(shape), policy) if readout else [flat(policy)]
+    units = shape.default_units if sfc["units"] is None else sfc["units"]
+    options = {**sfc, "units": units, "symmetric": variant == "symm"}
+    return separable_readout(readout, policy, **options)
 
 
 @dataclass(frozen=True)
@@ -188,6 +228,10 @@ class NetworkShape:
         """SFC neurons where none are asked for; a `UserError` where none would match."""
         units = match_units(self.length, self.filters[-1], self.outputs)
         return min(units, self.max_units or units)
+
+
+def _place(shape: NetworkShape) -> Place:
+    return Place(shape.length, shape.filters[-1], shape.outputs, shape.default_units)
 
 
 def network_shape(architecture: str, length: int, tasks: int, width: float = 1.0) -> NetworkShape:

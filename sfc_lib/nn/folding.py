@@ -146,7 +146,7 @@ class CollapsedPair(layers.Layer):
         if not pays or self.sfc.activity_regularizer or self.dense.activity_regularizer:
             return self.dense(self.sfc(inputs))  # such a penalty needs the layer's own output
         x = self.sfc.fold(inputs)  # (batch, stored, channels)
-        weights = self.sfc.W_pos, self.sfc.W_chan, self.dense.kernel
+        weights = self.sfc.stored_weights(), self.sfc.W_chan, self.dense.kernel
         w_pos, w_chan, kernel = (ops.cast(w, self.compute_dtype) for w in weights)
         collapsed = ops.matmul(ops.transpose(outer_products(w_pos, w_chan)), kernel)
         y = ops.matmul(ops.reshape(x, (-1, collapsed.shape[0])), collapsed)

@@ -8,8 +8,8 @@ import keras
 from keras import ops
 
 from sfc_lib.nn.curvature import Curvature, CurvatureConstraint, require_length
+from sfc_lib.nn.initializers import INITIALIZERS, factor_initializers
 
-INITIALIZERS = ("paper", "variance")
 FOLD_FROM = 32  # neurons from which on folding a symmetric layer's input saves more than it costs
 USUAL_BATCH = 128  # what counts as the batch where it is unknown, as when TensorFlow traces
 
@@ -29,10 +29,11 @@ class SeparableFC(keras.layers.Layer):
     Args:
         units: Number of SFC neurons, an integer ≥ 1.
         symmetric: Store only half of `W_pos` and mirror it around the centre.
-        initializer: Both weights start uniform in ±a. `"paper"`: as the authors
-            coded it, a = (2 / (L'·C + units))^¼ with L' the *stored* length.
-            `"variance"`: a = (18 / (L·C + units))^¼, which gives the outer product
-            the variance of `glorot_uniform`, as the paper's text intends.
+        initializer: How both weights start, one of `INITIALIZERS`. `"paper"`: as the
+            authors coded it, uniform in ±(2 / (L'·C + units))^¼ with L' the *stored*
+            length; `"variance"`: so that the outer product has the variance of
+            `glorot_uniform`, as the paper's text intends; the others are explained in
+            `sfc_lib.nn.initializers.factor_initializers`.
         positional_regularizer: Keras regulariser of the stored `W_pos`, for
             example `Curvature(10.0)`.
         positional_constraint: Keras constraint of the stored `W_pos`, for example
@@ -85,19 +86,19 @@ class SeparableFC(keras.layers.Layer):
         stored = -(-length // 2) if self.symmetric else length
         for part in (self.positional_regularizer, self.positional_constraint):
             if isinstance(part, (Curvature, CurvatureConstraint)):
-                require_length(stored, part.min_length, type(part).__name__)
-        limit = self._limit(stored, length, channels)
+                require_length(self.numbers(stored), part.min_length, type(part).__name__)
+        starts = factor_initializers(self.initializer, self.units, length, channels, stored)
         self.W_pos = self.add_weight(
             name="W_pos",
-            shape=(self.units, stored),
-            initializer=keras.initializers.RandomUniform(-limit, limit),
+            shape=(self.units, self.numbers(stored)),
+            initializer=starts[0],
             regularizer=self.positional_regularizer,
             constraint=self.positional_constraint,
         )
         self.W_chan = self.add_weight(
             name="W_chan",
             shape=(self.units, channels),
-            initializer=keras.initializers.RandomUniform(-limit, limit),
+            initializer=starts[1],
         )
         self.length, self.channels = length, channels
         self.input_spec = keras.layers.InputSpec(ndim=3, axes={1: length, 2: channels})
@@ -106,7 +107,7 @@ class SeparableFC(keras.layers.Layer):
         if self.units < FOLD_FROM:
             x, w_pos = inputs, self.positional_weights()
         else:
-            x, w_pos = self.fold(inputs), ops.convert_to_tensor(self.W_pos)
+            x, w_pos = self.fold(inputs), self.stored_weights()
         batch, length, channels = x.shape
         form = self.form or cheapest_form(batch or USUAL_BATCH, length, channels, self.units)
         return FORMS[form](x, w_pos, ops.convert_to_tensor(self.W_chan))
@@ -129,10 +130,21 @@ class SeparableFC(keras.layers.Layer):
 
         For an odd length the centre is used once.
         """
+        return self.mirrored(self.stored_weights())
+
+    def stored_weights(self):
+        """Weights of the stored positions, (units, stored): a subclass may derive them."""
+        return ops.convert_to_tensor(self.W_pos)
+
+    def numbers(self, stored: int) -> int:
+        """Numbers kept of each neuron for so many stored positions: a subclass may need fewer."""
+        return stored
+
+    def mirrored(self, stored):
+        """Rows over the whole length from those of the stored positions."""
         if not self.symmetric:
-            return ops.convert_to_tensor(self.W_pos)
-        mirrored = ops.flip(self.W_pos[:, : self.length // 2], axis=1)
-        return ops.concatenate([self.W_pos, mirrored], axis=1)
+            return stored
+        return ops.concatenate([stored, ops.flip(stored[:, : self.length // 2], axis=1)], axis=1)
 
     def compute_output_shape(self, input_shape) -> tuple:
         self._checked(input_shape)
@@ -163,11 +175,6 @@ class SeparableFC(keras.layers.Layer):
                 "Give the model's Input a fixed length, long enough for its pooling."
             )
         return shape[1], shape[2]
-
-    def _limit(self, stored: int, length: int, channels: int) -> float:
-        if self.initializer == "paper":
-            return (2 / (stored * channels + self.units)) ** 0.25
-        return (18 / (length * channels + self.units)) ** 0.25
 
 
 def outer_products(w_pos, w_chan):

@@ -31,12 +31,15 @@ CLASSES = {  # by module, all that a model of this library may be made of
     "keras.initializers": {"GlorotUniform", "Ones", "RandomUniform", "Zeros"},
     "keras.layers": {
         *("Activation", "BatchNormalization", "Conv1D", "Dense", "Dropout", "Flatten"),
-        *("InputLayer", "MaxPooling1D", "ReLU"),
+        *("GlobalAveragePooling1D", "GlobalMaxPooling1D", "InputLayer", "MaxPooling1D", "ReLU"),
     },
     "keras.optimizers": {"Adam"},
     "keras.src.models.functional": {"Functional"},
     "sfc_lib.nn.folding": {"SeparableModel"},
     "sfc_lib.nn.layers": {"OneHotDNA", "SeparableFC"},
+    "sfc_lib.nn.readouts": {
+        *("AttentionPooling", "PositiveSeparableFC", "ShufflePositions", "SplineSeparableFC"),
+    },
     "sfc_lib.nn.curvature": {"Curvature", "CurvatureConstraint"},
     "sfc_lib.nn.regularizers": {"Curvature"},  # their homes when the first records were made
     "sfc_lib.nn.constraints": {"CurvatureConstraint"},

@@ -13,13 +13,18 @@ from sfc_lib.datasets.base import make_recipe
 from sfc_lib.errors import UserError
 from sfc_lib.files import sha256_json
 
-LATER = ("dropout",)  # fields younger than the first records: in the id only where they are set
+# Fields younger than the first records: in the id only where they are set.
+LATER = ("dropout", "readout", "limit", "train_samples")
 PROTOCOL = 2  # raised whenever the same spec would give another result
 CHOICES = {  # as in `sfc_lib.nn`, which is not imported here because it imports Keras
     "architecture": ("simulated_tf", "chip_seq", "basset"),
     "variant": ("std", "sep", "symm"),
-    "initializer": ("paper", "variance"),
+    "initializer": ("paper", "variance", "glorot", "normal", "orthogonal", "rank_one"),
     "backend": ("tensorflow", "jax", "torch"),
+    "readout": (
+        *(None, "fewer_channels", "fewer_units", "full_kernel", "bottleneck", "average_pooling"),
+        *("max_pooling", "attention", "small_start", "spline", "positive", "relu", "shuffled"),
+    ),
     "precision": ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16", "float64"),
 }
 
@@ -33,12 +38,13 @@ class RunSpec:
 
     Args:
         dataset, dataset_options: Passed to `load_dataset`.
-        architecture, variant, units, width, curvature, initializer, dropout: Passed to
-            `build_model`; `units=None` is the number that matches std's parameters,
+        architecture, variant, units, width, curvature, initializer, dropout, readout, limit:
+            Passed to `build_model`; `units=None` is the number that matches std's parameters,
             `dropout=None` the architecture's own.
         learning_rate: Of Adam, whose other settings are those of Keras 1.2.2.
         batch_size: Examples a step.
         epochs: Most epochs trained.
+        train_samples: Trained on are only the first so many training examples; None for all.
         samples_per_epoch: Examples an epoch, drawn anew each time; None for all.
         valid_samples: Validation examples, evenly spaced, that each epoch is judged by; None
             for all. The metrics of the finished run are those of all in any case.
@@ -78,6 +84,9 @@ class RunSpec:
     seed: int = 0
     protocol: int = PROTOCOL
     dropout: float | None = None
+    readout: str | None = None
+    limit: float | None = None
+    train_samples: int | None = None
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -87,10 +96,11 @@ class RunSpec:
             if getattr(self, name) not in choices:
                 expected = ", ".join(map(repr, choices[:-1])) + f" or {choices[-1]!r}"
                 raise UserError(f"RunSpec: {name} must be {expected}, got {getattr(self, name)!r}.")
-        if self.variant == "std" and (self.units or self.curvature or self.initializer != "paper"):
+        of_layer = (self.units, self.curvature, self.initializer, self.limit)
+        if self.variant == "std" and of_layer != (None, 0, "paper", None):
             raise UserError(
-                "RunSpec: std has no SFC layer; leave units, curvature and initializer out, "
-                f"got {self.units}, {self.curvature} and {self.initializer!r}."
+                "RunSpec: std has no SFC layer; leave units, curvature, initializer and limit "
+                f"out, got {', '.join(map(repr, of_layer))}."
             )
         options = make_recipe(self.dataset, self.dataset_options).options
         object.__setattr__(self, "dataset_options", MappingProxyType(options))
@@ -129,7 +139,7 @@ class RunSpec:
 
 _POSITIVE = {
     *("units", "batch_size", "epochs", "samples_per_epoch", "valid_samples", "patience"),
-    "protocol",
+    *("protocol", "train_samples"),
 }
 
 
@@ -145,16 +155,16 @@ def _checked(name: str, kind: str, value: Any) -> Any:
         expected = f"an integer >= {least}" + (" or None" if optional else "")
     elif kind.startswith("float"):
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        zero, share = name in ("curvature", "dropout"), name == "dropout"
+        zero, share = name in ("curvature", "dropout", "limit"), name == "dropout"
         most = 1 - sys.float_info.epsilon if share else sys.float_info.max
         if number and 0 <= value <= most and (value > 0 or zero):
             return abs(float(value))  # -0.0 means 0.0
         expected = f"a finite number {'>=' if zero else '>'} 0"
         expected += (" and < 1" if share else "") + (" or None" if optional else "")
-    elif kind in ("str", "bool"):
-        if type(value).__name__ == kind:
+    elif kind.partition(" ")[0] in ("str", "bool"):
+        if type(value).__name__ == kind.partition(" ")[0]:
             return value
-        expected = f"a {kind}"
+        expected = f"a {kind.replace('|', 'or')}"
     else:
         if isinstance(value, Mapping):
             return dict(value)

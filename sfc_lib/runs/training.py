@@ -72,7 +72,8 @@ def train_run(spec: RunSpec, folder: Path) -> None:
     progress = Progress(spec, model, dataset, folder)
     progress.resume()
     if not progress.finished:
-        _fit(model, Batches(dataset.train, spec, progress), progress)
+        train = dataset.train.first(spec.train_samples)
+        _fit(model, Batches(train, spec, progress), progress)
     progress.finish()
 
 
@@ -155,6 +156,8 @@ def network(spec: RunSpec, dataset: Dataset) -> keras.Model:
         initializer=spec.initializer,
         dropout=spec.dropout,
         precision=spec.precision,
+        readout=spec.readout,
+        limit=spec.limit,
         **sfc,
     )
 

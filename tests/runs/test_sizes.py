@@ -21,11 +21,13 @@ def test_every_size_loads_with_its_seeds_for_every_model(name):
             assert runs[0].variant == model or model not in ("std", "sep", "symm")
             assert [spec.seed for spec in runs] == list(range(experiment.seeds))
             assert len({dataclasses.replace(spec, seed=0) for spec in runs}) == 1
-    assert len({spec.id for spec in size.specs}) == len(size.specs)
+        assert len({spec.id for spec in experiment.specs}) == len(experiment.specs)
 
 
 def test_sizes_are_ordered_and_standard_has_all_experiments_of_full():
-    assert size_names() == ["smoke", "quick", "standard", "converged", "pilots", "full"]
+    assert size_names() == [
+        *("smoke", "quick", "standard", "converged", "pilots", "controls", "full"),
+    ]
     standard, full = (load_size(name).experiments for name in ("standard", "full"))
     assert list(standard) == list(full)
     assert len(standard["hematopoiesis"].models) == 6
@@ -80,3 +82,18 @@ def test_error_about_seeds_says_all_that_is_allowed(seeds):
 
 def test_no_number_of_seeds_is_that_of_the_size():
     assert load_size("quick", seeds=0) == load_size("quick", seeds=None) == load_size("quick")
+
+
+def test_controls_stand_beside_the_published_runs_and_differ_in_one_thing():
+    quick = load_size("quick", 1).experiments["simulated_tf"].models
+    for experiment in load_size("controls", 1).experiments.values():
+        for model in ("std", "sep", "symm"):
+            assert experiment.models[model] == quick[model]
+        for model, (spec,) in experiment.models.items():
+            like = quick[spec.variant][0].to_dict()
+            changed = {name for name, value in spec.to_dict().items() if like.get(name) != value}
+            steps = {"train_samples", "epochs", "patience"}
+            assert len(changed) == (model not in quick) or changed == steps
+            if changed == steps:  # as many steps for fewer sequences
+                assert spec.epochs * spec.train_samples == 100 * 6400
+                assert spec.patience * spec.train_samples == 10 * 6400

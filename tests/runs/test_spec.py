@@ -32,6 +32,9 @@ OTHER = {
     "seed": 1,
     "protocol": PROTOCOL + 1,
     "dropout": 0.1,
+    "readout": "positive",
+    "limit": 0.1,
+    "train_samples": 20,
 }
 specs = st.builds(
     RunSpec,
@@ -70,7 +73,11 @@ def test_every_field_is_covered():
         ("curvature", float("inf"), "curvature must be a finite number >= 0, got inf"),
         ("curvature", False, "curvature must be a finite number >= 0, got False"),
         ("initializer", 1, "initializer must be a str, got 1"),
-        ("initializer", "glorot", "initializer must be 'paper' or 'variance', got 'glorot'"),
+        ("initializer", "he", "initializer must be 'paper', 'variance', .* 'rank_one', got 'he'"),
+        ("readout", "lstm", "readout must be None, 'fewer_channels', .* 'shuffled', got 'lstm'"),
+        ("readout", 3, "readout must be a str or None, got 3"),
+        ("limit", -0.1, "limit must be a finite number >= 0 or None, got -0.1"),
+        ("train_samples", 0, "train_samples must be an integer >= 1 or None, got 0"),
         ("architecture", "vgg", "architecture must be 'simulated_tf', 'chip_seq' or 'basset', got"),
         ("precision", "float31", "precision must be 'float32', .* got 'float31'"),
         ("learning_rate", 0.0, "learning_rate must be a finite number > 0, got 0.0"),
@@ -106,6 +113,7 @@ def test_bad_value_is_named_with_what_was_expected_and_received(name, value, mes
         {"dataset_options": {"examples": 8000}},
         {"dataset_options": {"seed": 0, "source": "generated"}},
         {"units": None, "samples_per_epoch": None, "valid_samples": None, "dropout": None},
+        {"readout": None, "limit": None, "train_samples": None},
     ],
 )
 def test_equal_meaning_is_equal_id_and_hash(same):
@@ -147,10 +155,12 @@ def test_round_trip_through_json_keeps_spec_and_id(spec):
 
 def test_choices_are_those_of_the_networks():
     from sfc_lib.nn.architectures import ARCHITECTURES, VARIANTS
-    from sfc_lib.nn.layers import INITIALIZERS
+    from sfc_lib.nn.initializers import INITIALIZERS
+    from sfc_lib.nn.readouts import READOUTS
 
     assert CHOICES["architecture"] == tuple(ARCHITECTURES)
     assert (CHOICES["variant"], CHOICES["initializer"]) == (VARIANTS, INITIALIZERS)
+    assert CHOICES["readout"] == (None, *READOUTS)
 
 
 def test_id_of_the_default_spec_is_what_it_always_was():
@@ -194,6 +204,7 @@ def test_unknown_or_missing_fields_are_listed(change):
         RunSpec.from_dict(values)
 
 
-def test_std_refuses_units_which_it_does_not_have():
-    with pytest.raises(ValueError, match="std has no SFC layer"):
-        RunSpec(variant="std", units=5)
+@pytest.mark.parametrize("option", [{"units": 5}, {"limit": 0.0}, {"initializer": "glorot"}])
+def test_std_refuses_what_only_an_sfc_layer_has(option):
+    with pytest.raises(ValueError, match=r"std has no SFC layer; leave .* out, got .*\."):
+        RunSpec(variant="std", **option)

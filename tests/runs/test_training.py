@@ -619,6 +619,18 @@ def test_killed_run_ends_in_the_bytes_of_an_uninterrupted_one(backend, tmp_path,
 # Metrics
 
 
+def test_fewer_training_examples_are_the_first_ones(tmp_path):
+    fewer, other = tiny(train_samples=20, epochs=1), tiny(train_samples=24, epochs=1)
+    data = load_dataset(TINY.dataset, **TINY.dataset_options)
+    assert np.array_equal(data.train.first(20).codes, data.train.codes[:20])
+    assert data.train.first(None) is data.train
+    for spec in (fewer, other):
+        train_run(spec, tmp_path / spec.id)
+    assert hashes(tmp_path / fewer.id) != hashes(tmp_path / other.id)
+    with pytest.raises(ValueError, match=f"at most the {len(data.train)}, got 100000"):
+        train_run(tiny(train_samples=100_000), tmp_path / "too many")
+
+
 @pytest.mark.parametrize(
     ("wanted", "rows"), [(4, [0, 2, 5, 7]), (1, [0]), (10, None), (None, None)]
 )

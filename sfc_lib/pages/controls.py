@@ -1,0 +1,559 @@
+"""Is it the separation? What a gain of the SFC layer may rest on, one control after the other.
+
+The size `controls` trains networks that differ from std, sep or symm in one thing. This page
+never trains: it shows the runs that have a record, and says which have none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sfc_lib.datasets.base import load_dataset
+from sfc_lib.files import silenced
+from sfc_lib.pages.results import Results, cpu_minutes, provenance
+from sfc_lib.pages.style import STYLE, closed, colour_of, name_of, plain_log, spread
+from sfc_lib.runs.sizes import Size, load_size
+from sfc_lib.runs.spec import RunSpec
+from sfc_lib.runs.store import look_up
+
+VARIANTS = ("std", "sep", "symm")
+FOREST = ("readouts", "initialisation", "constraint")  # what is drawn beside std and sep
+COLUMNS = ["model", "seed", "variant", "learning_rate", "auroc", "auprc"]  # where no run is
+ALPHA = 0.05
+MARGIN = 0.005  # auROC: a smaller difference does not matter
+EDGE = 0.02  # auROC: the figure shows differences up to this size, and writes larger ones
+FONT = 10  # points; figures of `WIDTH` inches keep it above 11 pixels on every page
+WIDTH = 7.6
+
+# By model: its name, and what it takes away from sep or adds to std.
+NAMES = {
+    "full_kernel": ("whole kernels, then Dense", "as many linear neurons as sep, not separated"),
+    "bottleneck": ("linear bottleneck", "low rank without separation, std's parameters"),
+    "fewer_channels": ("Dense, fewer channels", "symm's parameters by a 1 × 1 convolution"),
+    "fewer_units": ("Dense, fewer neurons", "symm's parameters by a smaller Dense layer"),
+    "average_pooling": ("average pooling", "no positions"),
+    "max_pooling": ("max pooling", "no positions, no counts"),
+    "attention": ("attention pooling", "positions by content, std's parameters"),
+    "positive": ("SFC, positive W_pos", "positional weights are a mean"),
+    "spline": ("SFC, spline W_pos", "8 numbers for 35 positions, smooth"),
+    "relu": ("SFC, then ReLU", "no longer one linear map with the Dense layer"),
+    "shuffled_sep": ("sep, positions shuffled", "no neighbours: sep should not care"),
+    "shuffled_symm": ("symm, positions shuffled", "a symmetry that means nothing"),
+    "small_start": ("std, sep's start", "Dense kernel as small at the start as sep's two layers"),
+    "variance": ("sep, matched variance", "outer product with the variance of glorot_uniform"),
+    "glorot": ("sep, glorot_uniform", "glorot_uniform on each of the two weights"),
+    "normal": ("sep, small normal", "standard deviation .01"),
+    "orthogonal": ("sep, orthogonal", "both weights orthogonal matrices"),
+    "rank_one": ("sep, nearest to glorot", "best rank-one fits of a glorot_uniform kernel"),
+    "low_reg": ("symm, CR 1", "curvature penalty 1"),
+    "high_reg": ("symm, CR 10", "curvature penalty 10"),
+    "cr_100": ("symm, CR 100", "curvature penalty 100"),
+    "limit .1": ("symm, limit .1", "curvature constraint: second differences up to .1"),
+    "limit .01": ("symm, limit .01", "curvature constraint: second differences up to .01"),
+}
+REASONS = {  # other than separation, and the networks that have them without it
+    "**Parameters**, fewer of them": ("fewer_units", "fewer_channels"),
+    "**Rank**": ("bottleneck",),
+    "**Depth and multiplications**": ("full_kernel",),
+    "**Start**": ("small_start",),
+}
+# A sceptic's questions: the network asked about, and the one it is held against.
+QUESTIONS = (
+    ("Is sep ahead of std at all?", "sep", "std"),
+    ("Is symm?", "symm", "std"),
+    ("Parameters: do fewer neurons help std?", "fewer_units", "std"),
+    ("Parameters: do fewer channels help std?", "fewer_channels", "std"),
+    ("Depth, compute: do as many neurons with whole kernels help std?", "full_kernel", "std"),
+    ("Rank: does a linear bottleneck help std?", "bottleneck", "std"),
+    ("Start: does sep's small start help std?", "small_start", "std"),
+    ("Separation: is sep ahead of whole kernels?", "sep", "full_kernel"),
+    ("Separation: is sep ahead of a bottleneck?", "sep", "bottleneck"),
+    ("Positions: is sep ahead of average pooling?", "sep", "average_pooling"),
+    ("Positions: is sep ahead of attention?", "sep", "attention"),
+    ("Neighbours: does sep lose by shuffled positions?", "sep", "shuffled_sep"),
+    ("Neighbours: does symm lose by shuffled positions?", "symm", "shuffled_symm"),
+    ("Smoothness: do splines help sep?", "spline", "sep"),
+    ("Sign: do positive positional weights help sep?", "positive", "sep"),
+    ("Linearity: does a ReLU behind it help sep?", "relu", "sep"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Controls:
+    """What the controls gave so far.
+
+    Args:
+        wanted: All runs of the size.
+        results: Those that have a record, each once, though std, sep and symm stand in every
+            experiment.
+    """
+
+    wanted: Size
+    results: Results
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """One row a run."""
+        return self.results.runs if self.results.records else pd.DataFrame(columns=COLUMNS)
+
+    @property
+    def specs(self) -> dict[str, RunSpec]:
+        """The spec of each model's first seed, also of those that have no record."""
+        models = [item.models for item in self.wanted.experiments.values()]
+        return {label: specs[0] for part in models for label, specs in part.items()}
+
+    def of(self, experiment: str) -> pd.DataFrame:
+        """The runs of an experiment, model by model."""
+        models = list(self.wanted.experiments[experiment].models)
+        runs = self.runs[self.runs.model.isin(models)]
+        return runs.sort_values("model", key=lambda m: m.map(models.index), kind="stable")
+
+
+class Ahead(NamedTuple):
+    """How far one model is ahead of another in auROC, over pairs of the same seed.
+
+    Attributes:
+        seeds: Pairs.
+        effect: Hodges-Lehmann estimate: median of all averages of two differences.
+        low, high: Its 95 % interval, from the signed-rank test; nan for fewer than six pairs,
+            of which no interval is that sure.
+    """
+
+    seeds: int
+    effect: float
+    low: float
+    high: float
+
+
+def load_controls(seeds: int = 0, published: bool = True) -> Controls:
+    """The runs of the size `controls` that have a record. Nothing is trained.
+
+    Args:
+        seeds: Number of seeds, from 0 up; 0 for as many as the size has.
+        published: Whether to read the published records too.
+
+    Raises:
+        UserError: A bad number of seeds.
+    """
+    wanted = load_size("controls", seeds)
+    found = {s: record for s in wanted.specs if (record := look_up(s, published))}
+    parts, seen = {}, set[str]()
+    for name, item in wanted.experiments.items():
+        models = {
+            model: kept
+            for model, specs in item.models.items()
+            if model not in seen and (kept := tuple(s for s in specs if s in found))
+        }
+        seen.update(models)
+        if models:
+            parts[name] = dataclasses.replace(item, models=models)
+    size = dataclasses.replace(wanted, experiments=parts)
+    return Controls(wanted, Results(size, [found[spec] for spec in size.specs]))
+
+
+def ahead(runs: pd.DataFrame, model: str, other: str) -> Ahead:
+    """How far a model is ahead of another; runs that diverged are left out, with their pair.
+
+    Args:
+        runs: As `Controls.runs`.
+        model: Which is asked about.
+        other: Which it is held against.
+    """
+    between = pairs(runs, model, other)
+    left, right = np.triu_indices(len(between))
+    averages = np.sort((between[left] + between[right]) / 2)
+    rejected = int((rank_sum_p(len(between)) < ALPHA).sum())
+    low, high = (averages[rejected - 1], averages[-rejected]) if rejected else (np.nan, np.nan)
+    effect = np.median(averages) if len(averages) else np.nan
+    return Ahead(len(between), float(effect), float(low), float(high))
+
+
+def pairs(runs: pd.DataFrame, model: str, other: str) -> np.ndarray:
+    """Differences in validation auROC, model minus other, of the seeds that both have."""
+    by_seed = runs[runs.model.isin([model, other])].pivot(
+        index="seed", columns="model", values="auroc"
+    )
+    both = by_seed.reindex(columns=[model, other]).dropna().astype(float)
+    return (both[model] - both[other]).to_numpy()
+
+
+def rank_sum_p(count: int) -> np.ndarray:
+    """Two-sided p-value of each signed-rank sum in its lower half, for so many pairs.
+
+    Example:
+
+    >>> rank_sum_p(6)[:2].tolist()
+    [0.03125, 0.0625]
+    """
+    ways = np.ones(1)
+    for rank in range(1, count + 1):  # a rank is in the sum or not
+        ways = np.convolve(ways, [1, *[0] * (rank - 1), 1])
+    return 2 * np.cumsum(ways)[: len(ways) // 2] / 2**count
+
+
+def differences(controls: Controls) -> pd.DataFrame:
+    """How far each model of the forest plot is ahead of std and of sep.
+
+    Columns: `experiment`, `model`, `against`, `seeds`, `effect`, `low`, `high`.
+    """
+    runs = controls.runs
+    rows = [
+        (experiment, model, against, *ahead(runs, model, against))
+        for experiment, model in _listed(controls)
+        for against in ("std", "sep")
+        if model != against
+    ]
+    columns = ["experiment", "model", "against", *Ahead._fields]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def forest(controls: Controls) -> Figure | None:
+    """Forest plot: each network's auROC minus that of std (left) and of sep (right).
+
+    Small dots are pairs of one seed; the large one is the Hodges-Lehmann estimate, and its line
+    the 95 % interval; it is hollow where fewer than six pairs leave no interval. Dotted lines are
+    at ± `MARGIN`; what lies beyond `EDGE` stands at the edge, with its number. None where there
+    is nothing to draw.
+    """
+    table, runs, specs = differences(controls), controls.runs, controls.specs
+    models = list(dict.fromkeys(table.model))
+    if not models:
+        return None
+    with plt.rc_context({**STYLE, "font.size": FONT}):
+        figure, panels = plt.subplots(
+            1, 2, figsize=(WIDTH, 1 + 0.27 * len(models)), sharey=True, squeeze=False
+        )
+        for axes, against in zip(panels[0], ("std", "sep"), strict=True):
+            part = table[table.against == against]
+            for row in part.itertuples():
+                between = pairs(runs, row.model, against)
+                colour = colour_of(specs[row.model].variant)
+                _row(axes, models.index(row.model), row, between, colour)
+            _reference(axes, against, part, models)
+        panels[0, 0].set_yticks(range(len(models)), [_named(controls, model) for model in models])
+        panels[0, 0].set_ylim(len(models) - 0.4, -0.6)
+        figure.tight_layout()
+    return closed(figure)
+
+
+def score_table(controls: Controls, experiment: str) -> pd.DataFrame:
+    """What each network of an experiment costs and reaches; numbers formatted.
+
+    Parameters and multiplications a sequence are those of the network; seconds are those of one
+    core in an epoch of the fastest run; scores are those of the best epoch on the validation set.
+    """
+    rows = []
+    for model, runs in controls.of(experiment).groupby("model", sort=False):
+        parameters, products = cost(controls.specs[model])
+        rows.append(
+            {
+                "network": label(model),
+                "what differs": NAMES.get(model, ("", "as in the paper"))[1],
+                "parameters": f"{parameters:,}",
+                "multiplications": f"{products / 1e6:.2f} million",
+                "seconds an epoch": f"{(runs.cpu_seconds / runs.epochs).min():.1f}",
+                "auROC: median (min – max)": spread(runs.auroc, _score),
+                "auPRC: median": _score(runs.auprc.median()),
+                "seeds": len(runs),
+                "diverged": int(runs.diverged.sum()),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def data_sizes(controls: Controls) -> pd.DataFrame:
+    """The runs of the experiment on fewer sequences, with `sequences` that they were trained on."""
+    runs = controls.of("data_size")
+    count = {m: s.train_samples or _all_sequences(s) for m, s in controls.specs.items()}
+    return runs.assign(sequences=runs.model.map(count))
+
+
+def data_size_plot(controls: Controls) -> Figure | None:
+    """Validation auROC against training sequences: medians, the range and single seeds."""
+    table = data_sizes(controls)
+    if table.empty:
+        return None
+    with plt.rc_context({**STYLE, "font.size": FONT}):
+        figure, axes = plt.subplots(figsize=(WIDTH, 3.6))
+        _lines(axes, table, "sequences")
+        axes.set(xlabel="training sequences", xticks=sorted(table.sequences.unique()))
+        figure.tight_layout()
+    return closed(figure)
+
+
+def best_rates(controls: Controls) -> dict[str, str]:
+    """The model of each variant at the learning rate that has its best median auROC.
+
+    A rate at which any run diverged is none of a variant's best. Empty where only one rate has
+    been tried.
+    """
+    runs = controls.of("learning_rates")
+    if runs.learning_rate.nunique() < 2:
+        return {}
+    medians = runs.groupby(["variant", "model"]).auroc.agg(lambda a: a.median(skipna=False))
+    best = medians.dropna().groupby("variant").idxmax()
+    return {variant: best[variant][1] for variant in VARIANTS if variant in best}
+
+
+def learning_rate_plot(controls: Controls) -> Figure | None:
+    """Validation auROC against the learning rate; a star marks each variant's own best."""
+    runs, best = controls.of("learning_rates"), best_rates(controls)
+    if runs.empty:
+        return None
+    with plt.rc_context({**STYLE, "font.size": FONT}):
+        figure, axes = plt.subplots(figsize=(WIDTH, 3.6))
+        _lines(axes, runs, "learning_rate")
+        for smaller, (variant, model) in enumerate(best.items()):  # so that none hides another
+            own = runs[runs.model == model]
+            axes.plot(
+                own.learning_rate.iat[0],
+                own.auroc.median(),
+                marker="*",
+                markersize=21 - 5 * smaller,
+                color=colour_of(variant),
+                markeredgecolor="black",
+                zorder=4,
+            )
+        axes.set(xlabel="learning rate", xticks=sorted(runs.learning_rate.unique()))
+        figure.tight_layout()
+    return closed(figure)
+
+
+def unfinished(controls: Controls) -> str:
+    """Markdown: at which learning rates runs ended with the last epoch that they were allowed."""
+    runs = controls.of("learning_rates")
+    ended = runs[runs.epochs == runs.most_epochs] if len(runs) else runs
+    if ended.empty:
+        return "Every run stopped because it got no better, not because its epochs were over."
+    counts = ended.groupby("model", sort=False).size()
+    listed = ", ".join(f"{model} ({count})" for model, count in counts.items())
+    return f"Runs that were still getting better when their epochs were over: {listed}."
+
+
+def answers(controls: Controls) -> pd.DataFrame:
+    """Each question of `QUESTIONS` with its comparison; then those of the learning rate.
+
+    Columns: question, compared, difference [95 % interval], seeds, answer.
+    """
+    best = best_rates(controls)
+    asked = list(QUESTIONS)
+    for variant in ("sep", "symm"):
+        if {variant, "std"} <= set(best):
+            question = f"Learning rate: is {variant} ahead of std, each at its own best?"
+            asked.append((question, best[variant], best["std"]))
+    rows = []
+    for question, model, other in asked:
+        found = ahead(controls.runs, model, other)
+        rows.append(
+            {
+                "question": question,
+                "compared": f"{label(model)} − {label(other)}",
+                "difference [95 % interval]": _interval(found),
+                "seeds": found.seeds,
+                "answer": answer(found),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def answer(found: Ahead) -> str:
+    """What an interval says, in words: ahead, behind, no difference that matters, or nothing.
+
+    Example:
+
+    >>> answer(Ahead(10, 0.002, -0.001, 0.004)), answer(Ahead(10, 0.007, 0.001, 0.009))
+    ('no difference that matters', 'yes')
+    """
+    if np.isnan(found.low):
+        return "too few seeds"
+    if found.low > 0:
+        return "yes" if found.high > MARGIN else "yes, but too little to matter"
+    if found.high < 0:
+        return "no, it is behind" if found.low < -MARGIN else "no, a little behind"
+    return "no difference that matters" if _within(found) else "the seeds do not tell"
+
+
+def coverage(controls: Controls) -> str:
+    """Markdown: how many runs have a record, what they took, and what trains the others."""
+    wanted, have = set(controls.wanted.specs), {r.spec for r in controls.results.records}
+    text = f"**{len(have)} of {len(wanted)} runs** of the size controls have a record"
+    if have:
+        text += f"; they took {cpu_minutes(controls.runs):.0f} CPU minutes to train"
+    return f"{text}." + ("" if have == wanted else " `sfc sweep controls` trains the others.")
+
+
+def missing(controls: Controls) -> pd.DataFrame:
+    """Which networks lack runs: one row an experiment that is not complete."""
+    seeds = controls.runs.groupby("model").size()
+    rows = []
+    for item in controls.wanted.experiments.values():
+        have = {model: int(seeds.get(model, 0)) for model in item.models}
+        row = {
+            "experiment": item.title,
+            "no run yet": "; ".join(label(m) for m, count in have.items() if not count),
+            f"fewer than {item.seeds} seeds": "; ".join(
+                f"{label(m)} ({count})" for m, count in have.items() if 0 < count < item.seeds
+            ),
+        }
+        if min(have.values()) < item.seeds:
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def conclusion(controls: Controls) -> str:
+    """Markdown: sep's gain, and one line on each thing that may make it, with the numbers.
+
+    Of a gain whose interval is above 0, it is also told what share of it std has by other means.
+    """
+    runs, best = controls.runs, best_rates(controls)
+    gain = ahead(runs, "sep", "std")
+    lines = [f"*sep* is ahead of *std* by {_interval(gain)} in validation auROC{_so(gain)}."]
+    for reason, means in REASONS.items():
+        told = [
+            f"*{label(model)}* {_interval(found)}{_share(found, gain)}"
+            for model in means
+            if (found := ahead(runs, model, "std")).seeds
+        ]
+        lines.append(f"{reason}, against *std*: {'; '.join(told) or 'not tried yet'}.")
+    alone = ahead(runs, "sep", "full_kernel")
+    lines.append(
+        "**Separation**, *sep* against as many neurons with whole kernels: "
+        + (f"{_interval(alone)}{_so(alone)}." if alone.seeds else "not tried yet.")
+    )
+    if {"std", "sep"} <= set(best):
+        rate = {v: controls.specs[best[v]].learning_rate for v in ("std", "sep")}
+        rates = {v: f"*{v}* at {value:g}".replace("0.", ".") for v, value in rate.items()}
+        found = ahead(runs, best["sep"], best["std"])
+        lines.append(
+            f"**Learning rate**, each at its own best ({rates['std']}, {rates['sep']}): *sep* is "
+            f"ahead by {_interval(found)}{_so(found)}."
+        )
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def label(model: str) -> str:
+    """A model's name on this page."""
+    return NAMES[model][0] if model in NAMES else model
+
+
+def sources(controls: Controls) -> pd.DataFrame:
+    """What the numbers rest on, as `results.provenance`; no rows where there is no run."""
+    return provenance(controls.results) if controls.results.records else pd.DataFrame()
+
+
+@cache
+def cost(spec: RunSpec) -> tuple[int, int]:
+    """Parameters of a spec's network, and the multiplications by which it predicts one sequence."""
+    with silenced():  # TensorFlow prints on import
+        from sfc_lib.nn.readouts import multiplications
+        from sfc_lib.runs.training import network
+
+    model = network(spec, load_dataset(spec.dataset, **spec.dataset_options))
+    return model.count_params(), multiplications(model)
+
+
+def _listed(controls: Controls) -> list[tuple[str, str]]:
+    """Experiment and model of the forest plot's rows, from top to bottom."""
+    runs = controls.runs
+    have = {} if runs.empty else dict(zip(runs.model, runs.experiment, strict=True))
+    return [(experiment, model) for model, experiment in have.items() if experiment in FOREST]
+
+
+def _named(controls: Controls, model: str) -> str:
+    return f"{label(model)}, n = {(controls.runs.model == model).sum()}"
+
+
+def _row(axes: Axes, place: int, row: Any, between: np.ndarray, colour: str) -> None:
+    """One network: dots of pairs, the estimate and its interval; a number where it is far off."""
+    shown = between[np.abs(between) <= EDGE]
+    axes.plot(shown, [place] * len(shown), ".", color=colour, alpha=0.35, markersize=5)
+    if row.seeds == 0:
+        return
+    if abs(row.effect) > EDGE:
+        side = np.sign(row.effect)
+        text = f"{'◂ ' if side < 0 else ''}{_signed(row.effect)}{' ▸' if side > 0 else ''}"
+        axes.text(side * EDGE, place, text, ha="left" if side < 0 else "right", va="center",
+                  color=colour)  # fmt: skip
+        return
+    axes.plot(np.clip([row.low, row.high], -EDGE, EDGE), [place] * 2, color=colour, linewidth=2.2)
+    fill = "white" if np.isnan(row.low) else colour
+    axes.plot(row.effect, place, "o", color=fill, markeredgecolor="black", markersize=7)
+
+
+def _reference(axes: Axes, against: str, table: pd.DataFrame, models: Sequence[str]) -> None:
+    """Lines at 0 and at the margin, faint lines between experiments, and the axis."""
+    axes.axvline(0, color="black", linewidth=0.8, zorder=0)
+    for margin in (-MARGIN, MARGIN):
+        axes.axvline(margin, color="black", linewidth=0.8, linestyle=":", zorder=0)
+    firsts = table.drop_duplicates("experiment").model
+    for first in firsts.iloc[1:]:
+        axes.axhline(models.index(first) - 0.5, color="#d0d7de", linewidth=0.8, zorder=0)
+    axes.set(xlim=(-1.08 * EDGE, 1.08 * EDGE), xlabel=f"auROC minus that of {against}")
+    axes.set_xticks([-0.01, 0, 0.01], ["−.01", "0", ".01"])
+    axes.tick_params(axis="y", length=0)
+
+
+def _lines(axes: Axes, runs: pd.DataFrame, x: str) -> None:
+    """A line to the medians of each variant with its range, a dot a run, and a log axis."""
+    colours = {v: colour_of(v) for v in VARIANTS if v in set(runs.variant)}
+    shared = {"x": x, "y": "auroc", "hue": "variant", "palette": colours, "ax": axes}
+    sns.lineplot(
+        runs,
+        estimator="median",
+        errorbar=("pi", 100),
+        err_kws={"alpha": 0.15, "linewidth": 0},
+        linewidth=2.2,
+        hue_order=list(colours),
+        **shared,
+    )
+    sns.scatterplot(runs, s=16, alpha=0.6, legend=False, **shared)
+    plain_log(axes, "x")
+    axes.minorticks_off()
+    axes.set(ylabel="validation auROC, mean of tasks")
+    handles, variants = axes.get_legend_handles_labels()
+    axes.legend(handles, [name_of(v) for v in variants], title=None)
+
+
+def _all_sequences(spec: RunSpec) -> int:
+    return len(load_dataset(spec.dataset, **spec.dataset_options).train)
+
+
+def _share(found: Ahead, gain: Ahead) -> str:
+    if not gain.low > 0 or np.isnan(found.low):
+        return ""
+    return f", {found.effect / gain.effect:.0%} of that gain".replace("-", "−")
+
+
+def _so(found: Ahead) -> str:
+    return "" if np.isnan(found.low) else f" ({answer(found)})"
+
+
+def _within(found: Ahead) -> bool:
+    return found.low > -MARGIN and found.high < MARGIN
+
+
+def _interval(found: Ahead) -> str:
+    if not found.seeds:
+        return "–"
+    if np.isnan(found.low):
+        return f"{_signed(found.effect)} [too few seeds]"
+    return f"{_signed(found.effect)} [{_signed(found.low)}, {_signed(found.high)}]"
+
+
+def _score(value: float) -> str:
+    return f"{value:.4f}".removeprefix("0")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+z.4f}".replace("0.", ".", 1).replace("-", "−")

@@ -1,0 +1,279 @@
+"""The page of controls: numbers against SciPy, figures read back, and what is missing is said."""
+
+import json
+
+import nbformat
+import numpy as np
+import pytest
+from made_up import record
+from matplotlib.text import Text
+from scipy import stats
+
+from sfc_lib.files import checkout
+from sfc_lib.pages import controls
+from sfc_lib.pages.controls import Ahead, ahead, answer, load_controls, rank_sum_p
+from sfc_lib.pages.notebook import run_notebook
+from sfc_lib.runs.sizes import load_size
+
+SEEDS = 7
+AUROC = {"std": 0.97, "sep": 0.98, "full_kernel": 0.98, "average_pooling": 0.8, "symm .01": 0.9}
+
+
+@pytest.fixture
+def loaded(tmp_path, monkeypatch):
+    """Function that gives the page's controls, of made-up records of some models."""
+
+    def load(scores, seeds=SEEDS):
+        known = {}
+        for item in load_size("controls", seeds).experiments.values():
+            for place, (model, specs) in enumerate(item.models.items()):
+                for spec in specs:
+                    value = scores(model, spec)
+                    if value is not None and spec not in known:
+                        bad = bool(np.isnan(value))
+                        known[spec] = record(tmp_path, spec, value, diverged=bad)
+                assert place < 40
+        monkeypatch.setattr(controls, "look_up", lambda spec, published: known.get(spec))
+        return load_controls(seeds)
+
+    return load
+
+
+def scattered(model, spec):
+    rng = np.random.default_rng((spec.seed, *model.encode()))
+    return AUROC.get(model, 0.975) + 0.002 * rng.normal()
+
+
+# Numbers
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 7, 10])
+def test_rank_sums_have_scipys_p_values(count):
+    found = rank_sum_p(count)
+    ranks = np.arange(1, count + 1)
+    for rank_sum in range(min(count, len(found))):  # one rank alone is positive, or none
+        signed = np.where(ranks == rank_sum, ranks, -ranks)
+        assert found[rank_sum] == pytest.approx(stats.wilcoxon(signed, method="exact").pvalue)
+
+
+def test_interval_holds_exactly_the_shifts_that_the_signed_rank_test_does_not_reject(loaded):
+    runs = loaded(scattered).runs
+    found, between = ahead(runs, "sep", "std"), controls.pairs(runs, "sep", "std")
+    averages = [(a + b) / 2 for i, a in enumerate(between) for b in between[i:]]
+    assert found.effect == pytest.approx(np.median(averages))
+    assert found.low < found.effect < found.high
+    for edge, inwards in ((found.low, 1e-9), (found.high, -1e-9)):
+        inside, outside = (
+            stats.wilcoxon(between - edge - step, method="exact").pvalue
+            for step in (inwards, -inwards)
+        )
+        assert outside < 0.05 < inside
+
+
+def test_pairs_are_of_the_same_seed_and_without_diverged_runs(loaded):
+    scores = {"sep": [0.9, 0.8, np.nan], "std": [0.5, 0.7, 0.6]}
+    made = loaded(lambda m, s: scores[m][s.seed] if m in scores else None, seeds=3)
+    assert controls.pairs(made.runs, "sep", "std") == pytest.approx([0.4, 0.1])
+    assert ahead(made.runs, "sep", "std").seeds == 2
+    assert np.isnan(ahead(made.runs, "sep", "std").low)
+    assert ahead(made.runs, "sep", "bottleneck")[:1] == (0,)
+
+
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        ((0.001, 0.009), "yes"),
+        ((0.001, 0.004), "yes, but too little to matter"),
+        ((-0.009, -0.001), "no, it is behind"),
+        ((-0.004, -0.001), "no, a little behind"),
+        ((-0.001, 0.004), "no difference that matters"),
+        ((-0.001, 0.009), "the seeds do not tell"),
+        ((np.nan, np.nan), "too few seeds"),
+    ],
+)
+def test_answers_follow_from_the_interval_and_the_margin(interval, words):
+    assert answer(Ahead(10, 0.0, *interval)) == words
+
+
+def test_best_rate_is_that_of_the_best_median_at_which_all_runs_learn(loaded):
+    rates = {"std .003": 0.99, "sep .0003": 0.985, "sep .01": 0.999}
+
+    def scores(model, spec):
+        if model == "sep .01" and spec.seed == 0:
+            return np.nan
+        return rates.get(model, 0.97)
+
+    found = controls.best_rates(loaded(scores))
+    assert (found["std"], found["sep"]) == ("std .003", "sep .0003")
+
+
+def test_data_sizes_count_the_training_sequences(loaded):
+    made = loaded(scattered, seeds=1)
+    counts = controls.data_sizes(made).set_index("model").sequences
+    assert counts["std"] == 6400
+    assert counts["symm 400"] == 400
+    assert len(counts) == 15
+
+
+def test_every_model_has_a_name_of_its_own_and_stands_for_one_network():
+    specs = {}
+    for item in load_size("controls", 1).experiments.values():
+        for model, (spec,) in item.models.items():
+            assert specs.setdefault(model, spec) == spec
+            assert item.name not in controls.FOREST or model in {
+                *controls.NAMES,
+                "std",
+                "sep",
+                "symm",
+            }
+    assert len(set(map(controls.label, specs))) == len(specs)
+    asked = {model for _, *both in controls.QUESTIONS for model in both}
+    assert asked | {m for means in controls.REASONS.values() for m in means} <= set(specs)
+
+
+# Tables and words
+
+
+def test_tables_tell_costs_and_scores(loaded):
+    table = controls.score_table(loaded(scattered, seeds=2), "readouts").set_index("network")
+    assert table.parameters["std"] == "117,503"
+    assert table.parameters["whole kernels, then Dense"] == "1,196,403"
+    assert table.multiplications["sep"] == table.multiplications["whole kernels, then Dense"]
+    assert set(table.seeds) == {2}
+    assert table["seconds an epoch"]["std"] == "60.0"
+    assert len(table) == 15
+
+
+def test_conclusion_tells_the_share_of_a_gain_that_is_there(loaded):
+    exact = {"sep": 0.98, "full_kernel": 0.975, "fewer_units": 0.96, "sep .003": 0.97}
+
+    def scores(model, spec):
+        if model == "bottleneck" and spec.seed:
+            return None
+        return exact.get(model, 0.97) + 1e-5 * spec.seed**2
+
+    lines = controls.conclusion(loaded(scores)).splitlines()
+    assert "ahead of *std* by +.0100 [+.0100, +.0100] in validation auROC (yes)" in lines[0]
+    assert "*whole kernels, then Dense* +.0050 [+.0050, +.0050], 50% of that gain" in lines[3]
+    assert "*Dense, fewer neurons* −.0100 [−.0100, −.0100], −100% of that gain" in lines[1]
+    assert lines[2].endswith("*linear bottleneck* +.0000 [too few seeds].")
+    assert "whole kernels: +.0050 [+.0050, +.0050] (yes" in lines[5]
+    assert "*sep* at .001): *sep* is ahead by +.0100" in lines[6]
+
+
+def test_share_is_not_told_where_there_is_no_gain(loaded):
+    text = controls.conclusion(loaded(lambda model, spec: 0.97 + 0.001 * spec.seed))
+    assert "of that gain" not in text
+    assert "(no difference that matters)" in text
+
+
+def test_answers_ask_about_every_question_and_both_learning_rates(loaded):
+    table = controls.answers(loaded(scattered))
+    assert len(table) == len(controls.QUESTIONS) + 2
+    row = table.set_index("question").loc["Positions: is sep ahead of average pooling?"]
+    assert (row.answer, row.seeds) == ("yes", SEEDS)
+    assert row["difference [95 % interval]"].startswith("+.1")
+
+
+def test_what_is_missing_is_named(loaded):
+    def scores(model, spec):
+        if model in ("relu", "std .01") or (model == "spline" and spec.seed):
+            return None
+        return 0.97
+
+    made = loaded(scores)
+    total = len(set(load_size("controls", SEEDS).specs))
+    text = controls.coverage(made)
+    assert text.startswith(f"**{total - 3 * SEEDS + 1} of {total} runs**")
+    assert text.endswith("`sfc sweep controls` trains the others.")
+    readouts, rates = controls.missing(made).itertuples(index=False)
+    assert readouts[1:] == ("SFC, then ReLU", "SFC, spline W_pos (1)")
+    assert rates[1:] == ("std .01", "")
+
+
+def test_nothing_is_missing_where_all_is_there(loaded):
+    made = loaded(lambda model, spec: 0.97)
+    assert controls.coverage(made).endswith(" CPU minutes to train.")
+    assert controls.missing(made).empty
+
+
+def test_runs_that_the_last_epoch_ended_are_told(loaded):
+    made = loaded(scattered, seeds=2)
+    assert controls.unfinished(made).startswith("Every run stopped because it got no better")
+    slow = made.runs.model == "sep .0001"
+    made.runs.loc[slow, "epochs"] = made.runs.loc[slow, "most_epochs"]
+    assert controls.unfinished(made).endswith("were over: sep .0001 (2).")
+
+
+# Figures
+
+
+def test_forest_draws_estimates_pairs_and_what_is_far_off(loaded):
+    made = loaded(scattered)
+    figure = controls.forest(made)
+    against_std, against_sep = figure.axes
+    names = [tick.get_text() for tick in against_std.get_yticklabels()]
+    assert names[0] == f"std, n = {SEEDS}"
+    assert "average pooling, n = 7" in names
+    assert len(names) == 26
+    estimates = {
+        round(line.get_ydata()[0]): line.get_xdata()[0]
+        for line in against_std.lines
+        if line.get_marker() == "o"
+    }
+    place = names.index(f"whole kernels, then Dense, n = {SEEDS}")
+    assert estimates[place] == pytest.approx(ahead(made.runs, "full_kernel", "std").effect)
+    pooled = names.index(f"average pooling, n = {SEEDS}")
+    assert pooled not in estimates
+    (text,) = [t for t in against_std.texts if t.get_position()[1] == pooled]
+    assert text.get_text().startswith("◂ −.1")
+    lines = {line.get_xdata()[0] for line in against_sep.lines if len(set(line.get_xdata())) == 1}
+    assert {-0.005, 0, 0.005} <= lines
+
+
+def test_no_text_is_smaller_than_eleven_pixels(loaded):
+    made = loaded(scattered, seeds=2)
+    for draw in (controls.forest, controls.data_size_plot, controls.learning_rate_plot):
+        figure = draw(made)
+        figure.canvas.draw()
+        shown = 640 / (figure.get_size_inches()[0] * 72)  # a page is 640 pixels wide or more
+        texts = [text for axes in figure.axes for text in axes.findobj(Text)]
+        sizes = [t.get_fontsize() * shown for t in texts if t.get_text()]
+        assert min(sizes) >= 11
+
+
+def test_lines_go_through_the_medians_and_stars_mark_the_best(loaded):
+    figure = controls.learning_rate_plot(loaded(scattered))
+    (axes,) = figure.axes
+    made = loaded(scattered)
+    stars = [line for line in axes.lines if line.get_marker() == "*"]
+    assert len(stars) == 3
+    runs = made.of("learning_rates")
+    best = runs[runs.model == controls.best_rates(made)["sep"]]
+    assert stars[1].get_xdata()[0] == best.learning_rate.iat[0]
+    assert stars[1].get_ydata()[0] == pytest.approx(best.auroc.median())
+    medians = runs[runs.variant == "std"].groupby("learning_rate").auroc.median()
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), medians)
+    assert axes.get_xscale() == "log"
+
+
+def test_without_any_run_the_page_says_so_and_draws_nothing(loaded):
+    made = loaded(lambda model, spec: None)
+    assert controls.coverage(made).startswith("**0 of ")
+    for draw in (controls.forest, controls.data_size_plot, controls.learning_rate_plot):
+        assert draw(made) is None
+    assert controls.sources(made).empty
+    assert controls.score_table(made, "readouts").empty
+    assert "not tried yet" in controls.conclusion(made)
+    assert len(controls.missing(made)) == 5
+    assert set(controls.answers(made).answer) == {"too few seeds"}
+
+
+def test_notebook_shows_the_published_runs_and_trains_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFC_RUNS_DIR", str(tmp_path / "mine"))
+    path = checkout() / "notebooks" / "controls.ipynb"
+    out = run_notebook(path, tmp_path / "out.ipynb", {"seeds": 3})
+    text = json.dumps(nbformat.read(out, 4), ensure_ascii=False)
+    assert "runs** of the size controls have a record" in text
+    assert "image/svg+xml" in text
+    assert not (tmp_path / "mine").exists()
