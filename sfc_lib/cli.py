@@ -59,18 +59,6 @@ class Group(click.Group):
             sys.exit(130)
 
 
-def _writable(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse a place where nothing can be written before any work is done."""
-    if path:
-        folder = path if path.is_dir() else next(p for p in path.absolute().parents if p.exists())
-        try:
-            tempfile.TemporaryFile(dir=folder).close()
-        except OSError as error:
-            why = f"{path}: {folder} cannot be written: {error.strerror}"
-            raise click.BadParameter(why, context, option) from error
-    return path
-
-
 def _use(_context: object, _option: object, folder: Path | None) -> None:
     if folder:
         os.environ["SFC_DATA_MIRROR"] = str(folder)
@@ -206,7 +194,7 @@ def _name(bad: Sequence[str]) -> None:
 
 
 @runs.command()
-@click.argument("target", type=PATH, callback=_writable, required=False)
+@click.argument("target", type=PATH, required=False)
 @size_option
 def publish(target: Path | None, size: str) -> None:
     """Copy a size's finished records into the published store, slimmed.
@@ -281,7 +269,7 @@ def prune(damaged: bool, unfinished: bool, yes: bool) -> None:
 @main.command()
 @click.argument("name")
 @click.option("-p", "parameters", nargs=2, multiple=True, help="Parameter and its value.")
-@click.option("-o", "--output", type=PATH, callback=_writable, help="Executed notebook.")
+@click.option("-o", "--output", type=PATH, help="Executed notebook.")
 @click.option("--list-parameters", is_flag=True, help="Show what can be set, and stop.")
 def notebook(
     name: str, parameters: Sequence[tuple[str, str]], output: Path | None, list_parameters: bool
@@ -335,7 +323,7 @@ def show_claims(size: str, seeds: int, published: bool, form: str) -> None:
 @seeds_option
 @jobs_option
 @published_option
-@click.option("-o", "--output", type=PATH, callback=_writable, default="book/_build/html")
+@click.option("-o", "--output", type=PATH, default="book/_build/html")
 def book(size: str, seeds: int, jobs: int, published: bool, output: Path) -> None:
     """Run every notebook and build the book.
 

@@ -48,22 +48,23 @@ def data_dir() -> Path:
 
 
 def cache_folder(name: str) -> Path:
-    """The folder of this name in `data_dir`, made if it is not there.
+    """The folder of this name in `data_dir`, made if need be; a `UserError` as of `writable`."""
+    return writable(data_dir() / name, " Set SFC_DATA_DIR to one.")
+
+
+def writable(folder: Path, advice: str = "") -> Path:
+    """The folder, made if need be, so that nothing is computed that can't be kept.
 
     Raises:
-        UserError: It can't be written to.
+        UserError: Nothing can be written there; it is named, with `advice` behind.
     """
-    folder = data_dir() / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK)
-    except OSError:
-        writable = False
-    if not writable:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
         raise UserError(
-            f"{folder}: expected a folder that can be written to, got none. "
-            "Set SFC_DATA_DIR to one."
-        )
+            f"{folder}: expected a folder that can be written to, got: {error.strerror}.{advice}"
+        ) from error
     return folder
 
 
@@ -126,7 +127,7 @@ def naming(path: Path) -> Iterator[None]:
 
 def scratch_in(folder: Path) -> list[Path]:
     """What is being written in `folder` just now, or was when a process was killed there."""
-    return sorted(path for path in folder.glob(f".*{SCRATCH}"))
+    return sorted(folder.glob(f".*{SCRATCH}"))
 
 
 def remove(path: Path) -> None:
@@ -202,12 +203,9 @@ _known: dict[Path, tuple[tuple[int, ...], str]] = {}  # stamp and hash of files 
 
 
 def settled(path: Path, before: tuple[int, ...], began: int) -> bool:
-    """Whether any change since a file was read shows, or will show, in its stamp.
+    """Whether any change since a file was read, `began` (ns), shows in its stamp, or will.
 
-    Args:
-        path: Of the file.
-        before: Its stamp when reading began.
-        began: When that was, in ns.
+    `before` is its stamp when reading began.
     """
     return began - max(before[-2:]) > SETTLED and stamp(path) == before
 

@@ -78,6 +78,15 @@ def test_place_that_can_not_be_written_to_is_named_not_the_scratch_file(target, 
     assert list(target.parent.iterdir()) == [target]
 
 
+@pytest.mark.parametrize("folder", ["folder/file", "folder/file/below", "/proc", "/proc/nothing"])
+def test_a_folder_where_nothing_can_be_written_is_named_with_advice(target, tmp_path, folder):
+    expected = f"^{tmp_path / folder}: expected a folder that can be written to, got: .+ Do this"
+    with pytest.raises(UserError, match=expected):
+        files.writable(tmp_path / folder, " Do this")
+    assert files.writable(tmp_path / "new" / "inner") == tmp_path / "new" / "inner"
+    assert list((tmp_path / "new" / "inner").iterdir()) == []
+
+
 @pytest.mark.parametrize("folder", ["file", "/proc/cache"])
 def test_cache_that_can_not_be_written_to_is_named(target, monkeypatch, folder):
     folder = target.parent / folder

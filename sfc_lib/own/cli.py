@@ -153,12 +153,11 @@ def _table(output: Path | None) -> Iterator[IO[bytes]]:
             file.seek(0)
             shutil.copyfileobj(file, sys.stdout.buffer)
         return
-    from sfc_lib.files import atomic_write
-    from sfc_lib.own.files import require_folder
+    from sfc_lib.files import atomic_write, writable
 
     if output.exists() and not output.is_file():
         raise UserError(f"{output}: expected a file to write, got a device or a pipe.")
-    require_folder(output.parent, output)
+    writable(output.parent)
     with atomic_write(output) as file:
         if output.suffix != ".gz":
             yield file

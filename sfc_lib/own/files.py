@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -44,20 +43,6 @@ def require_kind(given: Iterable[str], prefix: str = "") -> None:
         expected = f"{kinds}PREgenome (with PREnegatives or without)".replace("PRE", prefix)
         got = ", ".join(prefix + role for role in sorted(found)) or "none"
         raise UserError(f"your own data: expected the files {expected}, got {got}.")
-
-
-def require_folder(folder: Path, output: Path) -> None:
-    """Make a folder if need be, and refuse one where `output` could not be written.
-
-    Raises:
-        UserError: `output` is named.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return
-    except OSError as error:
-        raise UserError(f"{output}: expected a place to write, got: {error.strerror}.") from error
 
 
 def is_hash(value: str) -> bool:

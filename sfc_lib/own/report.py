@@ -22,9 +22,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import atomic_write
+from sfc_lib.files import atomic_write, writable
 from sfc_lib.own.dataset import N
-from sfc_lib.own.files import require_folder
 from sfc_lib.own.train import Outcome
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import MODEL, RESULT
@@ -45,7 +44,7 @@ def require_free(folder: Path, spec: RunSpec) -> None:
     Raises:
         UserError: The folder is named.
     """
-    require_folder(folder, folder)
+    writable(folder)
     try:
         found = json.loads((folder / RESULT).read_bytes())["id"]
     except FileNotFoundError:

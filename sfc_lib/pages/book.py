@@ -21,8 +21,8 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import remove, scratch_in, write_json
-from sfc_lib.pages.notebook import parameters, repository, require_place, run_notebook
+from sfc_lib.files import remove, scratch_in, writable, write_json
+from sfc_lib.pages.notebook import parameters, repository, run_notebook
 
 EXECUTED = "_executed"
 PLOTLY = "plotly/plotly.min.js"
@@ -69,7 +69,7 @@ def build_book(
     root = repository()
     output = output.expanduser().resolve()
     _require_replaceable(output)
-    require_place(output)
+    writable(output.parent)
     values = {"size": size, "seeds": seeds or 0, "published": published, "jobs": jobs}
     names = [Path(page).name for page in chapters(root / "book") if page.startswith(EXECUTED)]
     executed = root / "book" / EXECUTED

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import json
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import atomic_write, checkout, silenced
+from sfc_lib.files import atomic_write, checkout, silenced, writable
 
 TYPES: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool, "list": list}
 WORDS = {"true": "True", "false": "False"}
@@ -116,22 +115,6 @@ def check_parameters(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: known[name].read(value) for name, value in values.items()}
 
 
-def require_place(path: Path) -> None:
-    """Make the folder that a file or folder will be put into, and see that it can be written.
-
-    Raises:
-        UserError: It can't; so no work is done in vain.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        reason = error.strerror
-        raise UserError(
-            f"{path}: expected it in a folder that can be written, got: {reason}."
-        ) from error
-
-
 def run_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> Path:
     """Execute a notebook with the given parameters and write it, with its outputs, to `output`.
 
@@ -150,7 +133,7 @@ def run_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> Path:
     checked = check_parameters(path, values)
     if output.is_dir():
         raise UserError(f"{output}: expected the name of a notebook, got a folder.")
-    require_place(output)
+    writable(output.parent)
     _train_missing(settings | checked)
     import nbformat
     import papermill

@@ -20,6 +20,7 @@ from sfc_lib.files import (
     scratch_in,
     sha256_file,
     sync_folder,
+    writable,
     write_json,
 )
 from sfc_lib.runs.evaluation import MEASURED, VERSION, importance_of
@@ -56,7 +57,7 @@ def publish(records: Iterable[Record], target: Path) -> list[Path]:
     Returns:
         Folders of the records, in their order.
     """
-    records = list(records)
+    records, target = list(records), writable(target)
     ids, models = {r.spec.id for r in records}, {r.spec.model for r in records}
     before = [r for r in all_records([target])[0] if r.spec.model in models]
     before = [r for r in before if r.spec.id not in ids]
@@ -70,7 +71,6 @@ def publish(records: Iterable[Record], target: Path) -> list[Path]:
 
 def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
     """Copy, verify the copy, and only then let it take the place of an older one."""
-    target.mkdir(parents=True, exist_ok=True)
     folder = target / record.spec.id
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=SCRATCH, dir=target))
     new, old = scratch / folder.name, scratch / "old"

@@ -23,7 +23,6 @@ import os
 import shutil
 import socket
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
@@ -36,7 +35,7 @@ from tqdm.auto import tqdm
 
 from sfc_lib.datasets.base import load_dataset, make_recipe
 from sfc_lib.errors import UserError
-from sfc_lib.files import data_dir, runs_dir, silenced
+from sfc_lib.files import data_dir, runs_dir, silenced, writable
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import (
     HISTORY,
@@ -116,7 +115,7 @@ def sweep(
         raise UserError(f"sweep: jobs must be an integer >= 1, got {jobs!r}.")
     if not specs:
         return
-    root = _writable(runs_dir())
+    root = writable(runs_dir(), " Set SFC_RUNS_DIR to another.")
     if executor is None:  # build or fetch the data once, and fail before anything is trained
         for recipe in {make_recipe(spec.dataset, spec.dataset_options) for spec in specs}:
             load_dataset(recipe.name, **recipe.options)
@@ -135,19 +134,6 @@ def sweep(
     if failed:
         lines = "".join(f"\n  {line}" for line in failed)
         raise UserError(f"{len(failed)} of {len(specs)} runs failed:{lines}")
-
-
-def _writable(root: Path) -> Path:
-    """The store, which is made if need be."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=root):
-            return root
-    except OSError as error:
-        raise UserError(
-            f"{root}: expected a folder to write run records into, got: {error.strerror}. "
-            "Set SFC_RUNS_DIR to another."
-        ) from error
 
 
 def _executor(

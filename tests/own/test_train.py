@@ -110,9 +110,12 @@ def test_stopped_and_killed_in_training_the_same_command_goes_on(tmp_path, monke
         (["--learning-rate", "inf"], "learning_rate must be a finite number > 0"),
         (["--window", "50"], "window and chromosomes are options of peaks only"),
         (["--test-fraction", "1"], "'--test-fraction': 1.0 is not in the range 0<x<1"),
-        (["-o", "pos.fa"], "pos.fa: expected a place to write, got: File exists"),
-        (["--output", "pos.fa/x"], "pos.fa/x: expected a place to write, got: Not a directory"),
-        (["--output", "/proc"], "/proc: expected a place to write, got: "),
+        (["-o", "pos.fa"], "pos.fa: expected a folder that can be written to, got: File exists"),
+        (
+            ["--output", "pos.fa/x"],
+            "pos.fa/x: expected a folder that can be written to, got: Not",
+        ),
+        (["--output", "/proc"], "/proc: expected a folder that can be written to, got: "),
         (["--sequences", "all.fa", "--labels", "pos.fa"], "pos.fa:1: expected a header"),
     ],
 )
