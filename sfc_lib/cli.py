@@ -224,7 +224,7 @@ def show(run: str) -> None:
     """
     from sfc_lib.runs import housekeeping
 
-    click.echo(housekeeping.describe(housekeeping.find_id(run)))
+    click.echo(housekeeping.record_card(housekeeping.find_id(run)))
 
 
 @runs.command()

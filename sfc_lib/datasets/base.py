@@ -111,6 +111,11 @@ class Recipe(ABC):
     version: ClassVar[int]  # raised whenever the same options give other data
     task_names: ClassVar[tuple[str, ...]]
 
+    @classmethod
+    def of(cls, **options: Any) -> Recipe:
+        """The recipe of options as a user gives them: where some are files, these are read."""
+        return cls(**options)
+
     def inputs(self) -> dict[str, str]:
         """Name and content hash of every source file used."""
         return {}
@@ -181,7 +186,7 @@ def make_recipe(name: str, options: Mapping[str, Any] | None = None) -> Recipe:
     for option in options or {}:
         if option not in valid:
             raise UserError(f"load_dataset: {name} has options {valid}, got {option!r}.")
-    return recipe(**(options or {}))
+    return recipe.of(**(options or {}))
 
 
 def load_dataset(name: str, **options: Any) -> Dataset:

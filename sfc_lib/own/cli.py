@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import shlex
 import shutil
 import sys
@@ -16,20 +15,20 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import click
-from click.core import ParameterSource
 
 from sfc_lib.errors import UserError
 
 
-class Existing(click.Path):
-    """A path of something that is there, `~` and all."""
+class Typed(click.Command):
+    """A command that knows how it was typed, so that a report can say how to repeat it."""
 
-    def convert(self, value: Any, *where: Any) -> Any:
-        """The path, or click's error if nothing is there."""
-        return super().convert(os.path.expanduser(value), *where)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the arguments before click takes them apart."""
+        ctx.meta["typed"] = shlex.join(["sfc", str(ctx.info_name), *args])
+        return super().parse_args(ctx, args)
 
 
-FILE = Existing(exists=True, dir_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 COUNT, FACTOR = click.IntRange(min=1), click.FloatRange(min=0, min_open=True)
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 PATH = click.Path(path_type=Path)
@@ -48,7 +47,7 @@ chromosomes = partial(click.option, callback=_chromosomes, help="Of peaks, with 
 option = partial(click.option, show_default=True)
 
 
-@click.command("train")
+@click.command("train", cls=Typed)
 @file("--positives", help="FASTA of positive sequences.")
 @file("--negatives", help="FASTA of negatives; beside --peaks also BED.")
 @file("--sequences", help="FASTA of sequences, with --labels.")
@@ -88,7 +87,7 @@ def train_verb(
     require_kind((name for name in FILES if options[name]), "--")
     options["task_names"] = (task,) if task else ()
     with _warnings_in_a_line():
-        _train(options, output, _typed(context), values)
+        _train(options, output, context.meta["typed"], values)
 
 
 def _train(
@@ -113,7 +112,7 @@ def _train(
 
 
 @click.command("predict")
-@click.argument("model", type=Existing(exists=True, path_type=Path))
+@click.argument("model", type=click.Path(exists=True, path_type=Path))
 @click.argument("sequences", type=FILE)
 @option(
     "-o",
@@ -172,20 +171,3 @@ def _warnings_in_a_line() -> Iterator[None]:
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_: click.echo(f"Warning: {message}", err=True)
         yield
-
-
-def _typed(context: click.Context) -> str:
-    """What was typed, so that it can be typed again."""
-    parts: list[str] = ["sfc", "train"]
-    for option in context.command.params:
-        name = str(option.name)
-        if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
-            continue
-        value, flag = context.params[name], max(option.opts, key=len)
-        if isinstance(value, bool):
-            parts.append(flag if value else option.secondary_opts[0])
-        elif option.multiple:
-            parts += [part for one in value for part in (flag, str(one))]
-        else:
-            parts += [flag, ",".join(value) if isinstance(value, tuple) else str(value)]
-    return shlex.join(parts)

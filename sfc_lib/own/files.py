@@ -45,9 +45,9 @@ def require_kind(given: Iterable[str], prefix: str = "") -> None:
         raise UserError(f"your own data: expected the files {expected}, got {got}.")
 
 
-def is_hash(value: str) -> bool:
-    """Whether a value is the SHA-256 of a content, not a path."""
-    return bool(re.fullmatch("[0-9a-f]{64}", value))
+def content_hash(file: str | Path) -> str:
+    """The SHA-256 that stands for a file in options; one that is given instead of a path stays."""
+    return str(file) if re.fullmatch("[0-9a-f]{64}", str(file)) else remember(file)
 
 
 def remember(path: str | Path) -> str:

@@ -34,8 +34,8 @@ from sfc_lib import build_model  # first: it makes the layers known to Keras
 import keras
 model = keras.saving.load_model("{MODEL}", compile=False)
 """
-METRICS = {"auroc": "auROC", "auprc": "auPRC"}
-SPLITS = {"train": "training", "valid": "validation", "test": "test"}
+SCORE_NAMES = {"auroc": "auROC", "auprc": "auPRC"}
+SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
 
 
 def require_free(folder: Path, spec: RunSpec) -> None:
@@ -108,12 +108,10 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
     environment.filters |= {"commas": "{:,}".format, "share": "{:.1%}".format, "time": _time}
     environment.filters |= {"score": _score, "interval": _interval, "scored": _scored}
     record, dataset, scores = outcome.record, outcome.dataset, outcome.scores
-    parts = {title: getattr(dataset, name) for name, title in SPLITS.items()}
-    tasks, counts = dataset.task_names, dataset.counts
+    parts = {title: getattr(dataset, name) for name, title in SPLIT_NAMES.items()}
     test = scores[scores.split == "test"]
-    by_task = scores.assign(
-        task=pd.Categorical(scores.task, tasks), split=scores.split.map(SPLITS)
-    ).sort_values("task", kind="stable")
+    order = {"task": pd.Categorical(scores.task, dataset.task_names)}
+    by_task = scores.assign(split=scores.split.map(SPLIT_NAMES), **order)
     return environment.get_template(REPORT).render(
         subject=_subject(outcome),
         spec=record.spec.to_dict(),
@@ -122,21 +120,17 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
         result=record.result,
         dataset=dataset,
         parts=parts,
-        chromosomes=_chromosomes(counts),
-        counted={what: n for what, n in counts.items() if not what.startswith("windows of")},
+        chromosomes=_chromosomes(dataset.counts),
         unknown=sum(int((part.codes == N).any(axis=1).sum()) for part in parts.values()),
-        metrics=METRICS,
-        scores=by_task.to_dict("records"),
+        metrics=SCORE_NAMES,
+        scores=by_task.sort_values("task", kind="stable").to_dict("records"),
         test=test.to_dict("records"),
-        means=test[list(METRICS)].mean(),
+        means=test[list(SCORE_NAMES)].mean(),
         fewest=int(min(test.positives.min(), (test.examples - test.positives).min())),
         figures=_figures(outcome),
         smoothed=SPAN if dataset.length >= SMOOTHED else 0,
-        first=MOST_TASKS if len(tasks) > MOST_TASKS else 0,
-        files=[
-            (role, path, path.stat().st_size, sha) for role, (path, sha) in outcome.files.items()
-        ],
-        negatives=outcome.files["negatives"][0].name if "negatives" in outcome.files else "",
+        first=MOST_TASKS if len(dataset.task_names) > MOST_TASKS else 0,
+        files=outcome.files,
         loading=LOADING,
         loader=LOADER,
         folder=folder,
@@ -174,11 +168,11 @@ def _time(seconds: float) -> str:
 
 def _chromosomes(counts: Mapping[str, int]) -> dict[str, list[str]]:
     """Which chromosomes are in which split."""
-    found: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for what in counts:
-        if match := re.fullmatch(r"windows of (\S+) in (\w+)", what):
-            found[match[2]].append(match[1])
-    return {SPLITS[split]: chroms for split, chroms in found.items()}
+    found = re.findall(r"^windows of (\S+) in (\w+)$", "\n".join(counts), re.MULTILINE)
+    return {
+        title: [chrom for chrom, split in found if split == name]
+        for name, title in SPLIT_NAMES.items()
+    }
 
 
 # The figures, each small enough to be read on a phone.
@@ -223,7 +217,7 @@ def draw_learning_curve(history: Sequence[Mapping[str, Any]], best_epoch: int) -
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     sns.lineplot(table["loss"], ax=above, color="0.5", marker="o")
-    scores = table[["valid_auroc", "valid_auprc"]].set_axis(list(METRICS.values()), axis=1)
+    scores = table[["valid_auroc", "valid_auprc"]].set_axis(list(SCORE_NAMES.values()), axis=1)
     sns.lineplot(scores, ax=below, palette=COLOURS[:2], dashes=False, markers=["o", "o"])
     above.set_ylabel("training loss\n(cross-entropy)")
     below.set(ylabel="validation score", xlabel="epoch")

@@ -17,7 +17,7 @@ from sfc_lib.datasets.base import Dataset, load_dataset
 from sfc_lib.errors import UserError
 from sfc_lib.files import runs_dir, silenced
 from sfc_lib.own.dataset import Custom
-from sfc_lib.runs.pool import ensure, epochs_done
+from sfc_lib.runs.pool import ensure
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import HISTORY, Record, look_up
 
@@ -103,7 +103,7 @@ def train_own(spec: RunSpec, *, progress: bool = True) -> Record:
         history, over = runs_dir() / spec.id / HISTORY, threading.Event()
         with tqdm(
             total=spec.epochs,
-            initial=epochs_done(history),
+            initial=_epochs(history),
             unit="epoch",
             desc="training",
             disable=not progress,
@@ -128,7 +128,12 @@ def _watch(history: Path, bar: tqdm, over: threading.Event) -> None:
     last = False
     while not last:
         last = over.wait(0.5)
-        bar.update(epochs_done(history) - bar.n)
+        bar.update(_epochs(history) - bar.n)
+
+
+def _epochs(history: Path) -> int:
+    """Finished epochs that a run's `history.jsonl` tells of."""
+    return history.read_bytes().count(b"\n") if history.exists() else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +170,7 @@ def evaluate(record: Record, *, progress: bool = True) -> Outcome:
         for name, split in splits.items()
     )
     profiles, profiled = _profiles(model, dataset, rng, progress)
-    recipe = Custom(**spec.dataset_options)
+    recipe = Custom.of(**spec.dataset_options)
     files = {role: (path, recipe.inputs()[role]) for role, path in recipe.paths.items()}
     first = ["split", *scores.columns.drop("split")]
     return Outcome(record, dataset, found, scores[first], profiles, profiled, files)
@@ -206,14 +211,14 @@ def scores_with_intervals(
     rows = []
     for task, truth, guess in zip(tasks, labels.T, probabilities.T, strict=True):
         row = {"task": task, "examples": len(truth), "positives": int(truth.sum())}
-        for name, (low, high) in intervals(truth, guess, rng).items():
+        for name, (low, high) in bootstrap_intervals(truth, guess, rng).items():
             value = METRICS[name](truth, guess)
             row |= {name: value, f"{name}_low": low, f"{name}_high": high}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def intervals(
+def bootstrap_intervals(
     labels: np.ndarray, probabilities: np.ndarray, rng: np.random.Generator
 ) -> dict[str, tuple[float, float]]:
     """Percentile bootstrap intervals (95 %, 1,000 resamples) of auROC and auPRC.

@@ -87,7 +87,9 @@ def build_book(
             _execute(root / "notebooks" / f"{name}.ipynb", executed / f"{name}.ipynb", values)
             bar.update()
         bar.set_postfix_str("pages")
-        _replace(_build_pages(root / "book", Path(scratch)), output)
+        pages = _build_pages(root / "book", Path(scratch))
+        remove(output)
+        pages.rename(output)
         bar.update()
     return output / "index.html"
 
@@ -109,8 +111,8 @@ def chapters(book: Path) -> list[str]:
 def _execute(notebook: Path, output: Path, values: Mapping[str, object]) -> None:
     """Execute a notebook with those of the values that it declares."""
     try:
-        declared = parameters(notebook)
-        run_notebook(notebook, output, {k: v for k, v in values.items() if k in declared})
+        declared = values.keys() & parameters(notebook)
+        run_notebook(notebook, output, {name: values[name] for name in declared})
     except (UserError, OSError, RuntimeError) as error:
         raise UserError(f"page {notebook.stem} failed: {error}") from error
     content = json.loads(output.read_text())
@@ -125,8 +127,8 @@ def _tidy(notebook: dict[str, Any]) -> None:
     for, finished progress bars, whose scripts a page would fetch from the network, and what
     only JupyterLab draws.
     """
-    notebook["metadata"].pop("papermill", None)
-    notebook["metadata"].pop("widgets", None)
+    for name in ("papermill", "widgets"):
+        notebook["metadata"].pop(name, None)
     for cell in notebook["cells"]:
         if "injected-parameters" in cell["metadata"].get("tags", []):
             cell["metadata"]["tags"].append("hide-input")
@@ -154,15 +156,9 @@ def _build_pages(book: Path, scratch: Path) -> Path:
     """Run Jupyter Book with warnings as errors; returns the folder of the pages."""
     run_main = "from jupyter_book.cli.main import main; main()"
     options = ["--path-output", str(scratch), "-W", "-n", "--keep-going"]
-    done = subprocess.run(
-        [sys.executable, "-c", run_main, "build", str(book), *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-        cwd=book.parent,
-    )
+    command = [sys.executable, "-c", run_main, "build", str(book), *options]
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "errors": "replace"}
+    done = subprocess.run(command, check=False, cwd=book.parent, **pipes)
     if done.returncode:
         lines = TERMINAL_COLOURS.sub("", done.stdout).splitlines()
         warned = [line for line in lines if re.search("(WARNING|ERROR): (?!All log)", line)]
@@ -173,15 +169,8 @@ def _build_pages(book: Path, scratch: Path) -> Path:
 
 def _require_replaceable(output: Path) -> None:
     """Refuse to replace anything but a book or an empty folder."""
-    if output.is_dir():
-        if not any(output.iterdir()) or (output / BUILT).is_file():
-            return
-    elif not output.exists():
-        return
-    raise UserError(f"{output}: expected a new or empty folder or an older book, got other files.")
-
-
-def _replace(pages: Path, output: Path) -> None:
-    if output.exists():
-        remove(output)
-    pages.rename(output)
+    empty = not any(output.iterdir()) if output.is_dir() else not output.exists()
+    if not empty and not (output / BUILT).is_file():
+        raise UserError(
+            f"{output}: expected a new or empty folder or an older book, got other files."
+        )

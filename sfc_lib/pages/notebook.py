@@ -51,17 +51,13 @@ class Parameter:
 
 
 def repository() -> Path:
-    """Root of the repository, which holds notebooks, book and benchmark.
-
-    Raises:
-        UserError: This is an installed package, without them.
-    """
-    if (root := checkout()) is None:
-        raise UserError(
-            "sfc_lib: expected a clone of the repository, with its notebooks, book and benchmark; "
-            "this is an installed package. Clone the repository and run it there."
-        )
-    return root
+    """Root of the repository, with notebooks, book and benchmark; a `UserError` without one."""
+    if root := checkout():
+        return root
+    raise UserError(
+        "sfc_lib: expected a clone of the repository, with its notebooks, book and benchmark; "
+        "this is an installed package. Clone the repository and run it there."
+    )
 
 
 def notebook_path(name: str) -> Path:

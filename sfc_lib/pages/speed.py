@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
@@ -53,25 +52,25 @@ class Speed:
     def measured(self) -> pd.DataFrame:
         """One row a measurement, with its labels; what it does not say is empty.
 
+        Median, range (`low`, `high`) and ratio of medians are computed from the values here.
         `sense` and `limit` are the bound that was asked for, such as at_most and 0.6.
         """
-        rows = [
-            {
-                **{**m, **m["labels"], "section": section, "part": part},
-                **{"low": m["range"][0], "high": m["range"][1], "sense": sense, "limit": limit},
-            }
-            for section, part, measurements in _parts(self.sections)
-            for m in measurements
-            for sense, limit in (m["wanted"] or {None: None}).items()
-        ]
+        rows = []
+        for section, part, measurements in _parts(self.sections):
+            medians = {m["name"]: float(np.median(m["values"])) for m in measurements}
+            for m in measurements:
+                median, values = medians[m["name"]], m["values"]
+                ratio = median / medians[m["against"]] if m["against"] else None
+                sense, limit = next(iter((m["wanted"] or {}).items()), (None, None))
+                row = {**m, **m["labels"], "section": section, "part": part, "median": median}
+                row |= {"low": min(values), "high": max(values), "ratio": ratio}
+                rows.append(row | {"sense": sense, "limit": limit})
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
 
     def of(self, section: str, **values: Any) -> pd.DataFrame:
         """The measurements of a section whose columns have these values, if it was run."""
-        table = self.measured[self.measured.section == section]
-        for name, value in values.items():
-            table = table[table[name] == value]
-        return table
+        wanted = {"section": section, **values}
+        return self.measured[(self.measured[list(wanted)] == wanted.values()).all(axis=1)]
 
 
 def result_file(name: str) -> Path:
@@ -117,16 +116,6 @@ def checked(content: Any, path: Path) -> Any:
     return content
 
 
-def _problems(sections: Mapping[str, Any]) -> Iterator[str]:
-    for section, part, measurements in _parts(sections):
-        names = {m["name"]: m for m in measurements}
-        if len(names) != len(measurements):
-            yield f"{section}, {part}: expected every name once."
-        for m in measurements:
-            if problem := _problem(m, names):
-                yield f"{section}, {part}, {m['name']!r}: expected {problem}"
-
-
 def _parts(sections: Mapping[str, Any]) -> Iterator[tuple[str, str, list]]:
     for section, body in sections.items():
         itemgetter("about", "size", "seconds", "machine")(body)  # none may be missing
@@ -135,26 +124,23 @@ def _parts(sections: Mapping[str, Any]) -> Iterator[tuple[str, str, list]]:
             yield section, part, inner["measurements"]
 
 
-def _problem(m: Mapping[str, Any], names: Mapping[str, Any]) -> str:
-    """What is wrong with a measurement's fields, or a median, range or ratio not of its values."""
-    if set(m) != FIELDS:
-        return f"the fields {sorted(FIELDS)}, got {sorted(m)}."
-    values, against = m["values"], m["against"]
-    if not values or not all(map(_is_number, values)):
-        return f"values that are finite numbers, got {values!r:.100}."
-    if against is not None and against not in names:
-        return f"`against` in the same part, got {against!r}."
-    kinds, limits = zip(*(m["wanted"] or {"at_most": 0}).items(), strict=True)
-    if kinds not in (("at_most",), ("at_least",)) or not _is_number(limits[0]):
-        return f"wanted at_most or at_least, got {m['wanted']!r}."
-    median = statistics.median(values)
-    found, right = [m["median"], *m["range"]], [median, min(values), max(values)]
-    if against:
-        found.append(m["ratio"])
-        right.append(median / statistics.median(names[against]["values"]))
-    if len(found) != len(right) or not np.allclose(found, right, rtol=1e-9, atol=0):
-        return f"median, range and ratio {right}, got {found}."
-    return ""
+def _problems(sections: Mapping[str, Any]) -> Iterator[str]:
+    for section, part, measurements in _parts(sections):
+        names = [m["name"] for m in measurements]
+        if len(set(names)) != len(names):
+            yield f"{section}, {part}: expected every name once."
+        for m in measurements:
+            place, bound = f"{section}, {part}, {m['name']!r}: expected", m.get("wanted") or {}
+            if set(m) != FIELDS:
+                yield f"{place} the fields {sorted(FIELDS)}, got {sorted(m)}."
+            elif not m["values"] or not all(map(_is_number, m["values"])):
+                yield f"{place} values that are finite numbers, got {m['values']!r:.100}."
+            elif m["against"] not in (None, *names):
+                yield f"{place} `against` in the same part, got {m['against']!r}."
+            elif [*bound] not in ([], ["at_most"], ["at_least"]) or not all(
+                map(_is_number, bound.values())
+            ):
+                yield f"{place} wanted at_most or at_least, got {bound}."
 
 
 def _is_number(value: Any) -> bool:
@@ -166,17 +152,14 @@ def bounds(speed: Speed) -> pd.DataFrame:
     table = speed.measured[speed.measured.limit.notna()]
     found, most = table.ratio.fillna(table["median"]), table.sense == "at_most"
     met = (found <= table.limit).where(most, found >= table.limit)
-    return pd.DataFrame(
-        {
-            "section": table.section,
-            "part": table.part,
-            "measured": table.name,
-            "against": _baselines(table),
-            "wanted": most.map({True: "≤ ", False: "≥ "}) + table.limit.map("{:g}".format),
-            "found": found.map(_short),
-            "met": met.map({True: "yes", False: "no"}),
-        }
-    ).reset_index(drop=True)
+    shown = table[["section", "part"]].assign(
+        measured=table.name,
+        against=_baselines(table),
+        wanted=most.map({True: "≤ ", False: "≥ "}) + table.limit.map("{:g}".format),
+        found=found.map(_digits),
+        met=met.map({True: "yes", False: "no"}),
+    )
+    return shown.reset_index(drop=True)
 
 
 def bounds_line(speed: Speed) -> str:
@@ -188,17 +171,16 @@ def bounds_line(speed: Speed) -> str:
 def ratios(speed: Speed, section: str, **labels: Any) -> pd.DataFrame:
     """Every measurement of a section with its median, range and ratio, as text."""
     table = speed.of(section, **labels)
-    spans = table[["median", "low", "high"]].map(_short).itertuples(index=False)
-    return pd.DataFrame(
-        {
-            "part": table.part,
-            "measured": table.name,
-            "median (min – max)": ["{} ({} – {})".format(*span) for span in spans],
-            "unit": table.unit,
-            "ratio": table.ratio.map(_short),
-            "of": _baselines(table),
-        }
-    ).reset_index(drop=True)
+    spans = table[["median", "low", "high"]].map(_digits).itertuples(index=False)
+    shown = {
+        "part": table.part,
+        "measured": table.name,
+        "median (min – max)": ["{} ({} – {})".format(*span) for span in spans],
+        "unit": table.unit,
+        "ratio": table.ratio.map(_digits),
+        "of": _baselines(table),
+    }
+    return pd.DataFrame(shown).reset_index(drop=True)
 
 
 def steps(speed: Speed) -> pd.DataFrame:
@@ -208,19 +190,13 @@ def steps(speed: Speed) -> pd.DataFrame:
     """
     table = speed.of("layers")
     table = table[table.kind.isin(STEPS)].sort_values("kind", kind="stable")
-    alone = table.ratio.isna()
-    shown = pd.DataFrame(
-        {
-            "step of": table.kind.map(STEPS),
-            **{name: table[name] for name in ("part", "shape", "variant", "batch")},
-            "contender": table.contender + alone.map({True: ", ms", False: ""}),
-            "value": (table["median"] * 1000).where(alone, table.ratio).map(_short),
-        }
+    alone, keys = table.ratio.isna(), ["step of", "part", "shape", "variant", "batch"]
+    table["step of"] = table.kind.map(STEPS)
+    table["value"] = (table["median"] * 1000).where(alone, table.ratio).map(_digits)
+    table["contender"] += alone.map({True: ", ms", False: ""})
+    wide = table.pivot(index=keys, columns="contender", values="value").reindex(
+        pd.MultiIndex.from_frame(table[keys].drop_duplicates()), columns=table.contender.unique()
     )
-    keys = ["step of", "part", "shape", "variant", "batch"]
-    order = pd.MultiIndex.from_frame(shown[keys].drop_duplicates())
-    wide = shown.pivot(index=keys, columns="contender", values="value")
-    wide = wide.reindex(order, columns=shown.contender.unique())
     return wide.fillna("–").reset_index()
 
 
@@ -229,21 +205,20 @@ def machines(speed: Speed) -> pd.DataFrame:
     rows = []
     for section, body in speed.sections.items():
         for part, inner in body["parts"].items():
-            found, machine = inner["environment"], body["machine"]
-            versions = " ".join(f"{k} {v}" for k, v in found.get("versions", {}).items())
-            rows.append(
-                {
-                    "section": section,
-                    "part": part,
-                    "processor": f"{found.get('cpu')}, {machine['cores']} cores",
-                    "threads": found.get("threads", "–"),
-                    "load at start": machine["load_at_start"],
-                    "finished": found.get("finished", "–"),
-                    "commit": str(found.get("commit"))[:12],
-                    "versions": f"python {found.get('python')} {versions}",
-                    "left out": inner["left_out"] or "–",
-                }
-            )
+            about, machine = inner["environment"], body["machine"]
+            versions = {"python": about.get("python"), **about.get("versions", {})}
+            row = {
+                "section": section,
+                "part": part,
+                "processor": f"{about.get('cpu')}, {machine['cores']} cores",
+                "threads": about.get("threads", "–"),
+                "load at start": machine["load_at_start"],
+                "finished": about.get("finished", "–"),
+                "commit": str(about.get("commit"))[:12],
+                "versions": " ".join(f"{name} {version}" for name, version in versions.items()),
+                "left out": inner["left_out"] or "–",
+            }
+            rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -275,7 +250,7 @@ def _baselines(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _short(number: float) -> str:
+def _digits(number: float) -> str:
     """Three digits, without an exponent where that is readable; a dash where there is none."""
     if math.isnan(number):
         return "–"
@@ -312,9 +287,8 @@ def layer_forms(speed: Speed, part: str = "tensorflow") -> Figure:
     table["case"] = table["shape"] + ", batch " + table.batch.astype(str)
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(1, 2, figsize=(9.4, 5.6), sharey=True)
-        for axes, (variant, title) in zip(
-            grid, (("sep", "SFC layer"), ("symm", "symmetric SFC layer")), strict=True
-        ):
+        titles = {"sep": "SFC layer", "symm": "symmetric SFC layer"}
+        for axes, (variant, title) in zip(grid, titles.items(), strict=True):
             axes.axvline(1, color="#7a7a7a", linewidth=1)
             _points(axes, table[table.variant == variant], "contender", x="relative", y="case")
             plain_log(axes, "x")
@@ -457,7 +431,7 @@ def _fitted(axes: Axes, points: pd.DataFrame, line: str, exponents: pd.Series) -
     axes.plot(sizes, np.exp(middle) * sizes**exponent, color=PALETTE[line], lw=1, label=label)
 
 
-def _legend(panels: Iterable[Axes], **options: Any) -> None:
+def _legend(panels: Sequence[Axes], **options: Any) -> None:
     """Legends, where there is something to explain: not where a section was not run."""
     for axes in panels:
         if axes.get_legend_handles_labels()[0]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import shutil
 import tempfile
@@ -10,12 +9,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from filelock import Timeout
 
 from sfc_lib.errors import UserError
 from sfc_lib.files import (
     SCRATCH,
-    atomic_write,
     remove,
     scratch_in,
     sha256_file,
@@ -23,7 +22,7 @@ from sfc_lib.files import (
     writable,
     write_json,
 )
-from sfc_lib.runs.evaluation import MEASURED, VERSION, importance_of
+from sfc_lib.runs.evaluation import MEASURED, METRICS, VERSION, importance_of
 from sfc_lib.runs.store import (
     CHECKPOINT,
     IMPORTANCE,
@@ -75,25 +74,8 @@ def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=SCRATCH, dir=target))
     new, old = scratch / folder.name, scratch / "old"
     try:
-        new.mkdir()
-        files = {}
-        for name, sha256 in record.result["files"].items():
-            small = (record.folder / name).stat().st_size <= LARGEST_MODEL
-            if name != MODEL or (with_model and small):
-                shutil.copyfile(record.folder / name, new / name)
-                files[name] = sha256
-        measured = {}
-        if (found := importance_of(record)) is not None:
-            with atomic_write(new / IMPORTANCE) as file:
-                np.save(file, found.values, allow_pickle=False)
-            files[IMPORTANCE] = sha256_file(new / IMPORTANCE)
-            measured = {MEASURED: {"version": VERSION, "sequences": found.sequences}}
-        of_run = record.result.get("files_of_run", record.result["files"])
-        write_json(
-            new / RESULT,
-            seal({**record.result, **measured, "files": files, "files_of_run": of_run}),
-        )
-        new.chmod(0o755)
+        new.mkdir(mode=0o755)
+        _write_slimmed(record, new, with_model)
         verify_record(new)
         if folder.exists():
             folder.rename(old)
@@ -106,6 +88,22 @@ def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
     return folder
 
 
+def _write_slimmed(record: Record, folder: Path, with_model: bool) -> None:
+    files = dict(record.result["files"])
+    if not with_model or (record.folder / MODEL).stat().st_size > LARGEST_MODEL:
+        files.pop(MODEL, None)
+    for name in files:
+        shutil.copyfile(record.folder / name, folder / name)
+    measured = {}
+    if (found := importance_of(record)) is not None:
+        np.save(folder / IMPORTANCE, found.values, allow_pickle=False)
+        files[IMPORTANCE] = sha256_file(folder / IMPORTANCE)
+        measured = {MEASURED: {"version": VERSION, "sequences": found.sequences}}
+    of_run = {"files_of_run": record.result["files"], **record.result}["files_of_run"]
+    result = {**record.result, **measured, "files": files, "files_of_run": of_run}
+    write_json(folder / RESULT, seal(result))
+
+
 def find_id(run: str) -> Record:
     """The verified record whose id begins so; the published store comes before the user's.
 
@@ -115,17 +113,16 @@ def find_id(run: str) -> Record:
     """
     if not re.fullmatch("[0-9a-f]{1,16}", run):
         raise UserError(f"run must be 1 to 16 hexadecimal digits, got {run!r}.")
-    roots = reversed(stores())
-    found = {f.name: f for root in roots for f in _run_folders(root) if (f / RESULT).exists()}
-    names = sorted(name for name in found if name.startswith(run))
-    if len(names) > 1:
-        raise UserError(f"run {run} may be any of {', '.join(names)}.")
-    if not names:
+    results = [path for root in reversed(stores()) for path in root.glob(f"{run}*/{RESULT}")]
+    found = {path.parent.name: path.parent for path in results if len(path.parent.name) == 16}
+    if len(found) > 1:
+        raise UserError(f"run {run} may be any of {', '.join(sorted(found))}.")
+    if not found:
         raise UserError(f"no run {run} in {' or '.join(map(str, stores()))}: see `sfc runs list`.")
-    return verify_record(found[names[0]])
+    return verify_record(*found.values())
 
 
-def describe(record: Record) -> str:
+def record_card(record: Record) -> str:
     """What was trained, how it went and where it comes from, as text of many lines."""
     result = record.result
     parts: dict[str, Mapping[str, object]] = {"spec": record.spec.to_dict()}
@@ -141,12 +138,8 @@ def describe(record: Record) -> str:
     lines = [f"{record.spec.id}  {result['status']}  {record.folder}"]
     for title, values in parts.items():
         lines += ["", title, *(f"  {name}: {value}" for name, value in values.items())]
-    lines += ["", "epochs", "  epoch      loss     auROC     auPRC"]
-    for line in record.history():
-        scores = [line[name] for name in ("loss", "valid_auroc", "valid_auprc")]
-        cells = " ".join(f"{'-' if value is None else f'{value:.6f}':>9}" for value in scores)
-        lines.append(f"  {line['epoch']:>5} {cells}")
-    return "\n".join(lines)
+    epochs = pd.DataFrame(record.history())[["epoch", "loss", "valid_auroc", "valid_auprc"]]
+    return "\n".join([*lines, "", epochs.to_string(index=False, float_format="%.6f")])
 
 
 def compare(record: Record, again: Record) -> str:
@@ -154,49 +147,44 @@ def compare(record: Record, again: Record) -> str:
 
     If `again` was trained for fewer epochs, its last one is compared with the same of `record`.
     """
+    both = record, again
+    old, new = (each.result["epochs"] for each in both)
     lines = [f"{record.spec.id}  {record.spec.dataset} {record.spec.variant}"]
-    old, new = record.result["epochs"], again.result["epochs"]
     if new < old:
-        pair = [r.history()[new - 1] for r in (record, again)]
-        for metric in ("auroc", "auprc"):
-            lines += _both(f"valid {metric}, epoch {new}", *(x[f"valid_{metric}"] for x in pair))
+        ends = [each.history()[new - 1] for each in both]
+        scores = {f"valid {m}, epoch {new}": [end[f"valid_{m}"] for end in ends] for m in METRICS}
     else:
-        for split, metric in itertools.product(("valid", "test"), ("auroc", "auprc")):
-            values = ((r.result[split] or {}).get(metric) for r in (record, again))
-            lines += _both(f"{split} {metric}", *values)
+        splits = {split: [each.result[split] or {} for each in both] for split in ("valid", "test")}
+        scores = {
+            f"{s} {m}": [end.get(m) for end in ends] for s, ends in splits.items() for m in METRICS
+        }
+    for name, (one, two) in scores.items():
+        if one is not None and two is not None:
+            lines.append(f"  {name}: {one:.6f}, again {two:.6f} ({two - one:+.6f})")
     lines.append(f"  epochs: {old}, again {new}; status: {again.result['status']}")
-    if new >= old:
-        first = record.result.get("files_of_run", record.result["files"])
-        for name, sha256 in sorted(again.result["files"].items()):
-            same = "the same bytes" if first.get(name) == sha256 else "differs"
-            lines.append(f"  {name}: {same}")
+    first = record.result.get("files_of_run", record.result["files"])
+    for name, sha256 in sorted(again.result["files"].items()) if new >= old else ():
+        lines.append(f"  {name}: {'the same bytes' if first.get(name) == sha256 else 'differs'}")
     return "\n".join(lines)
-
-
-def _both(name: str, old: float | None, new: float | None) -> list[str]:
-    """A line with two scores and their difference; none where one is missing."""
-    if old is None or new is None:
-        return []
-    return [f"  {name}: {old:.6f}, again {new:.6f} ({new - old:+.6f})"]
 
 
 def unfinished(root: Path) -> list[Path]:
     """Folders of runs that were begun and have no result yet, so that they can go on."""
-    return [folder for folder in _own_folders(root) if not (folder / RESULT).exists()]
+    return [folder for folder in _folders(root) if not (folder / RESULT).exists()]
 
 
 def litter(root: Path, *, damaged: bool = False, begun: bool = False) -> list[Path]:
     """What `prune` would remove from a store."""
-    found = [path for path in scratch_in(root) if _owner(path)]
-    for folder in _own_folders(root):
-        found += [*scratch_in(folder), *folder.glob(".model.*.keras")]
+    found = scratch_in(root)
+    for folder in _folders(root):
+        found += scratch_in(folder)
         if (folder / RESULT).exists() and (folder / CHECKPOINT).exists():
             found.append(folder / CHECKPOINT)  # killed between the result and the very end
     if damaged:
-        found += [path for path in sorted(root.glob("*.damaged-*")) if _owner(path)]
+        found += sorted(root.glob("*.damaged-*"))
     if begun:
         found += unfinished(root)
-    return found + [path for path in sorted(root.glob(".*.lock")) if _owner(path)]
+    return [path for path in (*found, *sorted(root.glob(".*.lock"))) if _owner(path)]
 
 
 def prune(root: Path, *, damaged: bool = False, begun: bool = False) -> list[Path]:
@@ -220,10 +208,10 @@ def prune(root: Path, *, damaged: bool = False, begun: bool = False) -> list[Pat
     """
     removed = []
     for path in litter(root, damaged=damaged, begun=begun):
-        owner = _owner(path) or _owner(path.parent)
+        folder = root / _owner(path)
         try:
-            with held(root / f"{owner}", wait=False):
-                if path != lock_file(root / f"{owner}"):  # that is gone with the block
+            with held(folder, wait=False):
+                if path != lock_file(folder):  # that is gone with the block
                     remove(path)
         except Timeout:
             continue
@@ -231,18 +219,13 @@ def prune(root: Path, *, damaged: bool = False, begun: bool = False) -> list[Pat
     return removed
 
 
-def _run_folders(root: Path) -> list[Path]:
-    return [
-        p for p in sorted(root.glob("*")) if p.is_dir() and re.fullmatch("[0-9a-f]{16}", p.name)
-    ]
-
-
-def _own_folders(root: Path) -> list[Path]:
+def _folders(root: Path) -> list[Path]:
     """The folders of runs that lie in the store itself, and are no links to elsewhere."""
-    return [folder for folder in _run_folders(root) if not folder.is_symlink()]
+    found = sorted(root.glob("[0-9a-f]" * 16))
+    return [folder for folder in found if folder.is_dir() and not folder.is_symlink()]
 
 
-def _owner(path: Path) -> str | None:
-    """Id of the run whose folder, scratch, lock or damaged record this is."""
-    found = re.match(r"\.?([0-9a-f]{16})(\.|$)", path.name)
-    return found[1] if found else None
+def _owner(path: Path) -> str:
+    """Id of the run whose folder, scratch, lock or damaged record this is, or lies in; or ""."""
+    names = re.finditer(r"(?:^|/)\.?([0-9a-f]{16})(?=[./]|$)", f"{path.parent.name}/{path.name}")
+    return next((name[1] for name in names), "")

@@ -26,7 +26,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -37,19 +37,9 @@ from sfc_lib.datasets.base import load_dataset, make_recipe
 from sfc_lib.errors import UserError
 from sfc_lib.files import data_dir, runs_dir, silenced, writable
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import (
-    HISTORY,
-    Record,
-    find,
-    held,
-    is_held,
-    look_up,
-    set_aside,
-    verify_record,
-)
+from sfc_lib.runs.store import Record, find, held, is_held, look_up, set_aside, verify_record
 from sfc_lib.runs.worker import ONE_THREAD, Processes
 
-SHOWN = 8  # runs whose epoch the progress bar shows
 _ONE_RUN = threading.Lock()  # Keras has one global random state in a process
 
 
@@ -132,8 +122,7 @@ def sweep(
                 if progress:
                     bar.write(f"failed: {failed[-1]}", file=sys.stderr)
     if failed:
-        lines = "".join(f"\n  {line}" for line in failed)
-        raise UserError(f"{len(failed)} of {len(specs)} runs failed:{lines}")
+        raise UserError("\n  ".join([f"{len(failed)} of {len(specs)} runs failed:", *failed]))
 
 
 def _executor(
@@ -150,13 +139,9 @@ def _as_they_finish(futures: dict[Future, RunSpec], bar: tqdm, root: Path) -> It
     while pending:
         finished, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
         failed += sum(_error(future) is not None for future in finished)
-        if not bar.disable:
-            # Not every executor's futures know that they run, but every run holds its lock.
-            running = [root / futures[f].id for f in pending if is_held(root / futures[f].id)]
-            epochs = [epochs_done(folder / HISTORY) for folder in running[:SHOWN]]
-            status = f"{len(running)} running, {failed} failed"
-            status += f", in epoch {epochs}" if any(epochs) else ""
-            bar.set_postfix_str(status, refresh=not finished)
+        if not bar.disable:  # not every executor's futures know that they run, but runs are held
+            running = sum(is_held(root / futures[future].id) for future in pending)
+            bar.set_postfix_str(f"{running} running, {failed} failed", refresh=not finished)
         for future in finished:
             bar.update()
             yield future
@@ -164,14 +149,6 @@ def _as_they_finish(futures: dict[Future, RunSpec], bar: tqdm, root: Path) -> It
 
 def _error(future: Future) -> BaseException | str | None:
     return "cancelled, the scheduler is gone" if future.cancelled() else future.exception()
-
-
-def epochs_done(history: Path) -> int:
-    """Finished epochs that a run's `history.jsonl` tells of; 0 where there is none."""
-    try:
-        return history.read_bytes().count(b"\n")
-    except OSError:
-        return 0
 
 
 def run_one(values: dict, root: str) -> str:
@@ -217,18 +194,12 @@ def retrain(record: Record, root: Path, epochs: int | None = None) -> Record:
 
 RETRIES = 1  # a run that raised is tried again: a network drive may have been away
 SECONDS_TO_CONNECT = 30
-SETTINGS = {
-    # Workers a run may lose: walltimes end, machines are taken away.
-    "distributed.scheduler.allowed-failures": 10,
-    # Variables that dask would set in this process, not only in its workers.
-    "distributed.nanny.pre-spawn-environ": {},
+SETTINGS: Any = {
+    "distributed.scheduler.allowed-failures": 10,  # workers a run may lose: walltimes end
+    "distributed.nanny.pre-spawn-environ": {},  # which dask would set in this process too
 }
 IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-SLURM = {
-    "memory": "SFC_SLURM_MEMORY",
-    "walltime": "SFC_SLURM_WALLTIME",
-    "queue": "SFC_SLURM_QUEUE",
-}
+SLURM = {name: f"SFC_SLURM_{name.upper()}" for name in ("memory", "walltime", "queue")}
 
 
 @contextmanager
@@ -255,22 +226,15 @@ def cluster_executor(where: str, jobs: int = 2) -> Iterator[Executor]:
             f"got {where!r}."
         )
     dask, distributed = _library("dask"), _library("distributed")
-    folders = {"SFC_RUNS_DIR": str(runs_dir()), "SFC_DATA_DIR": str(data_dir())}
-    for folder in folders.values():
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        stack.enter_context(dask.config.set(SETTINGS))
-        cluster: Any = where
-        if where == "local":
-            cluster = stack.enter_context(_local(distributed, jobs))
-        elif where == "slurm":
-            cluster = stack.enter_context(_slurm(dask, jobs))
+    folders = {"SFC_RUNS_DIR": runs_dir(), "SFC_DATA_DIR": data_dir()}
+    environment = ONE_THREAD | {name: str(writable(path)) for name, path in folders.items()}
+    with dask.config.set(SETTINGS), _cluster(where, jobs) as cluster:
         try:
             client = distributed.Client(cluster, timeout=SECONDS_TO_CONNECT, set_as_default=False)
         except OSError as error:
             raise UserError(f"no dask scheduler answers at {where}: {error}") from error
-        stack.enter_context(client)
-        yield _Apart(client.get_executor(pure=False, retries=RETRIES), ONE_THREAD | folders)
+        with client:
+            yield _Apart(client.get_executor(pure=False, retries=RETRIES), environment)
 
 
 class _Apart(Executor):
@@ -300,8 +264,12 @@ def _in_worker(environment: dict[str, str], function: Callable, *arguments: Any)
         return processes.submit(function, *arguments).result()
 
 
-def _local(distributed: Any, jobs: int) -> Any:
-    return distributed.LocalCluster(
+def _cluster(where: str, jobs: int) -> AbstractContextManager:
+    if "://" in where:
+        return nullcontext(where)
+    if where == "slurm":
+        return _slurm(jobs)
+    return _library("distributed").LocalCluster(
         n_workers=jobs,
         threads_per_worker=1,
         memory_limit=None,
@@ -311,12 +279,12 @@ def _local(distributed: Any, jobs: int) -> Any:
     )
 
 
-def _slurm(dask: Any, jobs: int) -> Any:
+def _slurm(jobs: int) -> Any:
     """Jobs of one core, replaced when they end; their output is in `.slurm` beside the runs."""
     if shutil.which("sbatch") is None:
         raise UserError("cluster 'slurm' needs the command sbatch: call it on a login node.")
     jobqueue = _library("dask_jobqueue")
-    config = dask.config.get("jobqueue.slurm")
+    config = _library("dask").config.get("jobqueue.slurm")
     options = {name: os.environ[key] for name, key in SLURM.items() if os.environ.get(key)}
     if not config["memory"]:
         options.setdefault("memory", "4GB")

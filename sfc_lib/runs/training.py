@@ -57,10 +57,10 @@ def train_run(spec: RunSpec, folder: Path) -> None:
         UserError: The dataset or network is not to be had, or not in the spec's precision.
         RuntimeError: This process already uses another Keras backend than the spec.
     """
-    if keras.backend.backend() != spec.backend:
+    if (found := keras.backend.backend()) != spec.backend:
         raise RuntimeError(
             f"train_run: the run needs Keras backend {spec.backend!r}, this process uses "
-            f"{keras.backend.backend()!r}. Set KERAS_BACKEND before Keras is imported."
+            f"{found!r}. Set KERAS_BACKEND before Keras is imported."
         )
     folder.mkdir(parents=True, exist_ok=True)
     for left in scratch_in(folder):
@@ -125,21 +125,22 @@ def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
     if key not in _compiled:
         _compiled.clear()
         optimizer = keras.optimizers.Adam(spec.learning_rate, epsilon=1e-8, name="adam")
-        model.compile(
-            optimizer=optimizer,
-            loss="binary_crossentropy",
-            jit_compile=spec.backend == "jax",  # on TensorFlow XLA was slower
-        )
+        jit = spec.backend == "jax"  # on TensorFlow XLA was slower
+        model.compile(optimizer=optimizer, loss="binary_crossentropy", jit_compile=jit)
         optimizer.build(model.trainable_variables)
         _compiled[key] = model, [_to_numpy(variable) for variable in optimizer.variables]
     kept, start = _compiled[key]
     kept.set_weights(model.get_weights())
-    for variable, value in zip(kept.optimizer.variables, start, strict=True):
-        variable.assign(value)
+    _set(kept.optimizer, start)
     return kept
 
 
 _compiled: dict[tuple, tuple[keras.Model, list[np.ndarray]]] = {}  # and its optimizer's start
+
+
+def _set(optimizer: keras.Optimizer, values: Sequence[np.ndarray]) -> None:
+    for variable, value in zip(optimizer.variables, values, strict=True):
+        variable.assign(value)
 
 
 def network(spec: RunSpec, dataset: Dataset) -> keras.Model:
@@ -192,8 +193,8 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch = epoch
         self._began = time.perf_counter(), time.process_time()
-        generators = [layer.seed_generator for layer in self.net.layers if _has_seed(layer)]
-        for index, generator in enumerate(generators):
+        generators = [getattr(layer, "seed_generator", None) for layer in self.net.layers]
+        for index, generator in enumerate(filter(None, generators)):
             state = [seed(self.spec, "dropout", epoch), index]
             generator.state.assign(np.array(state, dtype="uint32"))
 
@@ -215,11 +216,8 @@ class Progress(keras.callbacks.Callback):
         if not all(np.isfinite(value).all() for value in values):
             return {"epoch": epoch + 1, "loss": None, "valid_auroc": None, "valid_auprc": None}
         scores = metrics(self.valid.labels, probabilities, self.dataset.task_names)
-        return {
-            "epoch": epoch + 1,
-            "loss": loss,
-            **{f"valid_{name}": value for name, value in scores.items()},
-        }
+        valid = {f"valid_{name}": value for name, value in scores.items()}
+        return {"epoch": epoch + 1, "loss": loss, **valid}
 
     def _append_history(self) -> None:
         path = self.folder / HISTORY
@@ -248,10 +246,7 @@ class Progress(keras.callbacks.Callback):
             self.history, self.seconds = about["history"], about["seconds"]
             self.best = groups["best"]
             self.net.set_weights(groups["weights"])
-            for variable, value in zip(
-                self.net.optimizer.variables, groups["optimizer"], strict=True
-            ):
-                variable.assign(value)
+            _set(self.net.optimizer, groups["optimizer"])
         with atomic_write(self.folder / HISTORY) as file:
             file.write(_jsonl(self.history))
 
@@ -293,10 +288,6 @@ class Progress(keras.callbacks.Callback):
         }
 
 
-def _has_seed(layer: keras.Layer) -> bool:
-    return getattr(layer, "seed_generator", None) is not None
-
-
 def _to_numpy(tensor: Any) -> np.ndarray:
     return keras.ops.convert_to_numpy(tensor)
 
@@ -322,10 +313,10 @@ class Batches(keras.utils.PyDataset):
         start = index * self.spec.batch_size
         stop = min(start + self.spec.batch_size, self.samples)
         rows = np.sort(self.order(self.progress.epoch)[start:stop])  # sorted reads suit a disk
-        labels = self.split.labels[rows].astype(np.float32)
+        codes, labels = self.split.codes[rows], self.split.labels[rows].astype(np.float32)
         if self.weight is None:
-            return self.split.codes[rows], labels
-        return self.split.codes[rows], labels, np.where(labels[:, 0] > 0, self.weight, 1.0)
+            return codes, labels
+        return codes, labels, np.where(labels[:, 0] > 0, self.weight, 1.0)
 
     def release(self) -> None:
         """Let go of the data: TensorFlow keeps what it was fed from as long as the process."""
@@ -371,9 +362,8 @@ def write_checkpoint(path: Path, about: Mapping[str, Any], groups: Groups) -> No
     Raises:
         OSError: It can't be written; the one before is kept.
     """
-    arrays = {"about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
-    for kind, values in groups.items():
-        arrays |= {f"{kind}_{i:03d}": value for i, value in enumerate(values)}
+    arrays = {f"{kind}_{i:03d}": a for kind in groups for i, a in enumerate(groups[kind])}
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     with atomic_write(path) as file:
@@ -393,33 +383,28 @@ def read_checkpoint(
     """
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    if hashlib.sha256(content[32:]).digest() != content[:32]:
-        return None
-    try:
-        about, arrays = _read_arrays(content[32:])
-        groups = {
-            kind: [arrays[name] for name in sorted(arrays) if name.startswith(kind)]
-            for kind in (*shapes, "best")
-        }
+        if hashlib.sha256(content[32:]).digest() != content[:32]:
+            return None
+        about, groups = _read_arrays(content[32:])
         found = {kind: [array.shape for array in groups[kind]] for kind in groups}
-        fits = found.pop("best") in ([], list(shapes["weights"])) and found == dict(shapes)
+        fits = found.pop("best", []) in ([], shapes["weights"]) and found == shapes
         epochs = [line["epoch"] for line in about["history"]]
         whole = epochs == list(range(1, len(epochs) + 1)) and set(about["seconds"]) == SECONDS
         return (about, groups) if about["id"] == run and fits and whole else None
-    except (*UNREADABLE, AttributeError):
+    except UNREADABLE:
         return None
 
 
-def _read_arrays(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    file = io.BytesIO(content)
-    with zipfile.ZipFile(file) as archive:
+def _read_arrays(content: bytes) -> tuple[dict[str, Any], Groups]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
             raise ValueError("compressed, so it may be far larger than it looks")
-    with np.load(file, allow_pickle=False) as npz:
-        arrays = {name: _typed(npz[name]) for name in npz.files}
-    return json.loads(arrays.pop("about").tobytes()), arrays
+    groups: Groups = {"best": []}
+    with np.load(io.BytesIO(content), allow_pickle=False) as npz:
+        about = json.loads(npz["about"].tobytes())
+        for name in sorted(set(npz.files) - {"about"}):
+            groups.setdefault(name[:-4], []).append(_typed(npz[name]))
+    return about, groups
 
 
 def _typed(array: np.ndarray) -> np.ndarray:
