@@ -181,10 +181,7 @@ def sha256_file(path: Path) -> str:
 def known_sha256(path: Path, *, kept: bool = False) -> str:
     """SHA-256 of a file's bytes, which are read again only if the file was touched since.
 
-    Args:
-        path: Of the file.
-        kept: Whether a hidden file beside it keeps the hash for other processes too. By
-            default this process alone remembers it.
+    This process remembers it; `kept`, a hidden file beside it does for other processes too.
     """
     before, began = stamp(path), time.time_ns()
     if (known := _known.get(path)) and known[0] == before:

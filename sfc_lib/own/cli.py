@@ -28,6 +28,7 @@ class Typed(click.Command):
         return super().parse_args(ctx, args)
 
 
+TABLE = click.Path(dir_okay=False, path_type=Path)
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 COUNT, FACTOR = click.IntRange(min=1), click.FloatRange(min=0, min_open=True)
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
@@ -94,12 +95,10 @@ def _train(
     options: Mapping[str, Any], output: Path | None, command: str, settings: Mapping[str, Any]
 ) -> None:
     from sfc_lib.datasets.base import card, load_dataset
-    from sfc_lib.own import train
+    from sfc_lib.own import report, train
 
     spec = train.own_spec(options, **settings)
     folder = output or Path(f"sfc-{spec.id}")
-    from sfc_lib.own import report
-
     report.require_free(folder, spec)
     train.require_network(spec)
     click.echo(card(load_dataset("custom", **spec.dataset_options)))
@@ -114,12 +113,7 @@ def _train(
 @click.command("predict")
 @click.argument("model", type=click.Path(exists=True, path_type=Path))
 @click.argument("sequences", type=FILE)
-@option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Table to write, gzip if its name ends in .gz; printed by default.",
-)
+@option("-o", "--output", type=TABLE, help="Table, gzip if named .gz; printed by default.")
 @option("--anyway", is_flag=True, help="Even if result.json beside it is of another model.")
 def predict_verb(model: Path, sequences: Path, output: Path | None, anyway: bool) -> None:
     """Predict for each sequence of a FASTA file with a saved MODEL (a file, or its folder).

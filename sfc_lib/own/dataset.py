@@ -234,17 +234,14 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
 
     Positives are windows around peaks. Negatives are windows around the middle of other
     intervals that share no base with a peak, or sequences, or, if there is no file, the
-    positives shuffled, each in the split of its origin.
-
-    Raises:
-        UserError: A file that is not what it should be, or intervals that the genome can't
-            hold, with the first one's line.
+    positives shuffled, each in the split of its origin. A `UserError` names the first line of
+    a file that is wrong, or that the genome can't hold.
     """
     paths, width = recipe.paths, recipe.window or WINDOW
     genome = Genome([path for role, path in paths.items() if role.startswith("genome")])
     peaks = _of_genome(read_peaks(paths["peaks"]), genome, paths["peaks"])
     windows = [_windows(peaks, width, genome, "positive")]
-    others = sequences = None
+    sequences = None
     if (negatives := paths.get("negatives")) and _is_fasta(negatives):
         sequences = read_fasta(negatives)[1]
         _require_length(negatives, sequences, width, "the windows around peaks")
@@ -258,14 +255,14 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
     used = table["why"] == ""
     labels = (table.loc[used, "kind"] == "positive").to_numpy(dtype=np.uint8)[:, None]
     splits = table.loc[used, "split"].to_numpy(dtype="<U5")
+    if not negatives:
+        sequences, of = dinucleotide_shuffle(codes, seed=0), splits
+    elif sequences is not None:
+        valid, test = (float(np.mean(splits == name)) for name in ("valid", "test"))
+        of = at_random(np.zeros((len(sequences), 1)), valid, test, rng)
     if sequences is not None:
-        shares = [float(np.mean(splits == name)) for name in ("valid", "test")]
-        new = np.zeros((len(sequences), 1), dtype=np.uint8)
-        codes, labels = np.concatenate([codes, sequences]), np.concatenate([labels, new])
-        splits = np.concatenate([splits, at_random(new, shares[0], shares[1], rng)])
-    elif others is None:
-        codes = np.concatenate([codes, dinucleotide_shuffle(codes, seed=0)])
-        labels, splits = np.concatenate([labels, 0 * labels]), np.concatenate([splits, splits])
+        codes, splits = np.concatenate([codes, sequences]), np.concatenate([splits, of])
+        labels = np.pad(labels, [(0, len(sequences)), (0, 0)])
     return Examples(codes, labels, splits, *_tallies(peaks, table))
 
 

@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -119,7 +120,7 @@ def predict_fasta(
         The number of sequences.
 
     Raises:
-        UserError: The FASTA is malformed, or a sequence has not the length of the model's.
+        UserError: As of `batches`.
     """
     output.write("\t".join(["name", *predictor.tasks]).encode() + b"\n")
     total = 0
@@ -140,18 +141,12 @@ def batches(
     Raises:
         UserError: The FASTA is malformed, or a sequence has another length; with its line.
     """
-    names: list[str] = []
-    rows: list[np.ndarray] = []
-    for record, codes in iterate_fasta(path):
-        if len(codes) != length:
-            raise UserError(
-                f"{path}:{record.line}: expected sequences of {length} bp as the model was trained "
-                f"on, got {len(codes)} bp in {record.name!r}. Cut or extend them to that length."
-            )
-        names.append(record.name)
-        rows.append(codes)
-        if len(rows) == size:
-            yield names, np.stack(rows)
-            names, rows = [], []
-    if rows:
-        yield names, np.stack(rows)
+    entries = iterate_fasta(path)
+    while batch := list(islice(entries, size)):
+        for entry, codes in batch:
+            if len(codes) != length:
+                raise UserError(
+                    f"{path}:{entry.line}: expected sequences of {length} bp as the model was "
+                    f"trained on, got {len(codes)} bp in {entry.name!r}. Cut or extend them."
+                )
+        yield [entry.name for entry, _ in batch], np.stack([codes for _, codes in batch])

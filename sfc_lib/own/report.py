@@ -9,7 +9,7 @@ import base64
 import io
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +39,7 @@ SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
 
 
 def require_free(folder: Path, spec: RunSpec) -> None:
-    """Refuse a folder where no report can be written, or that holds another run's.
-
-    Raises:
-        UserError: The folder is named.
-    """
+    """A `UserError` for a folder where no report can be written, or with another run's."""
     writable(folder)
     try:
         found = json.loads((folder / RESULT).read_bytes())["id"]
@@ -61,18 +57,9 @@ def require_free(folder: Path, spec: RunSpec) -> None:
 
 
 def write_report(outcome: Outcome, folder: Path, command: str) -> Path:
-    """Write the report, and the files of the run record beside it.
+    """Write the report, and the files of the run record beside it; returns its path.
 
-    Args:
-        outcome: What is shown.
-        folder: Made if need be; see `require_free`.
-        command: How to do it again.
-
-    Returns:
-        Path of the report, `report.html`.
-
-    Raises:
-        UserError: The folder holds another run.
+    `command` says how to do it again. A `UserError` if the folder holds another run.
     """
     record = outcome.record
     require_free(folder, record.spec)
@@ -152,13 +139,11 @@ def _scored(row: Mapping[str, Any], name: str) -> str:
 
 
 def _interval(row: Mapping[str, Any], name: str) -> str:
-    """The interval of a score; a dash where there is none."""
-    low, high = (row[f"{name}_{end}"] for end in ("low", "high"))
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
     return "–" if np.isnan(low) else f"{_score(low)}–{_score(high)}"
 
 
 def _score(value: float) -> str:
-    """A score between 0 and 1 with three digits, as papers print it."""
     return f"{value:.3f}".removeprefix("0")
 
 
@@ -193,22 +178,22 @@ SPAN = 25  # bp, of its moving mean
 
 def _figures(outcome: Outcome) -> dict[str, str]:
     """The figures by name, as addresses that hold the image itself."""
-    record, dataset = outcome.record, outcome.dataset
-    tasks, test = dataset.task_names, dataset.test
-    found = {
-        "learning": _drawn(draw_learning_curve, record.history(), record.result["best_epoch"]),
-        "curves": _drawn(draw_score_curves, test.labels, outcome.probabilities["test"], tasks),
-        "importance": _drawn(draw_importance, outcome.profiles, tasks, outcome.profiled),
-    }
-    if record.spec.variant != "std":
-        found["weights"] = _drawn(draw_positional_weights, record.positional_weights())
-    return found
+    record, tasks, test = outcome.record, outcome.dataset.task_names, outcome.dataset.test
+    with plt.rc_context(STYLE):
+        drawn = {
+            "learning": draw_learning_curve(record.history(), record.result["best_epoch"]),
+            "curves": draw_score_curves(test.labels, outcome.probabilities["test"], tasks),
+            "importance": draw_importance(outcome.profiles, tasks, outcome.profiled),
+        }
+        if record.spec.variant != "std":
+            drawn["weights"] = draw_positional_weights(record.positional_weights())
+        return {name: _address(figure) for name, figure in drawn.items()}
 
 
-def _drawn(draw: Callable[..., Figure], *values: object) -> str:
-    with plt.rc_context(STYLE), io.BytesIO() as file:
-        draw(*values).savefig(file, format="svg", metadata={"Date": None})
-        return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
+def _address(figure: Figure) -> str:
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def draw_learning_curve(history: Sequence[Mapping[str, Any]], best_epoch: int) -> Figure:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import math
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ from sfc_lib.pages.notebook import repository
 from sfc_lib.pages.style import COLOURS, STYLE, closed, plain_log
 
 FORMAT = 1  # of the result file
-FIELDS = {"name", "unit", "values", "median", "range", "against", "ratio", "wanted", "labels"}
 TEXTS = (
     "section", "part", "name", "unit", "against", "sense",
     "kind", "contender", "shape", "variant", "architecture", "tasks", "axis", "line",
@@ -44,33 +43,23 @@ STEPS = {"layer": "SFC", "pair": "SFC + Dense"}  # of training steps, and their 
 
 @dataclass(frozen=True)
 class Speed:
-    """The content of a checked result file."""
+    """The content of a result file, and what is computed from it.
+
+    `sections` as they stand in the file. `measured`: one row a measurement, with its labels;
+    what it does not say is empty. Median, range (`low`, `high`) and `ratio` of medians are
+    those of the values; `sense` and `limit` are the bound that was asked for, such as at_most
+    and 0.6.
+    """
 
     sections: Mapping[str, Any]
-
-    @cached_property
-    def measured(self) -> pd.DataFrame:
-        """One row a measurement, with its labels; what it does not say is empty.
-
-        Median, range (`low`, `high`) and ratio of medians are computed from the values here.
-        `sense` and `limit` are the bound that was asked for, such as at_most and 0.6.
-        """
-        rows = []
-        for section, part, measurements in _parts(self.sections):
-            medians = {m["name"]: float(np.median(m["values"])) for m in measurements}
-            for m in measurements:
-                median, values = medians[m["name"]], m["values"]
-                ratio = median / medians[m["against"]] if m["against"] else None
-                sense, limit = next(iter((m["wanted"] or {}).items()), (None, None))
-                row = {**m, **m["labels"], "section": section, "part": part, "median": median}
-                row |= {"low": min(values), "high": max(values), "ratio": ratio}
-                rows.append(row | {"sense": sense, "limit": limit})
-        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    measured: pd.DataFrame
 
     def of(self, section: str, **values: Any) -> pd.DataFrame:
         """The measurements of a section whose columns have these values, if it was run."""
-        wanted = {"section": section, **values}
-        return self.measured[(self.measured[list(wanted)] == wanted.values()).all(axis=1)]
+        table = self.measured
+        for name, value in {"section": section, **values}.items():
+            table = table[table[name] == value]
+        return table
 
 
 def result_file(name: str) -> Path:
@@ -97,54 +86,47 @@ def load_speed(path: Path) -> Speed:
         raise UserError(f"{path}: no such file. Write it with: make benchmark") from error
     except ValueError as error:
         raise UserError(f"{path}: expected JSON, got {error}. Run make benchmark anew.") from error
-    return Speed(checked(content, path)["sections"])
+    return read_speed(content, path)
 
 
-def checked(content: Any, path: Path) -> Any:
-    """`content` if it is what the benchmark writes; `path` only names it in the error."""
+def read_speed(content: Any, path: Path) -> Speed:
+    """The benchmark's results in the content of a file; `path` only names it in the error."""
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path}: expected format {FORMAT}. Run make benchmark anew.")
+    rows: list[dict[str, Any]] = []
+    place = "sections"
     try:
-        problem = next(_problems(content["sections"]), "")
+        for section, body in content["sections"].items():
+            itemgetter("about", "size", "seconds", "machine")(body)  # none may be missing
+            for part, inner in body["parts"].items():
+                place = f"{section}, {part}"
+                itemgetter("environment", "left_out", "failed")(inner)
+                rows += _rows(section, part, inner["measurements"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
-            f"{path}: expected sections of parts of measurements with {sorted(FIELDS)}, "
-            f"got {error!r}. Run make benchmark anew."
+            f"{path}: {place}: expected what the benchmark writes, got {error!r}. "
+            "Run make benchmark anew."
         ) from error
-    if problem:
-        raise UserError(f"{path}: {problem}")
-    return content
+    return Speed(content["sections"], pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS))
 
 
-def _parts(sections: Mapping[str, Any]) -> Iterator[tuple[str, str, list]]:
-    for section, body in sections.items():
-        itemgetter("about", "size", "seconds", "machine")(body)  # none may be missing
-        for part, inner in body["parts"].items():
-            itemgetter("environment", "left_out", "failed")(inner)
-            yield section, part, inner["measurements"]
-
-
-def _problems(sections: Mapping[str, Any]) -> Iterator[str]:
-    for section, part, measurements in _parts(sections):
-        names = [m["name"] for m in measurements]
-        if len(set(names)) != len(names):
-            yield f"{section}, {part}: expected every name once."
-        for m in measurements:
-            place, bound = f"{section}, {part}, {m['name']!r}: expected", m.get("wanted") or {}
-            if set(m) != FIELDS:
-                yield f"{place} the fields {sorted(FIELDS)}, got {sorted(m)}."
-            elif not m["values"] or not all(map(_is_number, m["values"])):
-                yield f"{place} values that are finite numbers, got {m['values']!r:.100}."
-            elif m["against"] not in (None, *names):
-                yield f"{place} `against` in the same part, got {m['against']!r}."
-            elif [*bound] not in ([], ["at_most"], ["at_least"]) or not all(
-                map(_is_number, bound.values())
-            ):
-                yield f"{place} wanted at_most or at_least, got {bound}."
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+def _rows(section: str, part: str, measurements: Sequence[Mapping]) -> Iterator[dict[str, Any]]:
+    """Rows of the table; an error if there is something that the benchmark does not write."""
+    medians = {m["name"]: statistics.median(m["values"]) for m in measurements}
+    if len(medians) != len(measurements):
+        raise ValueError("a name twice")
+    for m in measurements:
+        median, values, labels = medians[m["name"]], m["values"], m["labels"]
+        ratio = median / medians[m["against"]] if m["against"] else None
+        ((sense, limit),) = (m["wanted"] or {None: None}).items()
+        if sense not in (None, "at_most", "at_least") or not math.isfinite(
+            math.fsum([*values, limit or 0])
+        ):
+            raise ValueError(f"{sense}: {limit}, {values}")
+        about = {"section": section, "part": part, "name": m["name"], "unit": m["unit"]}
+        bound = {"against": m["against"], "sense": sense, "limit": limit}
+        found = {"median": median, "low": min(values), "high": max(values), "ratio": ratio}
+        yield {**labels, **about, **bound, **found, "values": values}
 
 
 def bounds(speed: Speed) -> pd.DataFrame:

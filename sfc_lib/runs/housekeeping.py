@@ -47,14 +47,7 @@ def publish(records: Iterable[Record], target: Path) -> list[Path]:
     All keep spec, history, metrics and `W_pos` and are given their importance, which is
     measured if need be; only the best seed of each model keeps `model.keras`, and only if
     it has at most `LARGEST_MODEL` bytes. One published before that is beaten now loses its
-    model. Every copy has a manifest and hashes of its own.
-
-    Args:
-        records: Verified records; those that differ only in their seed are one model.
-        target: The published store.
-
-    Returns:
-        Folders of the records, in their order.
+    model. Every copy has hashes of its own. Returns the folders in the records' order.
     """
     records, target = list(records), writable(target)
     ids, models = {r.spec.id for r in records}, {r.spec.model for r in records}
@@ -74,7 +67,8 @@ def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
     scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=SCRATCH, dir=target))
     new, old = scratch / folder.name, scratch / "old"
     try:
-        new.mkdir(mode=0o755)
+        new.mkdir()
+        new.chmod(0o755)
         _write_slimmed(record, new, with_model)
         verify_record(new)
         if folder.exists():
@@ -90,7 +84,8 @@ def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
 
 def _write_slimmed(record: Record, folder: Path, with_model: bool) -> None:
     files = dict(record.result["files"])
-    if not with_model or (record.folder / MODEL).stat().st_size > LARGEST_MODEL:
+    small = MODEL in files and (record.folder / MODEL).stat().st_size <= LARGEST_MODEL
+    if not (small and with_model):
         files.pop(MODEL, None)
     for name in files:
         shutil.copyfile(record.folder / name, folder / name)
@@ -99,8 +94,7 @@ def _write_slimmed(record: Record, folder: Path, with_model: bool) -> None:
         np.save(folder / IMPORTANCE, found.values, allow_pickle=False)
         files[IMPORTANCE] = sha256_file(folder / IMPORTANCE)
         measured = {MEASURED: {"version": VERSION, "sequences": found.sequences}}
-    of_run = {"files_of_run": record.result["files"], **record.result}["files_of_run"]
-    result = {**record.result, **measured, "files": files, "files_of_run": of_run}
+    result = {"files_of_run": record.result["files"], **record.result, **measured, "files": files}
     write_json(folder / RESULT, seal(result))
 
 
@@ -108,8 +102,7 @@ def find_id(run: str) -> Record:
     """The verified record whose id begins so; the published store comes before the user's.
 
     Raises:
-        UserError: Not the beginning of an id, or of none or several of the runs there are; or
-            the record is damaged.
+        UserError: It begins no id, or several; or the record is damaged.
     """
     if not re.fullmatch("[0-9a-f]{1,16}", run):
         raise UserError(f"run must be 1 to 16 hexadecimal digits, got {run!r}.")
@@ -188,17 +181,11 @@ def litter(root: Path, *, damaged: bool = False, begun: bool = False) -> list[Pa
 
 
 def prune(root: Path, *, damaged: bool = False, begun: bool = False) -> list[Path]:
-    """Remove what killed processes left behind, but nothing of a run that is being trained.
+    """Remove what killed processes left in a store, but nothing of a run that is being trained.
 
-    A run's folder that is a link is left alone, and so is what it points to.
-
-    Args:
-        root: A store.
-        damaged: Whether to remove the folders that were set aside as damaged too.
-        begun: Whether to remove unfinished runs too, which then start afresh.
-
-    Returns:
-        What was removed.
+    With `damaged`, folders that were set aside as damaged too; with `begun`, unfinished runs
+    too, which then start afresh. A run's folder that is a link is left alone, and so is what
+    it points to. Returns what was removed.
 
     Example:
 

@@ -152,11 +152,9 @@ def _error(future: Future) -> BaseException | str | None:
 
 
 def run_one(values: dict, root: str) -> str:
-    """Train one run in this process, unless another just did; returns its id.
+    """Train a run, of `RunSpec.to_dict`, into the store `root`; returns its id.
 
-    Args:
-        values: The spec, as `RunSpec.to_dict` gives it.
-        root: Store to train into.
+    It is trained in this process, unless another one just did.
     """
     spec = RunSpec.from_dict(values)
     folder = Path(root) / spec.id
@@ -172,16 +170,10 @@ def run_one(values: dict, root: str) -> str:
 
 
 def retrain(record: Record, root: Path, epochs: int | None = None) -> Record:
-    """Train the run of a record again, from nothing, into another store.
+    """Train the run of a record again, from nothing, into the empty store `root`.
 
-    Args:
-        record: Of any store; it is only read.
-        root: An empty folder.
-        epochs: Stop after so many, if not sooner; by default as the record's run.
-
-    Returns:
-        The new record. Versions, processor and threads as recorded give the same bytes, of
-        the epochs that are trained.
+    It stops after `epochs`, if not sooner. Versions, processor and threads as recorded give
+    the same bytes in the new record, of the epochs that are trained.
     """
     spec = record.spec
     if epochs is not None:

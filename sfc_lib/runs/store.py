@@ -218,11 +218,9 @@ def stores(published: bool = True) -> list[Path]:
 
 
 def all_records(roots: Iterable[Path], *, cached: bool = True) -> tuple[list[Record], list[str]]:
-    """The verified records of stores, and what is wrong with those that are not.
+    """The verified records of stores, each of each, and what is wrong with the others.
 
-    Args:
-        roots: Stores. A run that several of them hold is listed for each.
-        cached: As for `verify_record`.
+    `cached` is that of `verify_record`.
     """
     good, bad = [], []
     for root in roots:
@@ -244,13 +242,7 @@ def held(folder: Path, wait: bool = True) -> Iterator[None]:
 
     If another process holds it, say so once and wait. A process that dies loses its lock with
     its life; what is left of it on disk is taken over by the next one, or removed by `prune`.
-
-    Args:
-        folder: Of the run; its parent must exist.
-        wait: Whether to wait for another process at all.
-
-    Raises:
-        filelock.Timeout: Another process holds the lock, and `wait` is False.
+    The folder's parent must exist. A `filelock.Timeout` if it is not to wait, and would have to.
     """
     path = lock_file(folder)
     lock = FileLock(path)

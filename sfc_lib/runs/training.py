@@ -352,15 +352,9 @@ def write_checkpoint(path: Path, about: Mapping[str, Any], groups: Groups) -> No
     """Replace the state of a run that trains, in one step.
 
     The file is the SHA-256 of what follows, then arrays as npz, nothing pickled or compressed:
-    `about` (JSON) and groups of arrays, `weights_000`, `weights_001`, and so on.
-
-    Args:
-        path: The file.
-        about: Plain values: `id` of the run, its `history` and `seconds`.
-        groups: Arrays: `weights`, `optimizer`, and the weights of the `best` epoch.
-
-    Raises:
-        OSError: It can't be written; the one before is kept.
+    `about` (JSON: `id` of the run, its `history` and `seconds`), and groups of arrays, which
+    are `weights`, `optimizer`, and the weights of the `best` epoch: `weights_000` and so on.
+    An `OSError` if it can't be written; the one before is kept.
     """
     arrays = {f"{kind}_{i:03d}": a for kind in groups for i, a in enumerate(groups[kind])}
     arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
@@ -376,10 +370,7 @@ def read_checkpoint(
 ) -> tuple[dict[str, Any], Groups] | None:
     """What `write_checkpoint` was given; None unless the file is whole and of this run.
 
-    Args:
-        path: The file.
-        run: Id the checkpoint must have.
-        shapes: Those of the run's `weights` and `optimizer` arrays.
+    `run` is its id, `shapes` those of its `weights` and `optimizer` arrays.
     """
     try:
         content = path.read_bytes()
