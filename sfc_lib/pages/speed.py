@@ -254,8 +254,8 @@ LOOKS = {  # colour and marker
 }
 PALETTE = {name: colour for name, (colour, _) in LOOKS.items()}
 RANGE: Any = {"estimator": "median", "errorbar": ("pi", 100)}  # lines from lowest to highest
-BARS: Any = {**RANGE, "palette": PALETTE, "saturation": 1}
-ERRORS: Any = {"color": "black", "linewidth": 1.3}
+THIN: Any = {"color": "black", "linewidth": 1.3}
+BARS: Any = {**RANGE, "palette": PALETTE, "saturation": 1, "err_kws": THIN}
 RELATIVE = "time of a step / that of the authors' form"
 
 
@@ -267,9 +267,9 @@ def layer_forms(speed: Speed, part: str = "tensorflow") -> Figure:
     """
     table = _values(speed.of("layers", part=part, kind="layer"))
     table["case"] = table["shape"] + ", batch " + table.batch.astype(str)
+    titles = {"sep": "SFC layer", "symm": "symmetric SFC layer"}
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(1, 2, figsize=(9.4, 5.6), sharey=True)
-        titles = {"sep": "SFC layer", "symm": "symmetric SFC layer"}
         for axes, (variant, title) in zip(grid, titles.items(), strict=True):
             axes.axvline(1, color="#7a7a7a", linewidth=1)
             _points(axes, table[table.variant == variant], "contender", x="relative", y="case")
@@ -287,24 +287,24 @@ def pairs(speed: Speed, parts: Sequence[str] = ("tensorflow", "tensorflow, all c
 
     One panel a part; short lines are the bounds that were asked for.
     """
+    style: Any = {"x": "batch", "hue": "variant", "palette": PALETTE}
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(1, len(parts), figsize=(9.4, 3.6), sharey=True, squeeze=False)
         for axes, part in zip(grid[0], parts, strict=True):
             axes.axhline(1, color="#7a7a7a", linewidth=1)
             axes.set_title(part, fontsize=10)
-            if len(rows := speed.of("layers", part=part, kind="pair", contender=OURS)):
-                _against_batch(axes, rows)
+            rows, style["ax"] = speed.of("layers", part=part, kind="pair", contender=OURS), axes
+            if rows.empty:
+                continue
+            lines = {"y": "relative", "marker": "o", "mew": 0, "err_style": "bars"}
+            sns.lineplot(_values(rows), **lines, **RANGE, **style)
+            bounds = {"y": "limit", "marker": "_", "s": 676, "linewidth": 1.5, "legend": False}
+            sns.scatterplot(rows, **bounds, **style)
+            axes.set(xlabel="examples a batch", ylabel=RELATIVE, xticks=sorted(set(rows.batch)))
+            axes.set_ylim(bottom=0)
         _legend(grid[0])
         figure.tight_layout()
     return closed(figure)
-
-
-def _against_batch(axes: Axes, rows: pd.DataFrame) -> None:
-    style: Any = {"x": "batch", "hue": "variant", "palette": PALETTE, "ax": axes}
-    sns.lineplot(_values(rows), y="relative", marker="o", mew=0, err_style="bars", **RANGE, **style)
-    sns.scatterplot(rows, y="limit", marker="_", s=676, linewidth=1.5, legend=False, **style)
-    axes.set(xlabel="examples a batch", ylabel=RELATIVE, xticks=sorted(set(rows.batch)))
-    axes.set_ylim(bottom=0)
 
 
 def epochs(speed: Speed) -> Figure:
@@ -316,7 +316,7 @@ def epochs(speed: Speed) -> Figure:
     whole = _values(speed.of("epochs", kind="whole epoch"))
     whole["part"] = whole.part.str.replace(", mixed_", "\n")
     steps = _values(speed.of("epochs", kind="steps", part="tensorflow"))
-    style: Any = {**BARS, "hue": "contender", "gap": 0.05, "err_kws": ERRORS}
+    style: Any = {**BARS, "hue": "contender", "gap": 0.05}
     with plt.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.8))
         sns.barplot(whole, x="part", y="value", ax=left, **style)
@@ -337,14 +337,14 @@ def memory_and_sequences(speed: Speed) -> Figure:
     sequences["bar"] = sequences.kind + tasks + ": " + sequences.contender
     style: Any = {**BARS, "x": "value", "y": "bar", "hue": "contender", "alpha": 0.8}
     with plt.rc_context(STYLE):
-        figure, panels = plt.subplots(1, 2, figsize=(9.4, 3.4))
-        for axes, table in zip(panels, (memory, sequences), strict=True):
-            sns.barplot(table, ax=axes, legend=False, err_kws=ERRORS, **style)
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.4))
+        for axes, table in ((left, memory), (right, sequences)):
+            sns.barplot(table, ax=axes, legend=False, **style)
             axes.tick_params(axis="y", labelsize=8)
-        panels[0].set(ylabel="", xlabel="peak memory of a training step (MB)")
-        panels[1].set(ylabel="", xlabel="sequences a CPU second")
-        plain_log(panels[1], "x", steps=(1,))
-        panels[1].xaxis.set_major_formatter("{x:,.0f}")
+        left.set(ylabel="", xlabel="peak memory of a training step (MB)")
+        right.set(ylabel="", xlabel="sequences a CPU second")
+        plain_log(right, "x", steps=(1,))
+        right.xaxis.set_major_formatter("{x:,.0f}")
         figure.tight_layout()
     return closed(figure)
 
@@ -386,20 +386,9 @@ def _values(table: pd.DataFrame) -> pd.DataFrame:
 def _points(axes: Axes, table: pd.DataFrame, hue: str, **options: Any) -> None:
     """Markers at medians with lines over the ranges, a colour and marker each value of `hue`."""
     names = list(dict.fromkeys(table[hue]))
-    sns.pointplot(
-        table,
-        hue=hue,
-        hue_order=names,
-        palette=PALETTE,
-        markers=[LOOKS[name][1] for name in names],
-        linestyles="none",
-        markersize=6,
-        markeredgewidth=1,
-        err_kws={"linewidth": 1},
-        ax=axes,
-        **RANGE,
-        **options,
-    )
+    options |= {"markers": [LOOKS[name][1] for name in names], "markersize": 6}
+    options |= {"markeredgewidth": 1, "linestyles": "none", "err_kws": {"linewidth": 1}, **RANGE}
+    sns.pointplot(table, hue=hue, hue_order=names, palette=PALETTE, ax=axes, **options)
     if legend := axes.get_legend():
         legend.remove()  # its markers stay known to the axes, for a legend in another place
 

@@ -16,6 +16,7 @@ import io
 import json
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
@@ -335,8 +336,6 @@ def _version(name: str) -> str | None:
 
 
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    about = Path("/proc/cpuinfo")  # of Linux
+    found = re.search("model name.*?: *(.*)", about.read_text()) if about.exists() else None
+    return found[1].strip() if found else platform.processor() or platform.machine()

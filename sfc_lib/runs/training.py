@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ import numpy as np
 
 from sfc_lib.datasets.base import Dataset, Split, load_dataset
 from sfc_lib.errors import UserError
-from sfc_lib.files import atomic_write, naming, remove, scratch_in, sha256_file, write_json
+from sfc_lib.files import atomic_write, remove, scratch_in, sha256_file, write_json
 from sfc_lib.nn import keras  # or an error that says which backend to install
 from sfc_lib.nn.architectures import build_model
 from sfc_lib.runs.evaluation import metrics, predict
@@ -145,18 +144,12 @@ def _set(optimizer: keras.Optimizer, values: Sequence[np.ndarray]) -> None:
 
 def network(spec: RunSpec, dataset: Dataset) -> keras.Model:
     """The network of a spec for a dataset, not compiled; a `UserError` if it does not fit."""
-    sfc = {} if spec.variant == "std" else {"units": spec.units}
+    names = ["width", "curvature", "initializer", "dropout", "precision"]
+    names += ["units"] if spec.variant != "std" else []
+    options: dict[str, Any] = {name: getattr(spec, name) for name in names}
+    tasks = len(dataset.task_names)
     return build_model(
-        spec.architecture,
-        spec.variant,
-        length=dataset.length,
-        tasks=len(dataset.task_names),
-        width=spec.width,
-        curvature=spec.curvature,
-        initializer=spec.initializer,
-        dropout=spec.dropout,
-        precision=spec.precision,
-        **sfc,
+        spec.architecture, spec.variant, length=dataset.length, tasks=tasks, **options
     )
 
 
@@ -205,7 +198,7 @@ class Progress(keras.callbacks.Callback):
         self.seconds["wall"].append(time.perf_counter() - self._began[0])
         self.seconds["cpu"].append(time.process_time() - self._began[1])
         self._save_checkpoint()
-        self._append_history()
+        self._write_history()
         if self.finished:
             self.net.stop_training = True
 
@@ -219,36 +212,30 @@ class Progress(keras.callbacks.Callback):
         valid = {f"valid_{name}": value for name, value in scores.items()}
         return {"epoch": epoch + 1, "loss": loss, **valid}
 
-    def _append_history(self) -> None:
-        path = self.folder / HISTORY
-        with naming(path), open(path, "ab") as file:
-            file.write(_jsonl(self.history[-1:]))
-            file.flush()
-            os.fsync(file.fileno())
+    def _write_history(self) -> None:
+        with atomic_write(self.folder / HISTORY) as file:
+            for line in self.history:
+                file.write(json.dumps(line, sort_keys=True).encode() + b"\n")
+
+    def _arrays(self) -> Groups:
+        """The state that the next epoch starts with."""
+        optimizer = [np.asarray(v) for v in map(_to_numpy, self.net.optimizer.variables)]
+        return {"weights": self.net.get_weights(), "optimizer": optimizer}
 
     def _save_checkpoint(self) -> None:
         about = {"id": self.spec.id, "history": self.history, "seconds": self.seconds}
-        groups = {
-            "weights": self.net.get_weights(),
-            "optimizer": [np.asarray(v) for v in map(_to_numpy, self.net.optimizer.variables)],
-            "best": self.best,
-        }
-        write_checkpoint(self.folder / CHECKPOINT, about, groups)
+        write_checkpoint(self.folder / CHECKPOINT, about, self._arrays() | {"best": self.best})
 
     def resume(self) -> None:
         """Take up the state of the checkpoint, if there is a sound one; else start afresh."""
-        shapes = {
-            "weights": [weight.shape for weight in self.net.get_weights()],
-            "optimizer": [tuple(variable.shape) for variable in self.net.optimizer.variables],
-        }
+        shapes = {kind: [a.shape for a in arrays] for kind, arrays in self._arrays().items()}
         if state := read_checkpoint(self.folder / CHECKPOINT, self.spec.id, shapes):
             about, groups = state
             self.history, self.seconds = about["history"], about["seconds"]
             self.best = groups["best"]
             self.net.set_weights(groups["weights"])
             _set(self.net.optimizer, groups["optimizer"])
-        with atomic_write(self.folder / HISTORY) as file:
-            file.write(_jsonl(self.history))
+        self._write_history()
 
     def finish(self) -> None:
         """Write the best epoch's model and weights, and last of all the result."""
@@ -290,10 +277,6 @@ class Progress(keras.callbacks.Callback):
 
 def _to_numpy(tensor: Any) -> np.ndarray:
     return keras.ops.convert_to_numpy(tensor)
-
-
-def _jsonl(lines: list[dict[str, Any]]) -> bytes:
-    return "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines).encode()
 
 
 class Batches(keras.utils.PyDataset):
