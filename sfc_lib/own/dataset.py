@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -146,7 +146,7 @@ class Custom(Recipe):
         rng = np.random.default_rng(np.random.SeedSequence(int(self.fingerprint[:16], 16)))
         if self.peaks:
             return from_peaks(self, rng)
-        codes, labels = from_two(self.paths) if self.positives else self._from_table()
+        codes, labels = self._from_two() if self.positives else self._from_table()
         keep, dropped = distinct(codes, labels)
         codes, labels = codes[keep], labels[keep]
         silent = int((codes == N).all(axis=1).sum())
@@ -154,11 +154,34 @@ class Custom(Recipe):
         splits = at_random(labels, self.valid_fraction, self.test_fraction, rng)
         return Examples(codes, labels, splits, dropped, counts)
 
+    def _from_two(self) -> tuple[np.ndarray, np.ndarray]:
+        paths = self.paths
+        positives, negatives = (read_fasta(paths[role])[1] for role in ("positives", "negatives"))
+        _require_length(paths["negatives"], negatives, positives.shape[1], "the positives")
+        labels = np.repeat([[1], [0]], [len(positives), len(negatives)], axis=0).astype(np.uint8)
+        return np.concatenate([positives, negatives]), labels
+
     def _from_table(self) -> tuple[np.ndarray, np.ndarray]:
-        table = self._labels()
+        """In the order of the sequences, each of which must have a line, and each line one."""
+        paths, table = self.paths, self._labels()
         if table.tasks != self.task_names:
             raise UserError(f"custom: expected the tasks {table.tasks}, got {self.task_names}.")
-        return from_table(self.paths, table)
+        names, codes = read_fasta(paths["sequences"])
+        row_of = {name: row for row, name in enumerate(table.names)}
+        if alone := next((name for name in names if name not in row_of), None):
+            line = next(e.line for e, _ in iterate_fasta(paths["sequences"]) if e.name == alone)
+            raise UserError(
+                f"{paths['sequences']}:{line}: expected a sequence whose labels stand in "
+                f"{paths['labels']}, got {alone!r}. Add a line for it, or leave it out."
+            )
+        known = set(names)
+        if unknown := [name for name in row_of if name not in known]:
+            raise UserError(
+                f"{paths['labels']}:{table.lines[row_of[unknown[0]]]}: expected the name of a "
+                f"sequence in {paths['sequences']}, got {unknown[0]!r}; {len(unknown):,} of "
+                f"{len(row_of):,} names are not there. A name ends at its first blank."
+            )
+        return codes, table.values[[row_of[name] for name in names]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,40 +195,8 @@ class Examples:
     codes: np.ndarray
     labels: np.ndarray
     splits: np.ndarray
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    counts: Mapping[str, int] = field(default_factory=dict)
-
-
-def from_two(paths: Mapping[str, Path]) -> tuple[np.ndarray, np.ndarray]:
-    """Codes and labels of positives and negatives."""
-    positives, negatives = (read_fasta(paths[role])[1] for role in ("positives", "negatives"))
-    _require_length(paths["negatives"], negatives, positives.shape[1], "the positives")
-    labels = np.repeat([[1], [0]], [len(positives), len(negatives)], axis=0).astype(np.uint8)
-    return np.concatenate([positives, negatives]), labels
-
-
-def from_table(paths: Mapping[str, Path], table: Labels) -> tuple[np.ndarray, np.ndarray]:
-    """Codes and labels of sequences with a table, in the order of the sequences.
-
-    Raises:
-        UserError: A sequence without a line in the table, or a line without a sequence.
-    """
-    names, codes = read_fasta(paths["sequences"])
-    row_of = {name: row for row, name in enumerate(table.names)}
-    if alone := next((name for name in names if name not in row_of), None):
-        line = next(r.line for r, _ in iterate_fasta(paths["sequences"]) if r.name == alone)
-        raise UserError(
-            f"{paths['sequences']}:{line}: expected a sequence whose labels stand in "
-            f"{paths['labels']}, got {alone!r}. Add a line for it, or leave it out."
-        )
-    known = set(names)
-    if unknown := [row for row, name in enumerate(table.names) if name not in known]:
-        raise UserError(
-            f"{paths['labels']}:{table.lines[unknown[0]]}: expected the name of a sequence in "
-            f"{paths['sequences']}, got {table.names[unknown[0]]!r}; {len(unknown):,} of "
-            f"{len(table.names):,} names are not there. A name ends at its first blank."
-        )
-    return codes, table.values[[row_of[name] for name in names]]
+    dropped: Mapping[str, int]
+    counts: Mapping[str, int]
 
 
 def distinct(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
