@@ -27,17 +27,19 @@ from sfc_lib.nn import keras  # all our classes are registered with it
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 CLASSES = {  # by module, all that a model of this library may be made of
-    "keras": "DTypePolicy",
-    "keras.initializers": "GlorotUniform Ones RandomUniform Zeros",
-    "keras.layers": "Activation BatchNormalization Conv1D Dense Dropout Flatten InputLayer "
-    "MaxPooling1D ReLU",
-    "keras.optimizers": "Adam",
-    "keras.src.models.functional": "Functional",
-    "sfc_lib.nn.folding": "SeparableModel",
-    "sfc_lib.nn.layers": "OneHotDNA SeparableFC",
-    "sfc_lib.nn.curvature": "Curvature CurvatureConstraint",
-    "sfc_lib.nn.regularizers": "Curvature",  # their homes when the first records were made
-    "sfc_lib.nn.constraints": "CurvatureConstraint",
+    "keras": {"DTypePolicy"},
+    "keras.initializers": {"GlorotUniform", "Ones", "RandomUniform", "Zeros"},
+    "keras.layers": {
+        *("Activation", "BatchNormalization", "Conv1D", "Dense", "Dropout", "Flatten"),
+        *("InputLayer", "MaxPooling1D", "ReLU"),
+    },
+    "keras.optimizers": {"Adam"},
+    "keras.src.models.functional": {"Functional"},
+    "sfc_lib.nn.folding": {"SeparableModel"},
+    "sfc_lib.nn.layers": {"OneHotDNA", "SeparableFC"},
+    "sfc_lib.nn.curvature": {"Curvature", "CurvatureConstraint"},
+    "sfc_lib.nn.regularizers": {"Curvature"},  # their homes when the first records were made
+    "sfc_lib.nn.constraints": {"CurvatureConstraint"},
 }
 MAX_TEXT = 1 << 20  # bytes of config.json; those of the largest network are 17 thousand
 
@@ -125,7 +127,7 @@ def _check_config(path: Path, config: Any) -> None:
         module, name, alias = map(node.get, ("module", "class_name", "registered_name"))
         if (module, name, alias) == (None, "__keras_tensor__", None):
             continue
-        known = name in CLASSES.get(str(module), "").split()
+        known = isinstance(module, str) and name in CLASSES.get(module, ())
         if not known or alias not in (None, name, f"sfc_lib>{name}"):
             raise UserError(
                 f"{path}: expected only classes that this library saves, got {name!r} of "
