@@ -32,11 +32,7 @@ class Parameter:
     help: str
 
     def read(self, value: Any) -> Any:
-        """`value` if it has the parameter's type; strings are read as such a value first.
-
-        Raises:
-            UserError: It has another type.
-        """
+        """`value`, which strings may stand for; a `UserError` unless it has the type."""
         wanted, read = TYPES[self.kind], value
         if isinstance(value, str) and wanted is not str:
             with suppress(ValueError, SyntaxError, TypeError):
@@ -61,11 +57,7 @@ def repository() -> Path:
 
 
 def notebook_path(name: str) -> Path:
-    """Path of one of the project's notebooks by its name, with or without `.ipynb`.
-
-    Raises:
-        UserError: There is no such notebook; the message lists those there are.
-    """
+    """Path of a notebook by its name, with or without `.ipynb`; a `UserError` lists the names."""
     path = repository() / "notebooks" / f"{name.removesuffix('.ipynb')}.ipynb"
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.ipynb"))
@@ -99,11 +91,7 @@ def parameters(path: Path) -> dict[str, Parameter]:
 
 
 def check_parameters(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with the types that the notebook declares.
-
-    Raises:
-        UserError: A name that the notebook does not declare, or a value of another type.
-    """
+    """`values` with the types that the notebook declares; a `UserError` if they have others."""
     known = parameters(path)
     for name in values:
         if name not in known:
@@ -112,14 +100,10 @@ def check_parameters(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def run_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> Path:
-    """Execute a notebook with the given parameters and write it, with its outputs, to `output`.
+    """Execute the notebook at `path` and write it, with its outputs, to `output`.
 
-    `output` keeps what it had unless every cell succeeds.
-
-    Args:
-        path: The notebook.
-        output: Where the executed notebook goes.
-        values: Parameters by name; the others keep their defaults.
+    `values` are parameters by name; the others keep their defaults. `output` keeps what it had
+    unless every cell succeeds.
 
     Raises:
         UserError: A bad parameter, an `output` that can't be written, a run that the notebook

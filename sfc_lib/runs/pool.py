@@ -5,13 +5,8 @@ seeds on two cores, and keeps TensorFlow out of the calling process.
 
 Beyond one machine it goes through dask (the extra `cluster`): a lost worker's run is given to
 another, which goes on from the last finished epoch. All workers must see the folders of runs
-and of data under the same paths. For SLURM, three environment variables; where one is not
-set, dask's own configuration holds (`jobqueue.slurm`), which can say everything else too
-(account, network interface):
-
-- `SFC_SLURM_MEMORY`: memory of a job, by default 4GB.
-- `SFC_SLURM_WALLTIME`: its time limit, by default 00:30:00. Ended jobs are replaced.
-- `SFC_SLURM_QUEUE`: its partition, by default SLURM's own.
+and of data under the same paths. Memory, time limit and queue of SLURM's jobs are said by the
+environment variables in `SLURM`, and everything else by dask's configuration `jobqueue.slurm`.
 """
 
 from __future__ import annotations
@@ -63,18 +58,18 @@ def ensure(
         progress: Whether to show a progress bar.
 
     Raises:
-        UserError: A run failed. The others are finished first, and kept.
+        UserError: As for `sweep`, for instance because a run failed.
     """
     specs = list(specs)
     missing = [spec for spec in dict.fromkeys(specs) if look_up(spec, published) is None]
     sweep(missing, executor, jobs=jobs, cluster=cluster, progress=progress)
-    records = [look_up(spec, published) for spec in specs]
-    if None in records:
+    records = [record for spec in specs if (record := look_up(spec, published))]
+    if len(records) < len(specs):
         raise UserError(
             "ensure: a run was trained but its record is damaged, see the warnings, or lies "
             f"elsewhere: all workers must write into the same {runs_dir()}."
         )
-    return [record for record in records if record is not None]
+    return records
 
 
 def sweep(
@@ -92,7 +87,7 @@ def sweep(
     Args:
         specs: Runs to train.
         executor: Any `concurrent.futures` executor; local processes if None.
-        jobs: Number of local processes, or of the cluster's.
+        jobs: Number of local processes, of one thread each, or of the cluster's.
         cluster: `"local"`, `"slurm"` or an address, see `cluster_executor`.
         progress: Whether to show the bar, and each failure when it happens.
 
@@ -213,10 +208,8 @@ def cluster_executor(where: str, jobs: int = 2) -> Iterator[Executor]:
     ...     sweep(load_size("standard").specs, executor)
     """
     if where not in ("local", "slurm") and "://" not in where:
-        raise UserError(
-            f"cluster must be 'local', 'slurm' or an address such as 'tcp://host:8786', "
-            f"got {where!r}."
-        )
+        expected = "'local', 'slurm' or an address such as 'tcp://host:8786'"
+        raise UserError(f"cluster must be {expected}, got {where!r}.")
     dask, distributed = _library("dask"), _library("distributed")
     folders = {"SFC_RUNS_DIR": runs_dir(), "SFC_DATA_DIR": data_dir()}
     environment = ONE_THREAD | {name: str(writable(path)) for name, path in folders.items()}

@@ -79,10 +79,9 @@ class Size:
         experiments = [name for name in names if name in self.experiments] or [*self.experiments]
         models = [name for name in names if name in labels] or [*labels]
         kept = {}
-        for key in (key for key in self.experiments if key in experiments):
-            item = self.experiments[key]
-            chosen = {label: item.models[label] for label in item.models if label in models}
-            if chosen:
+        for key, item in self.experiments.items():
+            chosen = {label: specs for label, specs in item.models.items() if label in models}
+            if chosen and key in experiments:
                 kept[key] = dataclasses.replace(item, models=chosen)
         if not kept:
             raise UserError(f"only: {experiments} have no model {models}.")
