@@ -112,6 +112,28 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """An empty folder, to be filled, that takes the place of `path` once the block has ended.
+
+    If the block raises, `path` keeps what it had; if the process dies, it has that or nothing.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=SCRATCH, dir=path.parent))
+    new, old = scratch / path.name, scratch / "old"
+    try:
+        new.mkdir()
+        new.chmod(0o755)
+        yield new
+        if path.exists():
+            path.rename(old)
+        new.rename(path)
+        sync_folder(path.parent)
+    finally:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Make an `OSError` that names no file, or a scratch file, name `path`."""
     try:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,24 @@ def test_atomic_write_keeps_the_old_content_if_the_block_raises(target, error):
         write_half_and_raise(target, error)
     assert target.read_bytes() == b"old"
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_atomic_folder_takes_the_place_of_another_or_leaves_it(target):
+    folder = target.parent
+    for name, error in (("new", None), ("half", ValueError), ("half", KeyboardInterrupt)):
+        with nullcontext() if error is None else pytest.raises(error):
+            fill_and_raise(folder, name, error)
+        assert [path.name for path in folder.iterdir()] == ["new"]
+        assert [path.name for path in folder.parent.iterdir()] == ["folder"]
+        assert folder.stat().st_mode & 0o777 == 0o755
+
+
+def fill_and_raise(folder, name, error):
+    with files.atomic_folder(folder) as new:
+        (new / name).write_bytes(b"x")
+        assert folder.is_dir()
+        if error:
+            raise error
 
 
 @pytest.mark.parametrize("place", ["folder", "folder/file/below", "/proc/below"])

@@ -21,7 +21,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import remove, scratch_in, writable, write_json
+from sfc_lib.files import atomic_folder, remove, scratch_in, writable, write_json
 from sfc_lib.pages.notebook import parameters, repository, run_notebook
 
 EXECUTED = "_executed"
@@ -88,8 +88,8 @@ def build_book(
             bar.update()
         bar.set_postfix_str("pages")
         pages = _build_pages(root / "book", Path(scratch))
-        remove(output)
-        pages.rename(output)
+        with atomic_folder(output) as new:
+            pages.rename(new)
         bar.update()
     return output / "index.html"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -13,15 +12,7 @@ import pandas as pd
 from filelock import Timeout
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import (
-    SCRATCH,
-    remove,
-    scratch_in,
-    sha256_file,
-    sync_folder,
-    writable,
-    write_json,
-)
+from sfc_lib.files import atomic_folder, remove, scratch_in, sha256_file, writable, write_json
 from sfc_lib.runs.evaluation import MEASURED, METRICS, VERSION, importance_of
 from sfc_lib.runs.store import (
     CHECKPOINT,
@@ -63,23 +54,10 @@ def publish(records: Iterable[Record], target: Path) -> list[Path]:
 
 def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
     """Copy, verify the copy, and only then let it take the place of an older one."""
-    folder = target / record.spec.id
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=SCRATCH, dir=target))
-    new, old = scratch / folder.name, scratch / "old"
-    try:
-        new.mkdir()
-        new.chmod(0o755)
-        _write_slimmed(record, new, with_model)
-        verify_record(new)
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-        sync_folder(target)
-    finally:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        shutil.rmtree(scratch, ignore_errors=True)
-    return folder
+    with atomic_folder(target / record.spec.id) as folder:
+        _write_slimmed(record, folder, with_model)
+        verify_record(folder)
+    return target / record.spec.id
 
 
 def _write_slimmed(record: Record, folder: Path, with_model: bool) -> None:
@@ -140,25 +118,28 @@ def compare(record: Record, again: Record) -> str:
 
     If `again` was trained for fewer epochs, its last one is compared with the same of `record`.
     """
-    both = record, again
-    old, new = (each.result["epochs"] for each in both)
+    old, new = record.result["epochs"], again.result["epochs"]
+    first, second = (_scores(each, new if new < old else None) for each in (record, again))
     lines = [f"{record.spec.id}  {record.spec.dataset} {record.spec.variant}"]
-    if new < old:
-        ends = [each.history()[new - 1] for each in both]
-        scores = {f"valid {m}, epoch {new}": [end[f"valid_{m}"] for end in ends] for m in METRICS}
-    else:
-        splits = {split: [each.result[split] or {} for each in both] for split in ("valid", "test")}
-        scores = {
-            f"{s} {m}": [end.get(m) for end in ends] for s, ends in splits.items() for m in METRICS
-        }
-    for name, (one, two) in scores.items():
-        if one is not None and two is not None:
+    for name, one in first.items():
+        if (two := second.get(name)) is not None:
             lines.append(f"  {name}: {one:.6f}, again {two:.6f} ({two - one:+.6f})")
     lines.append(f"  epochs: {old}, again {new}; status: {again.result['status']}")
-    first = record.result.get("files_of_run", record.result["files"])
+    before = record.result.get("files_of_run", record.result["files"])
     for name, sha256 in sorted(again.result["files"].items()) if new >= old else ():
-        lines.append(f"  {name}: {'the same bytes' if first.get(name) == sha256 else 'differs'}")
+        lines.append(f"  {name}: {'the same bytes' if before.get(name) == sha256 else 'differs'}")
     return "\n".join(lines)
+
+
+def _scores(record: Record, epoch: int | None) -> dict[str, float]:
+    """Those of an epoch, or of the best one, by what they are; not those that are missing."""
+    if epoch:
+        line = record.history()[epoch - 1]
+        found = {f"valid {name}, epoch {epoch}": line[f"valid_{name}"] for name in METRICS}
+    else:
+        splits = {split: record.result[split] or {} for split in ("valid", "test")}
+        found = {f"{split} {name}": splits[split].get(name) for split in splits for name in METRICS}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def unfinished(root: Path) -> list[Path]:
@@ -189,8 +170,7 @@ def prune(root: Path, *, damaged: bool = False, begun: bool = False) -> list[Pat
 
     Example:
 
-    >>> import tempfile
-    >>> prune(Path(tempfile.mkdtemp()))
+    >>>     >>> prune(Path(tempfile.mkdtemp()))
     []
     """
     removed = []

@@ -35,14 +35,7 @@ from filelock import FileLock, Timeout
 
 from sfc_lib.datasets.base import make_recipe
 from sfc_lib.errors import UserError
-from sfc_lib.files import (
-    checkout,
-    known_sha256,
-    published_dir,
-    runs_dir,
-    sha256_file,
-    sha256_json,
-)
+from sfc_lib.files import checkout, known_sha256, published_dir, runs_dir, sha256_file, sha256_json
 from sfc_lib.runs.spec import RunSpec
 
 RESULT, SPEC, HISTORY, CHECKPOINT = "result.json", "spec.json", "history.jsonl", "checkpoint"
