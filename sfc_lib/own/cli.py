@@ -127,7 +127,7 @@ def predict_verb(model: Path, sequences: Path, output: Path | None, anyway: bool
 
     with _warnings_in_a_line(), _table(output) as file:
         from sfc_lib.own.predict import load_predictor, predict_fasta
-        from sfc_lib.own.train import use_keras
+        from sfc_lib.runs.pool import use_keras
 
         use_keras()
         predictor = load_predictor(model, anyway=anyway)

@@ -26,7 +26,7 @@ from sfc_lib.files import atomic_write, writable
 from sfc_lib.own.dataset import N
 from sfc_lib.own.train import Outcome
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import MODEL, RESULT
+from sfc_lib.runs.store import MODEL, RESULT, read_result
 
 REPORT, SCORES, LOADER = "report.html", "scores.tsv", "load_model.py"
 LOADING = f"""\
@@ -41,15 +41,7 @@ SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
 def require_free(folder: Path, spec: RunSpec) -> None:
     """A `UserError` for a folder where no report can be written, or with another run's."""
     writable(folder)
-    try:
-        found = json.loads((folder / RESULT).read_bytes())["id"]
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(
-            f"{folder / RESULT}: expected a run's result, got {error!r}. Choose another --output."
-        ) from error
-    if found != spec.id:
+    if (folder / RESULT).exists() and (found := read_result(folder / RESULT)["id"]) != spec.id:
         raise UserError(
             f"{folder}: expected a new folder or the one of run {spec.id}, got that of {found}. "
             "Choose another --output, or remove it."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from tqdm.auto import tqdm
 
 from sfc_lib.datasets.base import Dataset, load_dataset
 from sfc_lib.errors import UserError
-from sfc_lib.files import runs_dir, silenced
+from sfc_lib.files import runs_dir
 from sfc_lib.own.dataset import Custom
-from sfc_lib.runs.pool import ensure
+from sfc_lib.runs.pool import ensure, use_keras
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import HISTORY, Record, look_up
 
@@ -72,14 +71,6 @@ def require_network(spec: RunSpec) -> None:
     from sfc_lib.runs.training import network
 
     network(spec, load_dataset(spec.dataset, **spec.dataset_options))
-
-
-def use_keras(backend: str = "tensorflow") -> None:
-    """Import Keras without what its backend prints."""
-    os.environ.setdefault("KERAS_BACKEND", backend)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with silenced():
-        import sfc_lib.nn  # noqa: F401
 
 
 def train_own(spec: RunSpec) -> Record:

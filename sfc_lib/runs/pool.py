@@ -157,11 +157,19 @@ def run_one(values: dict, root: str) -> str:
     with _ONE_RUN, held(folder):
         if find(spec, folder.parent) is None:
             set_aside(folder)
-            os.environ.setdefault("KERAS_BACKEND", spec.backend)
-            with silenced():  # TensorFlow prints on import, into the progress bar
-                from sfc_lib.runs.training import train_run
+            use_keras(spec.backend)
+            from sfc_lib.runs.training import train_run
+
             train_run(spec, folder)
     return spec.id
+
+
+def use_keras(backend: str = "tensorflow") -> None:
+    """Import Keras without what its backend prints, into a progress bar for instance."""
+    os.environ.setdefault("KERAS_BACKEND", backend)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with silenced():
+        import sfc_lib.nn  # noqa: F401
 
 
 def retrain(record: Record, root: Path, epochs: int | None = None) -> Record:

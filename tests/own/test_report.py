@@ -170,7 +170,7 @@ def test_a_folder_with_something_else_is_left_alone(trained, tmp_path, monkeypat
     (tmp_path / "result.json").write_text(content)
     done = sfc("train", "--positives", "pos.fa", "--negatives", "neg.fa", "--output", tmp_path)
     assert done.exit_code == 1
-    assert "result.json: expected a run's result" in done.output
+    assert "result.json: expected a whole record, got " in done.output
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
