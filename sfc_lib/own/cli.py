@@ -8,7 +8,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -87,27 +87,19 @@ def train_verb(
     options = {name: values.pop(name) for name in (*FILES, *OF_DATA)}
     require_kind((name for name in FILES if options[name]), "--")
     options["task_names"] = (task,) if task else ()
-    with _warnings_in_a_line():
-        _train(options, output, context.meta["typed"], values)
-
-
-def _train(
-    options: Mapping[str, Any], output: Path | None, command: str, settings: Mapping[str, Any]
-) -> None:
     from sfc_lib.datasets.base import card, load_dataset
     from sfc_lib.own import report, train
 
-    spec = train.own_spec(options, **settings)
-    folder = output or Path(f"sfc-{spec.id}")
-    report.require_free(folder, spec)
-    train.require_network(spec)
-    click.echo(card(load_dataset("custom", **spec.dataset_options)))
-    click.echo(f"run          {spec.id}: {spec.architecture}, {spec.variant}, seed {spec.seed}")
-    outcome = train.evaluate(train.train_own(spec))
-    page = report.write_report(outcome, folder, command)
-    for line in report.score_lines(outcome):
-        click.echo(line)
-    click.echo(f"Open {page}")
+    with _warnings_in_a_line():
+        spec = train.own_spec(options, **values)
+        folder = output or Path(f"sfc-{spec.id}")
+        report.require_free(folder, spec)
+        train.require_network(spec)
+        click.echo(card(load_dataset("custom", **spec.dataset_options)))
+        click.echo(f"run          {spec.id}: {spec.architecture}, {spec.variant}, seed {spec.seed}")
+        outcome = train.evaluate(train.train_own(spec))
+        page = report.write_report(outcome, folder, context.meta["typed"])
+        click.echo("\n".join([*report.score_lines(outcome), f"Open {page}"]))
 
 
 @click.command("predict")
