@@ -25,13 +25,10 @@ from sfc_lib.files import atomic_folder, remove, scratch_in, writable, write_jso
 from sfc_lib.pages.notebook import parameters, repository, run_notebook
 
 EXECUTED = "_executed"
-PLOTLY = "plotly/plotly.min.js"
+PLOTLY, MATHJAX = "plotly/plotly.min.js", "sphinx-mathjax-offline"
 # Scripts that pages load from beside them: in the book's assets, and file of a distribution.
 SCRIPTS = {
-    "mathjax/tex-svg.js": (
-        "sphinx-mathjax-offline",
-        "sphinx-mathjax-offline/static/mathjax/tex-svg.js",
-    ),
+    "mathjax/tex-svg.js": (MATHJAX, f"{MATHJAX}/static/mathjax/tex-svg.js"),
     PLOTLY: ("plotly", "plotly/package_data/plotly.min.js"),
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
