@@ -75,10 +75,9 @@ def runs_dir() -> Path:
 
 def published_dir() -> Path | None:
     """Folder of the published run records, or None where there is none."""
-    root = checkout()
-    if root is None and not os.environ.get("SFC_PUBLISHED_DIR"):
-        return None
-    return _folder("SFC_PUBLISHED_DIR", (root or Path.cwd()) / "data" / "runs")
+    if root := checkout() or os.environ.get("SFC_PUBLISHED_DIR"):
+        return _folder("SFC_PUBLISHED_DIR", Path(root) / "data" / "runs")
+    return None
 
 
 def _folder(variable: str, default: Path) -> Path:

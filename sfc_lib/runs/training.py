@@ -308,7 +308,7 @@ class Batches(keras.utils.PyDataset):
     def order(self, epoch: int) -> np.ndarray:
         """Rows in the order of an epoch (counted from 0), from (seed, epoch) alone."""
         if self._order[0] != epoch:
-            rng = np.random.default_rng(sequence(self.spec, "order", epoch))
+            rng = np.random.default_rng(seed_sequence(self.spec, "order", epoch))
             self._order = (epoch, rng.permutation(len(self.split)))
         return self._order[1]
 
@@ -321,14 +321,14 @@ def _positive_weight(split: Split) -> float:
     return (len(split) - split.positives[0]) / split.positives[0]
 
 
-def sequence(spec: RunSpec, stream: str, epoch: int) -> np.random.SeedSequence:
+def seed_sequence(spec: RunSpec, stream: str, epoch: int) -> np.random.SeedSequence:
     """Where the random numbers of a run's stream (one of `STREAMS`) in an epoch come from."""
     return np.random.SeedSequence((spec.seed, STREAMS[stream], epoch))
 
 
 def seed(spec: RunSpec, stream: str, epoch: int) -> int:
     """One number of that sequence, for Keras."""
-    return int(sequence(spec, stream, epoch).generate_state(1)[0])
+    return int(seed_sequence(spec, stream, epoch).generate_state(1)[0])
 
 
 def write_checkpoint(path: Path, about: Mapping[str, Any], groups: Groups) -> None:
