@@ -153,11 +153,12 @@ def _require(backend: str) -> None:
 
 def _replace(output: Path, name: str, section: dict[str, Any]) -> None:
     """Put a section into the result file; the others stay as they are."""
-    from sfc_lib.pages.speed import FORMAT, checked
+    from sfc_lib.pages.speed import FORMAT, read_speed
 
     with FileLock(output.with_name(f".{output.name}.lock")):
         content = {"format": FORMAT, "sections": {**_sections(output), name: section}}
-        write_json(output, checked(content, output))
+        read_speed(content, output)  # or an error
+        write_json(output, content)
 
 
 def _sections(output: Path) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from sfc_lib.errors import UserError
+from sfc_lib.files import published_dir, runs_dir
 from sfc_lib.own.cli import predict_verb, train_verb
 
 
@@ -59,24 +60,12 @@ class Group(click.Group):
             sys.exit(130)
 
 
-def _writable(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse a place where nothing can be written before any work is done."""
-    if path:
-        folder = path if path.is_dir() else next(p for p in path.absolute().parents if p.exists())
-        try:
-            tempfile.TemporaryFile(dir=folder).close()
-        except OSError as error:
-            why = f"{path}: {folder} cannot be written: {error.strerror}"
-            raise click.BadParameter(why, context, option) from error
-    return path
-
-
 def _use(_context: object, _option: object, folder: Path | None) -> None:
     if folder:
         os.environ["SFC_DATA_MIRROR"] = str(folder)
 
 
-PATH = click.Path(path_type=Path)
+PATH, FORM = click.Path(path_type=Path), click.Choice(["text", "csv", "json"])
 STORE = click.Path(path_type=Path, exists=True, file_okay=False)
 shown = partial(click.option, show_default=True)
 size_option = shown("--size", default="standard", help="How big: smoke, quick, standard or full.")
@@ -126,30 +115,20 @@ for command in (train_verb, predict_verb):
 @click.option("--cluster", help="local, slurm, or a dask scheduler's address tcp://host:port.")
 @published_option
 @click.option("--dry-run", is_flag=True, help="Show what would be trained, and stop.")
-def sweep(
-    size: str,
-    only: Sequence[str],
-    seeds: int,
-    jobs: int,
-    cluster: str | None,
-    published: bool,
-    dry_run: bool,
-) -> None:
+def sweep(size: str, only: Sequence[str], seeds: int, dry_run: bool, **how: Any) -> None:
     """Train the runs of a size that no store has yet.
 
     Exit status 1 if a run failed, 130 if interrupted; what is finished is kept.
 
     Example: sfc sweep quick --jobs 2
     """
-    from sfc_lib.runs import sizes
-    from sfc_lib.runs.pool import ensure
-    from sfc_lib.runs.sizes import load_size
+    from sfc_lib.runs import pool, sizes
 
-    wanted = load_size(size, seeds or None).only(only)
+    wanted = sizes.load_size(size, seeds or None).only(only)
     if dry_run:
-        click.echo(sizes.plan_lines(sizes.cost_plan(wanted, published)))
+        click.echo(sizes.plan_lines(sizes.cost_plan(wanted, how["published"])))
         return
-    records = ensure(wanted.specs, jobs=jobs, published=published, cluster=cluster)
+    records = pool.ensure(wanted.specs, **how)
     diverged = sum(record.diverged for record in records)
     click.echo(f"{len(records)} runs complete, of which diverged: {diverged}.")
 
@@ -176,7 +155,7 @@ def list_runs(store: Path | None) -> None:
             f"CR {spec.curvature:<3g}  seed {spec.seed:<3} "
             f"auROC {valid['auroc']:.4f}  auPRC {valid['auprc']:.4f}  {record.result['status']}"
         )
-    _name(bad)
+    _name(bad, "bad records")
 
 
 @runs.command()
@@ -187,40 +166,37 @@ def verify(store: Path | None) -> None:
     Example: sfc runs verify data/runs
     """
     good, bad = _records(store)
-    _name(bad)
+    _name(bad, "bad records")
     click.echo(f"{len(good)} records, 0 bad.")
 
 
 def _records(store: Path | None) -> tuple[list, list[str]]:
     """Records of a store or of both, and what is wrong with those that can't be trusted."""
-    from sfc_lib.files import published_dir, runs_dir
-    from sfc_lib.runs.store import all_records
+    from sfc_lib.runs.store import all_records, stores
 
-    roots = [store] if store else [root for root in (published_dir(), runs_dir()) if root]
-    return all_records(roots, cached=False)
+    return all_records([store] if store else stores(), cached=False)
 
 
-def _name(bad: Sequence[str]) -> None:
+def _name(bad: Sequence[str], what: str, advice: str = "") -> None:
+    """Fail with what is bad, if anything is."""
     if bad:
-        raise click.ClickException("\n".join([f"{len(bad)} bad records:", *bad]))
+        lines = [f"{len(bad)} {what}:", *bad, advice]
+        raise click.ClickException("\n".join(lines).rstrip())
 
 
 @runs.command()
-@click.argument("target", type=PATH, callback=_writable, required=False)
+@click.argument("target", type=PATH, required=False)
 @size_option
 def publish(target: Path | None, size: str) -> None:
     """Copy a size's finished records into the published store, slimmed.
 
     Example: sfc runs publish data/runs --size standard
     """
-    from sfc_lib.files import published_dir, runs_dir
-    from sfc_lib.runs import housekeeping
-    from sfc_lib.runs.sizes import load_size
-    from sfc_lib.runs.store import find
+    from sfc_lib.runs import housekeeping, sizes, store
 
     if (target := target or published_dir()) is None:
         raise click.UsageError("name a folder: outside the repository there is no published store.")
-    found = [find(spec, runs_dir()) for spec in load_size(size).specs]
+    found = [store.find(spec, runs_dir()) for spec in sizes.load_size(size).specs]
     written = housekeeping.publish([record for record in found if record], target)
     click.echo(f"{len(written)} of {len(found)} records published.")
 
@@ -236,7 +212,7 @@ def show(run: str) -> None:
     """
     from sfc_lib.runs import housekeeping
 
-    click.echo(housekeeping.describe(housekeeping.find_id(run)))
+    click.echo(housekeeping.record_card(housekeeping.find_id(run)))
 
 
 @runs.command()
@@ -265,7 +241,6 @@ def prune(damaged: bool, unfinished: bool, yes: bool) -> None:
 
     Example: sfc runs prune --damaged
     """
-    from sfc_lib.files import runs_dir
     from sfc_lib.runs import housekeeping
 
     root = runs_dir()
@@ -281,7 +256,7 @@ def prune(damaged: bool, unfinished: bool, yes: bool) -> None:
 @main.command()
 @click.argument("name")
 @click.option("-p", "parameters", nargs=2, multiple=True, help="Parameter and its value.")
-@click.option("-o", "--output", type=PATH, callback=_writable, help="Executed notebook.")
+@click.option("-o", "--output", type=PATH, help="Executed notebook.")
 @click.option("--list-parameters", is_flag=True, help="Show what can be set, and stop.")
 def notebook(
     name: str, parameters: Sequence[tuple[str, str]], output: Path | None, list_parameters: bool
@@ -297,22 +272,19 @@ def notebook(
         for item in notebook.parameters(path).values():
             click.echo(f"{item.name}: {item.kind} = {item.default!r}  # {item.help}")
         return
-    written = notebook.run_notebook(
-        path, output or Path(f"{path.stem}.out.ipynb"), dict(parameters)
-    )
-    click.echo(f"Wrote {written}")
+    output = output or Path(f"{path.stem}.out.ipynb")
+    click.echo(f"Wrote {notebook.run_notebook(path, output, dict(parameters))}")
 
 
 @main.command("claims")
 @size_option
 @seeds_option
 @published_option
-@click.option(
+@shown(
     "--format",
     "form",
-    type=click.Choice(["text", "csv", "json"]),
+    type=FORM,
     default="text",
-    show_default=True,
     help="Text to read; csv has a row a comparison, json claims with theirs.",
 )
 @click.option("--json", "form", flag_value="json", help="The same as --format json.")
@@ -336,15 +308,15 @@ def show_claims(size: str, seeds: int, published: bool, form: str) -> None:
 @seeds_option
 @jobs_option
 @published_option
-@click.option("-o", "--output", type=PATH, callback=_writable, default="book/_build/html")
-def book(size: str, seeds: int, jobs: int, published: bool, output: Path) -> None:
+@click.option("-o", "--output", type=PATH, default="book/_build/html")
+def book(output: Path, **shown: Any) -> None:
     """Run every notebook and build the book.
 
     Example: sfc book --size quick --no-published
     """
     from sfc_lib.pages.book import build_book
 
-    index = build_book(output, size=size, seeds=seeds, jobs=jobs, published=published)
+    index = build_book(output, **shown)
     click.echo(f"Open {index}")
 
 
@@ -370,8 +342,7 @@ def list_data(names: Sequence[str], cite: bool) -> None:
         click.echo(f"{source.size:>23}  {state:<4}  {source.file}  ({source.licence})")
         if cite:
             click.echo("\n".join(f"{'':>31}{a}" for a in (*source.addresses, source.citation)))
-    total = sum(source.download_bytes for source in chosen)
-    here = len(chosen) - len(absent)
+    total, here = sum(source.download_bytes for source in chosen), len(chosen) - len(absent)
     click.echo(f"{len(chosen)} files, about {total:,} bytes to download; {here} are here.")
 
 
@@ -410,13 +381,9 @@ def verify_data(names: Sequence[str]) -> None:
     good, bad = sources.recheck(sources.select(names) if names else None)
     built = [] if names else built_datasets()
     spoilt = [problem for folder in built if (problem := damage(folder))]
-    if spoilt:
-        advice = "Whatever needs one of them next builds it again."
-        raise click.ClickException("\n".join([f"{len(spoilt)} damaged datasets:", *spoilt, advice]))
-    if bad:
-        found = [f"{name}: {problem}" for name, problem in bad.items()]
-        advice = f"{len(good)} are good. `sfc data fetch NAME` gets a bad one again."
-        raise click.ClickException("\n".join([f"{len(bad)} bad files:", *found, advice]))
+    _name(spoilt, "damaged datasets", "Whatever needs one of them next builds it again.")
+    advice = f"{len(good)} are good. `sfc data fetch NAME` gets a bad one again."
+    _name([f"{name}: {problem}" for name, problem in bad.items()], "bad files", advice)
     click.echo(f"{len(good)} files, 0 bad." + (f" {len(built)} datasets, 0 bad." if built else ""))
 
 

@@ -48,22 +48,23 @@ def data_dir() -> Path:
 
 
 def cache_folder(name: str) -> Path:
-    """The folder of this name in `data_dir`, made if it is not there.
+    """The folder of this name in `data_dir`, made if need be; a `UserError` as of `writable`."""
+    return writable(data_dir() / name, " Set SFC_DATA_DIR to one.")
+
+
+def writable(folder: Path, advice: str = "") -> Path:
+    """The folder, made if need be, so that nothing is computed that can't be kept.
 
     Raises:
-        UserError: It can't be written to.
+        UserError: Nothing can be written there; it is named, with `advice` behind.
     """
-    folder = data_dir() / name
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK)
-    except OSError:
-        writable = False
-    if not writable:
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
         raise UserError(
-            f"{folder}: expected a folder that can be written to, got none. "
-            "Set SFC_DATA_DIR to one."
-        )
+            f"{folder}: expected a folder that can be written to, got: {error.strerror}.{advice}"
+        ) from error
     return folder
 
 
@@ -74,10 +75,9 @@ def runs_dir() -> Path:
 
 def published_dir() -> Path | None:
     """Folder of the published run records, or None where there is none."""
-    root = checkout()
-    if root is None and not os.environ.get("SFC_PUBLISHED_DIR"):
-        return None
-    return _folder("SFC_PUBLISHED_DIR", (root or Path.cwd()) / "data" / "runs")
+    if root := checkout() or os.environ.get("SFC_PUBLISHED_DIR"):
+        return _folder("SFC_PUBLISHED_DIR", Path(root) / "data" / "runs")
+    return None
 
 
 def _folder(variable: str, default: Path) -> Path:
@@ -111,6 +111,28 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """An empty folder, to be filled, that takes the place of `path` once the block has ended.
+
+    If the block raises, `path` keeps what it had; if the process dies, it has that or nothing.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=SCRATCH, dir=path.parent))
+    new, old = scratch / path.name, scratch / "old"
+    try:
+        new.mkdir()
+        new.chmod(0o755)
+        yield new
+        if path.exists():
+            path.rename(old)
+        new.rename(path)
+        sync_folder(path.parent)
+    finally:
+        if old.exists() and not path.exists():
+            old.rename(path)
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
 def naming(path: Path) -> Iterator[None]:
     """Make an `OSError` that names no file, or a scratch file, name `path`."""
     try:
@@ -126,7 +148,7 @@ def naming(path: Path) -> Iterator[None]:
 
 def scratch_in(folder: Path) -> list[Path]:
     """What is being written in `folder` just now, or was when a process was killed there."""
-    return sorted(path for path in folder.glob(f".*{SCRATCH}"))
+    return sorted(folder.glob(f".*{SCRATCH}"))
 
 
 def remove(path: Path) -> None:
@@ -180,10 +202,7 @@ def sha256_file(path: Path) -> str:
 def known_sha256(path: Path, *, kept: bool = False) -> str:
     """SHA-256 of a file's bytes, which are read again only if the file was touched since.
 
-    Args:
-        path: Of the file.
-        kept: Whether a hidden file beside it keeps the hash for other processes too. By
-            default this process alone remembers it.
+    This process remembers it; `kept`, a hidden file beside it does for other processes too.
     """
     before, began = stamp(path), time.time_ns()
     if (known := _known.get(path)) and known[0] == before:
@@ -202,12 +221,9 @@ _known: dict[Path, tuple[tuple[int, ...], str]] = {}  # stamp and hash of files 
 
 
 def settled(path: Path, before: tuple[int, ...], began: int) -> bool:
-    """Whether any change since a file was read shows, or will show, in its stamp.
+    """Whether any change since a file was read, `began` (ns), shows in its stamp, or will.
 
-    Args:
-        path: Of the file.
-        before: Its stamp when reading began.
-        began: When that was, in ns.
+    `before` is its stamp when reading began.
     """
     return began - max(before[-2:]) > SETTLED and stamp(path) == before
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,24 @@ def test_atomic_write_keeps_the_old_content_if_the_block_raises(target, error):
     assert list(target.parent.iterdir()) == [target]
 
 
+def test_atomic_folder_takes_the_place_of_another_or_leaves_it(target):
+    folder = target.parent
+    for name, error in (("new", None), ("half", ValueError), ("half", KeyboardInterrupt)):
+        with nullcontext() if error is None else pytest.raises(error):
+            fill_and_raise(folder, name, error)
+        assert [path.name for path in folder.iterdir()] == ["new"]
+        assert [path.name for path in folder.parent.iterdir()] == ["folder"]
+        assert folder.stat().st_mode & 0o777 == 0o755
+
+
+def fill_and_raise(folder, name, error):
+    with files.atomic_folder(folder) as new:
+        (new / name).write_bytes(b"x")
+        assert folder.is_dir()
+        if error:
+            raise error
+
+
 @pytest.mark.parametrize("place", ["folder", "folder/file/below", "/proc/below"])
 def test_place_that_can_not_be_written_to_is_named_not_the_scratch_file(target, tmp_path, place):
     with (
@@ -76,6 +95,15 @@ def test_place_that_can_not_be_written_to_is_named_not_the_scratch_file(target, 
         pass
     assert str(tmp_path / place).startswith(told.value.filename)
     assert list(target.parent.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("folder", ["folder/file", "folder/file/below", "/proc", "/proc/nothing"])
+def test_a_folder_where_nothing_can_be_written_is_named_with_advice(target, tmp_path, folder):
+    expected = f"^{tmp_path / folder}: expected a folder that can be written to, got: .+ Do this"
+    with pytest.raises(UserError, match=expected):
+        files.writable(tmp_path / folder, " Do this")
+    assert files.writable(tmp_path / "new" / "inner") == tmp_path / "new" / "inner"
+    assert list((tmp_path / "new" / "inner").iterdir()) == []
 
 
 @pytest.mark.parametrize("folder", ["file", "/proc/cache"])

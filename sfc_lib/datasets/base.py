@@ -12,7 +12,6 @@ import importlib
 import json
 import re
 import shutil
-import tempfile
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -26,12 +25,12 @@ from filelock import FileLock
 
 from sfc_lib.errors import UserError
 from sfc_lib.files import (
+    atomic_folder,
     cache_folder,
     data_dir,
     known_sha256,
     sha256_file,
     sha256_json,
-    sync_folder,
     write_json,
 )
 from sfc_lib.genomics.sources import registry
@@ -123,6 +122,11 @@ class Recipe(ABC):
     version: ClassVar[int]  # raised whenever the same options give other data
     task_names: ClassVar[tuple[str, ...]]
 
+    @classmethod
+    def of(cls, **options: Any) -> Recipe:
+        """The recipe of options as a user gives them: where some are files, these are read."""
+        return cls(**options)
+
     def inputs(self) -> dict[str, str]:
         """Name and content hash of every source file used."""
         return {}
@@ -193,7 +197,7 @@ def make_recipe(name: str, options: Mapping[str, Any] | None = None) -> Recipe:
     for option in options or {}:
         if option not in valid:
             raise UserError(f"load_dataset: {name} has options {valid}, got {option!r}.")
-    return recipe(**(options or {}))
+    return recipe.of(**(options or {}))
 
 
 def load_dataset(name: str, **options: Any) -> Dataset:
@@ -260,20 +264,12 @@ def _build(folder: Path, recipe: Recipe) -> None:
     """Build into a temporary folder, then give it its name in one step."""
     for left in folder.parent.glob(f".{folder.name}.*"):  # by a build that was killed: we hold
         shutil.rmtree(left, ignore_errors=True)  # the lock, so nobody is writing there
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    scratch.chmod(0o755)
-    try:
+    with atomic_folder(folder) as scratch:
         report = recipe.write(scratch)
         _require_rows(scratch, recipe, report)
         files = {path.name: sha256_file(path) for path in sorted(scratch.glob("*.npy"))}
         about = {"name": recipe.name, "options": recipe.options, "files": files, **report._asdict()}
         write_json(scratch / ABOUT, {**about, "seal": sha256_json(about)})
-        shutil.rmtree(folder, ignore_errors=True)
-        scratch.rename(folder)
-        sync_folder(folder.parent)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
 
 
 def _require_rows(folder: Path, recipe: Recipe, report: Report) -> None:

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import gzip
-import os
 import shlex
 import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
 import click
-from click.core import ParameterSource
 
 from sfc_lib.errors import UserError
 
 
-class Existing(click.Path):
-    """A path of something that is there, `~` and all."""
+class Typed(click.Command):
+    """A command that knows how it was typed, so that a report can say how to repeat it."""
 
-    def convert(self, value: Any, *where: Any) -> Any:
-        """The path, or click's error if nothing is there."""
-        return super().convert(os.path.expanduser(value), *where)
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Keep the arguments before click takes them apart."""
+        ctx.meta["typed"] = shlex.join(["sfc", str(ctx.info_name), *args])
+        return super().parse_args(ctx, args)
 
 
-FILE = Existing(exists=True, dir_okay=False, path_type=Path)
+TABLE = click.Path(dir_okay=False, path_type=Path)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 COUNT, FACTOR = click.IntRange(min=1), click.FloatRange(min=0, min_open=True)
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 PATH = click.Path(path_type=Path)
@@ -48,7 +48,7 @@ chromosomes = partial(click.option, callback=_chromosomes, help="Of peaks, with 
 option = partial(click.option, show_default=True)
 
 
-@click.command("train")
+@click.command("train", cls=Typed)
 @file("--positives", help="FASTA of positive sequences.")
 @file("--negatives", help="FASTA of negatives; beside --peaks also BED.")
 @file("--sequences", help="FASTA of sequences, with --labels.")
@@ -87,40 +87,25 @@ def train_verb(
     options = {name: values.pop(name) for name in (*FILES, *OF_DATA)}
     require_kind((name for name in FILES if options[name]), "--")
     options["task_names"] = (task,) if task else ()
-    with _warnings_in_a_line():
-        _train(options, output, _typed(context), values)
-
-
-def _train(
-    options: Mapping[str, Any], output: Path | None, command: str, settings: Mapping[str, Any]
-) -> None:
     from sfc_lib.datasets.base import card, load_dataset
-    from sfc_lib.own import train
+    from sfc_lib.own import report, train
 
-    spec = train.own_spec(options, **settings)
-    folder = output or Path(f"sfc-{spec.id}")
-    from sfc_lib.own import report
-
-    report.require_free(folder, spec)
-    train.require_network(spec)
-    click.echo(card(load_dataset("custom", **spec.dataset_options)))
-    click.echo(f"run          {spec.id}: {spec.architecture}, {spec.variant}, seed {spec.seed}")
-    outcome = train.evaluate(train.train_own(spec))
-    page = report.write_report(outcome, folder, command)
-    for line in report.score_lines(outcome):
-        click.echo(line)
-    click.echo(f"Open {page}")
+    with _warnings_in_a_line():
+        spec = train.own_spec(options, **values)
+        folder = output or Path(f"sfc-{spec.id}")
+        report.require_free(folder, spec)
+        train.require_network(spec)
+        click.echo(card(load_dataset("custom", **spec.dataset_options)))
+        click.echo(f"run          {spec.id}: {spec.architecture}, {spec.variant}, seed {spec.seed}")
+        outcome = train.evaluate(train.train_own(spec))
+        page = report.write_report(outcome, folder, context.meta["typed"])
+        click.echo("\n".join([*report.score_lines(outcome), f"Open {page}"]))
 
 
 @click.command("predict")
-@click.argument("model", type=Existing(exists=True, path_type=Path))
+@click.argument("model", type=click.Path(exists=True, path_type=Path))
 @click.argument("sequences", type=FILE)
-@option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Table to write, gzip if its name ends in .gz; printed by default.",
-)
+@option("-o", "--output", type=TABLE, help="Table, gzip if named .gz; printed by default.")
 @option("--anyway", is_flag=True, help="Even if result.json beside it is of another model.")
 def predict_verb(model: Path, sequences: Path, output: Path | None, anyway: bool) -> None:
     """Predict for each sequence of a FASTA file with a saved MODEL (a file, or its folder).
@@ -134,7 +119,7 @@ def predict_verb(model: Path, sequences: Path, output: Path | None, anyway: bool
 
     with _warnings_in_a_line(), _table(output) as file:
         from sfc_lib.own.predict import load_predictor, predict_fasta
-        from sfc_lib.own.train import use_keras
+        from sfc_lib.runs.pool import use_keras
 
         use_keras()
         predictor = load_predictor(model, anyway=anyway)
@@ -153,12 +138,11 @@ def _table(output: Path | None) -> Iterator[IO[bytes]]:
             file.seek(0)
             shutil.copyfileobj(file, sys.stdout.buffer)
         return
-    from sfc_lib.files import atomic_write
-    from sfc_lib.own.files import require_folder
+    from sfc_lib.files import atomic_write, writable
 
     if output.exists() and not output.is_file():
         raise UserError(f"{output}: expected a file to write, got a device or a pipe.")
-    require_folder(output.parent, output)
+    writable(output.parent)
     with atomic_write(output) as file:
         if output.suffix != ".gz":
             yield file
@@ -173,20 +157,3 @@ def _warnings_in_a_line() -> Iterator[None]:
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_: click.echo(f"Warning: {message}", err=True)
         yield
-
-
-def _typed(context: click.Context) -> str:
-    """What was typed, so that it can be typed again."""
-    parts: list[str] = ["sfc", "train"]
-    for option in context.command.params:
-        name = str(option.name)
-        if context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
-            continue
-        value, flag = context.params[name], max(option.opts, key=len)
-        if isinstance(value, bool):
-            parts.append(flag if value else option.secondary_opts[0])
-        elif option.multiple:
-            parts += [part for one in value for part in (flag, str(one))]
-        else:
-            parts += [flag, ",".join(value) if isinstance(value, tuple) else str(value)]
-    return shlex.join(parts)

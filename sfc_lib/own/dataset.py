@@ -6,30 +6,25 @@ dataset, and every run on it, is named by what it holds and not by where that la
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from sfc_lib.datasets.base import SPLITS, InMemoryRecipe, Report, Split
+from sfc_lib.datasets.base import SPLITS, Recipe, Report, Split
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import ALPHABET
 from sfc_lib.genomics.fasta import iterate_fasta, read_fasta
 from sfc_lib.genomics.genome import BEYOND, HOLDS_N, Genome
-from sfc_lib.genomics.intervals import (
-    NARROWPEAK,
-    canonical_name,
-    overlaps,
-    read_intervals,
-    resize,
-)
+from sfc_lib.genomics.intervals import NARROWPEAK, canonical_name, overlaps, read_intervals, resize
 from sfc_lib.genomics.shuffle import dinucleotide_shuffle
 from sfc_lib.genomics.text import read_chunks, read_lines
-from sfc_lib.own.files import ROLES, Labels, is_hash, read_labels, recall, remember, require_kind
+from sfc_lib.own.files import ROLES, Labels, content_hash, read_labels, recall, require_kind
 from sfc_lib.own.splitting import at_random, named, of_genome
 
 WINDOW = 1000  # bp around a peak
@@ -38,11 +33,12 @@ BEST_KNOWN = 0.5  # of the summits must lie in their peaks
 
 
 @dataclass(frozen=True)
-class Custom(InMemoryRecipe):
+class Custom(Recipe):
     """Options of a dataset from your own files, for sequences of any one length.
 
     Three kinds: `positives` and `negatives`; `sequences` and `labels`; or `peaks` and
-    `genome`, with `negatives` or without.
+    `genome`, with `negatives` or without. `load_dataset` and `RunSpec` take files by their
+    paths; here they are given by the SHA-256 of their content, see `of`.
 
     Args:
         positives: FASTA.
@@ -61,8 +57,7 @@ class Custom(InMemoryRecipe):
             stands in their header.
 
     Raises:
-        UserError: Files that make none of the three kinds, or a bad option; a file that
-            can't be read, with its line.
+        UserError: Files that make none of the three kinds, or a bad option.
     """
 
     name: ClassVar[str] = "custom"
@@ -82,33 +77,14 @@ class Custom(InMemoryRecipe):
     task_names: tuple[str, ...] = ()  # type: ignore[misc]  # of the files, not of the class
 
     def __post_init__(self) -> None:
-        for name in ("genome", "valid_chromosomes", "test_chromosomes", "task_names"):
-            value = getattr(self, name) or ()
-            self._set(name, (str(value),) if isinstance(value, (str, Path)) else tuple(value))
         require_kind(role for role in (*ROLES, "genome") if getattr(self, role))
-        self._check_options()
-        for role in (role for role in ROLES if getattr(self, role)):
-            self._set(role, _content(getattr(self, role)))
-        self._set("genome", tuple(map(_content, self.genome)))
-        if self.positives and self.positives == self.negatives:
-            path = recall(self.negatives, "negatives")
-            raise UserError(f"{path}: expected other sequences than the positives, got the same.")
-        if not self.task_names:
-            alone = ("bound" if self.peaks else "positive",)
-            self._set("task_names", self._labels().tasks if self.labels else alone)
-
-    def _check_options(self) -> None:
-        if self.peaks and self.window is None:
-            self._set("window", WINDOW)
+        chromosomes = self.valid_chromosomes, self.test_chromosomes
         if self.peaks and (type(self.window) is not int or self.window < 1):
             raise UserError(f"custom: window must be an integer >= 1, got {self.window!r}.")
-        chromosomes = self.valid_chromosomes, self.test_chromosomes
         if not self.peaks and (self.window is not None or any(chromosomes)):
             raise UserError("custom: window and chromosomes are options of peaks only.")
-        if bool(chromosomes[0]) != bool(chromosomes[1]):
+        if any(chromosomes) and not all(chromosomes):
             raise UserError(f"custom: name chromosomes for both valid and test, got {chromosomes}.")
-        for name in ("valid_chromosomes", "test_chromosomes"):
-            self._set(name, tuple(sorted(set(map(canonical_name, getattr(self, name))))))
         fractions = self.valid_fraction, self.test_fraction
         if not all(isinstance(f, float) and f > 0 for f in fractions) or sum(fractions) >= 1:
             raise UserError(
@@ -118,8 +94,31 @@ class Custom(InMemoryRecipe):
         if not self.labels and len(self.task_names) > 1:
             raise UserError(f"custom: expected one task name, got {self.task_names}.")
 
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
+    @classmethod
+    def of(cls, **options: Any) -> Custom:
+        """The recipe of options with files by their paths, whose content is hashed here.
+
+        A single genome, chromosome or task may stand for a list of one, a hash for a path.
+
+        Raises:
+            UserError: As the class; or a file that can't be read, with its line.
+        """
+        for name in ("genome", "valid_chromosomes", "test_chromosomes", "task_names"):
+            value = options.get(name) or ()
+            options[name] = (str(value),) if isinstance(value, (str, Path)) else tuple(value)
+        for name in ("valid_chromosomes", "test_chromosomes"):
+            options[name] = tuple(sorted(set(map(canonical_name, options[name]))))
+        if options.get("peaks") and options.get("window") is None:
+            options["window"] = WINDOW
+        cls(**options)  # refuses a bad option before any file is read
+        options |= {role: content_hash(options[role]) for role in ROLES if options.get(role)}
+        made = cls(**options | {"genome": tuple(map(content_hash, options["genome"]))})
+        if made.positives and made.positives == made.negatives:
+            path = recall(made.positives, "negatives")
+            raise UserError(f"{path}: expected other sequences than the positives, got the same.")
+        alone = ("bound" if made.peaks else "positive",)
+        tasks = made.task_names or (made._labels().tasks if made.labels else alone)
+        return dataclasses.replace(made, task_names=tasks)
 
     def _labels(self) -> Labels:
         return read_labels(recall(self.labels or "", "labels"))
@@ -133,13 +132,12 @@ class Custom(InMemoryRecipe):
         """Where each input lies, by the names of `inputs`."""
         return {role: recall(sha256, role) for role, sha256 in self.inputs().items()}
 
-    def build(self) -> tuple[dict[str, Split], dict[str, int]]:
-        made = self._examples()
-        return self._parts(made), dict(made.dropped)
-
     def write(self, folder: Path) -> Report:
         made = self._examples()
-        for name, part in self._parts(made).items():
+        chosen = {name: made.splits == name for name in SPLITS}
+        parts = {name: Split(made.codes[rows], made.labels[rows]) for name, rows in chosen.items()}
+        _require_both_classes(parts, self.task_names, next(iter(self.paths.values())), made.dropped)
+        for name, part in parts.items():
             np.save(folder / f"{name}_codes.npy", part.codes)
             np.save(folder / f"{name}_labels.npy", part.labels)
         return Report(made.dropped, made.counts)
@@ -148,7 +146,7 @@ class Custom(InMemoryRecipe):
         rng = np.random.default_rng(np.random.SeedSequence(int(self.fingerprint[:16], 16)))
         if self.peaks:
             return from_peaks(self, rng)
-        codes, labels = from_two(self.paths) if self.positives else self._from_table()
+        codes, labels = self._from_two() if self.positives else self._from_table()
         keep, dropped = distinct(codes, labels)
         codes, labels = codes[keep], labels[keep]
         silent = int((codes == N).all(axis=1).sum())
@@ -156,22 +154,34 @@ class Custom(InMemoryRecipe):
         splits = at_random(labels, self.valid_fraction, self.test_fraction, rng)
         return Examples(codes, labels, splits, dropped, counts)
 
+    def _from_two(self) -> tuple[np.ndarray, np.ndarray]:
+        paths = self.paths
+        positives, negatives = (read_fasta(paths[role])[1] for role in ("positives", "negatives"))
+        _require_length(paths["negatives"], negatives, positives.shape[1], "the positives")
+        labels = np.repeat([[1], [0]], [len(positives), len(negatives)], axis=0).astype(np.uint8)
+        return np.concatenate([positives, negatives]), labels
+
     def _from_table(self) -> tuple[np.ndarray, np.ndarray]:
-        table = self._labels()
+        """In the order of the sequences, each of which must have a line, and each line one."""
+        paths, table = self.paths, self._labels()
         if table.tasks != self.task_names:
             raise UserError(f"custom: expected the tasks {table.tasks}, got {self.task_names}.")
-        return from_table(self.paths, table)
-
-    def _parts(self, made: Examples) -> dict[str, Split]:
-        chosen = {name: made.splits == name for name in SPLITS}
-        parts = {name: Split(made.codes[rows], made.labels[rows]) for name, rows in chosen.items()}
-        _require_both_classes(parts, self.task_names, next(iter(self.paths.values())), made.dropped)
-        return parts
-
-
-def _content(value: str | Path) -> str:
-    """The SHA-256 that stands for a file in the options."""
-    return str(value) if is_hash(str(value)) else remember(value)
+        names, codes = read_fasta(paths["sequences"])
+        row_of = {name: row for row, name in enumerate(table.names)}
+        if alone := next((name for name in names if name not in row_of), None):
+            line = next(e.line for e, _ in iterate_fasta(paths["sequences"]) if e.name == alone)
+            raise UserError(
+                f"{paths['sequences']}:{line}: expected a sequence whose labels stand in "
+                f"{paths['labels']}, got {alone!r}. Add a line for it, or leave it out."
+            )
+        known = set(names)
+        if unknown := [name for name in row_of if name not in known]:
+            raise UserError(
+                f"{paths['labels']}:{table.lines[row_of[unknown[0]]]}: expected the name of a "
+                f"sequence in {paths['sequences']}, got {unknown[0]!r}; {len(unknown):,} of "
+                f"{len(row_of):,} names are not there. A name ends at its first blank."
+            )
+        return codes, table.values[[row_of[name] for name in names]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,40 +195,8 @@ class Examples:
     codes: np.ndarray
     labels: np.ndarray
     splits: np.ndarray
-    dropped: Mapping[str, int] = field(default_factory=dict)
-    counts: Mapping[str, int] = field(default_factory=dict)
-
-
-def from_two(paths: Mapping[str, Path]) -> tuple[np.ndarray, np.ndarray]:
-    """Codes and labels of positives and negatives."""
-    positives, negatives = (read_fasta(paths[role])[1] for role in ("positives", "negatives"))
-    _require_length(paths["negatives"], negatives, positives.shape[1], "the positives")
-    labels = np.repeat([[1], [0]], [len(positives), len(negatives)], axis=0).astype(np.uint8)
-    return np.concatenate([positives, negatives]), labels
-
-
-def from_table(paths: Mapping[str, Path], table: Labels) -> tuple[np.ndarray, np.ndarray]:
-    """Codes and labels of sequences with a table, in the order of the sequences.
-
-    Raises:
-        UserError: A sequence without a line in the table, or a line without a sequence.
-    """
-    names, codes = read_fasta(paths["sequences"])
-    row_of = {name: row for row, name in enumerate(table.names)}
-    if alone := next((name for name in names if name not in row_of), None):
-        line = next(r.line for r, _ in iterate_fasta(paths["sequences"]) if r.name == alone)
-        raise UserError(
-            f"{paths['sequences']}:{line}: expected a sequence whose labels stand in "
-            f"{paths['labels']}, got {alone!r}. Add a line for it, or leave it out."
-        )
-    known = set(names)
-    if unknown := [row for row, name in enumerate(table.names) if name not in known]:
-        raise UserError(
-            f"{paths['labels']}:{table.lines[unknown[0]]}: expected the name of a sequence in "
-            f"{paths['sequences']}, got {table.names[unknown[0]]!r}; {len(unknown):,} of "
-            f"{len(table.names):,} names are not there. A name ends at its first blank."
-        )
-    return codes, table.values[[row_of[name] for name in names]]
+    dropped: Mapping[str, int]
+    counts: Mapping[str, int]
 
 
 def distinct(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
@@ -231,8 +209,8 @@ def distinct(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, dict[st
     >>> distinct(np.array([[0, 1], [0, 1], [2, 2]]), np.array([[1], [1], [0]]))
     (array([ True, False,  True]), {'same sequence again': 1})
     """
-    table = pd.DataFrame({"sequence": [row.tobytes() for row in np.ascontiguousarray(codes)]})
-    table["labels"] = [row.tobytes() for row in np.ascontiguousarray(labels)]
+    rows = {"sequence": codes, "labels": labels}
+    table = pd.DataFrame({name: [row.tobytes() for row in array] for name, array in rows.items()})
     differ = table.groupby("sequence")["labels"].transform("nunique").to_numpy() > 1
     again = table.duplicated("sequence").to_numpy() & ~differ
     counts = {
@@ -247,17 +225,14 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
 
     Positives are windows around peaks. Negatives are windows around the middle of other
     intervals that share no base with a peak, or sequences, or, if there is no file, the
-    positives shuffled, each in the split of its origin.
-
-    Raises:
-        UserError: A file that is not what it should be, or intervals that the genome can't
-            hold, with the first one's line.
+    positives shuffled, each in the split of its origin. A `UserError` names the first line of
+    a file that is wrong, or that the genome can't hold.
     """
     paths, width = recipe.paths, recipe.window or WINDOW
     genome = Genome([path for role, path in paths.items() if role.startswith("genome")])
     peaks = _of_genome(read_peaks(paths["peaks"]), genome, paths["peaks"])
     windows = [_windows(peaks, width, genome, "positive")]
-    others = sequences = None
+    sequences = None
     if (negatives := paths.get("negatives")) and _is_fasta(negatives):
         sequences = read_fasta(negatives)[1]
         _require_length(negatives, sequences, width, "the windows around peaks")
@@ -271,14 +246,14 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
     used = table["why"] == ""
     labels = (table.loc[used, "kind"] == "positive").to_numpy(dtype=np.uint8)[:, None]
     splits = table.loc[used, "split"].to_numpy(dtype="<U5")
+    if not negatives:
+        sequences, of = dinucleotide_shuffle(codes, seed=0), splits
+    elif sequences is not None:
+        valid, test = (float(np.mean(splits == name)) for name in ("valid", "test"))
+        of = at_random(np.zeros((len(sequences), 1)), valid, test, rng)
     if sequences is not None:
-        shares = [float(np.mean(splits == name)) for name in ("valid", "test")]
-        new = np.zeros((len(sequences), 1), dtype=np.uint8)
-        codes, labels = np.concatenate([codes, sequences]), np.concatenate([labels, new])
-        splits = np.concatenate([splits, at_random(new, shares[0], shares[1], rng)])
-    elif others is None:
-        codes = np.concatenate([codes, dinucleotide_shuffle(codes, seed=0)])
-        labels, splits = np.concatenate([labels, 0 * labels]), np.concatenate([splits, splits])
+        codes, splits = np.concatenate([codes, sequences]), np.concatenate([splits, of])
+        labels = np.pad(labels, [(0, len(sequences)), (0, 0)])
     return Examples(codes, labels, splits, *_tallies(peaks, table))
 
 
@@ -343,13 +318,11 @@ def _of_genome(intervals: pd.DataFrame, genome: Genome, path: Path) -> pd.DataFr
 def _windows(intervals: pd.DataFrame, width: int, genome: Genome, kind: str) -> pd.DataFrame:
     """Windows around intervals, of a `kind`, and `why` a window is not used; "" if it is."""
     windows = resize(intervals, width, intervals.get("summit"))[["chrom", "start", "end"]]
-    inside = windows["start"].ge(0) & (
-        windows["end"] <= windows["chrom"].map({c: genome.length(c) for c in genome.chroms})
-    )
+    ends = windows["chrom"].map({chrom: genome.length(chrom) for chrom in genome.chroms})
     reasons = {
-        "on a chromosome that the genome lacks": ~windows["chrom"].isin(genome.chroms),
+        "on a chromosome that the genome lacks": ends.isna(),
         "same window again": windows.duplicated(["chrom", "start"]),
-        BEYOND: ~inside,
+        BEYOND: (windows["start"] < 0) | (windows["end"] > ends),
     }
     why = np.select([np.asarray(rows) for rows in reasons.values()], list(reasons), "")
     return windows.assign(kind=kind, why=why)
@@ -409,12 +382,10 @@ def _require_both_classes(
     examples = sum(map(len, parts.values()))
     for column, task in enumerate(tasks):
         for name, part in parts.items():
-            positives = part.positives[column]
-            if 0 < positives < len(part):
-                continue
-            raise UserError(
-                f"{path}: expected positive and negative examples of {task!r} in every split, got "
-                f"{positives:,} positive of {len(part):,} in {name!r} ({totals[column]:,} of "
-                f"{examples:,} in all; left out: {left_out}). Give more examples, larger "
-                "fractions, or other chromosomes."
-            )
+            if not 0 < (positives := part.positives[column]) < len(part):
+                raise UserError(
+                    f"{path}: expected positive and negative examples of {task!r} in every split, "
+                    f"got {positives:,} positive of {len(part):,} in {name!r} ({totals[column]:,} "
+                    f"of {examples:,} in all; left out: {left_out}). Give more examples, larger "
+                    "fractions, or other chromosomes."
+                )

@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,20 +23,16 @@ from sfc_lib.genomics.text import read_chunks, read_lines
 
 ROLES = ("positives", "negatives", "sequences", "labels", "peaks")  # and genome, of several files
 KINDS = (
-    {"positives", "negatives"},
-    {"sequences", "labels"},
-    {"peaks", "genome"},
-    {"peaks", "genome", "negatives"},
+    *({"positives", "negatives"}, {"sequences", "labels"}),
+    *({"peaks", "genome"}, {"peaks", "genome", "negatives"}),
 )
 SEPARATORS = {"commas": ",", "semicolons": ";", "spaces": None}
 
 
 def require_kind(given: Iterable[str], prefix: str = "") -> None:
-    """Refuse files that do not make a dataset together, see `Custom`.
+    """Refuse files, of `ROLES` and genome, that do not make a dataset together, see `Custom`.
 
-    Args:
-        given: Which ones there are, of `ROLES` and genome.
-        prefix: How their names begin where they were asked for, `--` on the command line.
+    `prefix` is how their names begin where they were asked for, `--` on the command line.
     """
     if (found := set(given)) not in KINDS:
         kinds = "PREpositives and PREnegatives, or PREsequences and PRElabels, or PREpeaks and "
@@ -46,23 +41,9 @@ def require_kind(given: Iterable[str], prefix: str = "") -> None:
         raise UserError(f"your own data: expected the files {expected}, got {got}.")
 
 
-def require_folder(folder: Path, output: Path) -> None:
-    """Make a folder if need be, and refuse one where `output` could not be written.
-
-    Raises:
-        UserError: `output` is named.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return
-    except OSError as error:
-        raise UserError(f"{output}: expected a place to write, got: {error.strerror}.") from error
-
-
-def is_hash(value: str) -> bool:
-    """Whether a value is the SHA-256 of a content, not a path."""
-    return bool(re.fullmatch("[0-9a-f]{64}", value))
+def content_hash(file: str | Path) -> str:
+    """The SHA-256 that stands for a file in options; one that is given instead of a path stays."""
+    return str(file) if re.fullmatch("[0-9a-f]{64}", str(file)) else remember(file)
 
 
 def remember(path: str | Path) -> str:
@@ -74,20 +55,17 @@ def remember(path: str | Path) -> str:
         UserError: No such file, a folder, a pipe, empty, unreadable, or damaged gzip.
     """
     path = Path(path).expanduser().absolute()
-    try:
-        before = stamp(path)
-    except OSError as error:
-        raise UserError(f"{path}: expected a readable file, got: {error.strerror}.") from error
-    if not path.is_file() and not path.is_dir():
+    if path.exists() and not path.is_file() and not path.is_dir():
         raise UserError(
             f"{path}: expected a file that can be read again, got a pipe or a device. "
             "Write its content into a file."
         )
+    began, before = time.time_ns(), stamp(path) if path.is_file() else ()
     for note in _notes().glob("*.json"):
         if _read(note) == (path, before):
             return note.stem
-    began, digest = time.time_ns(), hashlib.sha256()
-    for chunk in read_chunks(path):
+    digest = hashlib.sha256()
+    for chunk in read_chunks(path):  # which refuses what is no file
         digest.update(chunk)
     about = {"path": str(path), "stamp": before if settled(path, before, began) else None}
     write_json(_notes() / f"{digest.hexdigest()}.json", about)
@@ -126,7 +104,7 @@ def _read(note: Path) -> tuple[Path | None, tuple[int, ...] | None]:
     """Path and stamp of a note; None for what it doesn't say."""
     try:
         about = json.loads(note.read_text())
-        return Path(about["path"]), tuple(about["stamp"]) if about["stamp"] else None
+        return Path(about["path"]), about["stamp"] and tuple(about["stamp"])
     except (OSError, ValueError, KeyError, TypeError):
         return None, None
 
@@ -149,9 +127,7 @@ def read_labels(path: str | Path) -> Labels:
     line ends, a BOM and empty lines are accepted.
 
     Raises:
-        UserError: `file:line: expected …, got …`: no header, or one that looks like data;
-            an unnamed task, or two of one name; another number of columns; a label other
-            than 0 or 1; a name that is empty or comes twice; no sequence.
+        UserError: `file:line: expected …, got …`: anything else, or a name that comes twice.
     """
     path = Path(path)
     numbered = enumerate(read_lines(path), 1)
@@ -159,14 +135,14 @@ def read_labels(path: str | Path) -> Labels:
     if not rows:
         raise UserError(f"{path}:1: expected a header and lines of labels, got only blank lines.")
     (top, header), *rows = rows
-    tasks, seen = _tasks(f"{path}:{top}", header), set[str]()
+    tasks, names = _tasks(f"{path}:{top}", header), dict[str, int]()
     for number, fields in rows:
-        _check(f"{path}:{number}", fields, tasks, seen)
+        _check(f"{path}:{number}", fields, tasks, names)
+        names[fields[0].strip()] = number
     if not rows:
         raise UserError(f"{path}:{top}: expected sequences below the header, got none.")
     values = np.array([fields[1:] for _, fields in rows]).astype(np.uint8)
-    numbers, names = zip(*((number, fields[0].strip()) for number, fields in rows), strict=True)
-    return Labels(tasks, names, values, numbers)
+    return Labels(tasks, tuple(names), values, tuple(names.values()))
 
 
 def _tasks(place: str, fields: Sequence[str]) -> tuple[str, ...]:
@@ -183,7 +159,7 @@ def _tasks(place: str, fields: Sequence[str]) -> tuple[str, ...]:
     return tasks
 
 
-def _check(place: str, fields: Sequence[str], tasks: Sequence[str], seen: set[str]) -> None:
+def _check(place: str, fields: Sequence[str], tasks: Sequence[str], seen: Container[str]) -> None:
     """Refuse a line that is not a new name and a 0 or 1 for each task."""
     name, values = fields[0].strip(), fields[1:]
     if len(values) != len(tasks):
@@ -200,7 +176,6 @@ def _check(place: str, fields: Sequence[str], tasks: Sequence[str], seen: set[st
     if not name or name in seen:
         problem = f"got {name!r} again" if name else "got none"
         raise UserError(f"{place}: expected a name of its own for each line, {problem}.")
-    seen.add(name)
 
 
 def _hint(line: str) -> str:

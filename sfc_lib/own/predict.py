@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,7 +16,7 @@ from sfc_lib.datasets.base import make_recipe
 from sfc_lib.errors import UserError
 from sfc_lib.files import sha256_file
 from sfc_lib.genomics.fasta import iterate_fasta
-from sfc_lib.runs.store import MODEL, RESULT, SPEC, UNREADABLE, seal
+from sfc_lib.runs.store import MODEL, RESULT, SPEC, UNREADABLE, read_result
 
 BATCH = 500  # sequences predicted, and kept in memory, at once
 
@@ -37,20 +38,23 @@ def load_predictor(path: Path, *, anyway: bool = False) -> Predictor:
 
     Args:
         path: A `.keras` file, or the folder of a report or run record that holds it.
-        anyway: Whether to take, with a warning, a model that is not the one of that name that
-            the `result.json` beside it was sealed with.
+        anyway: Whether to take, with a warning, a model that the `result.json` beside it was
+            not sealed with.
 
     Raises:
-        UserError: The file is missing, damaged, or not a model of this library, or not the
-            one that its record was sealed with.
+        UserError: The file is missing, damaged, no model of this library, or not the one that
+            its record was sealed with.
     """
     path = path / MODEL if path.is_dir() else path
     if not path.is_file():
         raise UserError(f"{path}: expected a .keras model, or a folder that holds one; got none.")
-    if problem := _mismatch(path):
+    try:
+        sealed = _sealed(path)
+    except UserError as error:
         if not anyway:
-            raise UserError(f"{problem} To predict with it anyway, say so (--anyway).")
-        warnings.warn(problem, stacklevel=2)
+            raise UserError(f"{error} To predict with it anyway, say so (--anyway).") from error
+        warnings.warn(str(error), stacklevel=2)
+        sealed = False
     from sfc_lib.nn.folding import fold_separable
     from sfc_lib.runs.model_file import load_model
 
@@ -62,7 +66,7 @@ def load_predictor(path: Path, *, anyway: bool = False) -> Predictor:
             f"got the shapes {shapes}."
         )
     length, outputs = (int(shape[1]) for shape in shapes)
-    tasks = () if problem else _task_names(path)
+    tasks = _task_names(path.with_name(SPEC)) if sealed else ()
     if len(tasks) != outputs:
         warnings.warn(
             f"{path}: its tasks are numbered, because no {SPEC} and {RESULT} of this model lie "
@@ -73,33 +77,25 @@ def load_predictor(path: Path, *, anyway: bool = False) -> Predictor:
     return Predictor(fold_separable(model), length, tasks)
 
 
-def _mismatch(path: Path) -> str:
-    """Why a model is not the one that the record around it was sealed with; "" if it may be."""
-    result = path.with_name(RESULT)
-    if not result.exists():
-        return ""
-    try:
-        about = json.loads(result.read_bytes())
-        if about["seal"] != seal(about)["seal"]:
-            return f"{result}: expected the content it was sealed with, got another."
-        for file in (path, path.with_name(SPEC)):
-            expected = about["files"].get(file.name) if file.exists() else None
-            if expected and (found := sha256_file(file)) != expected:
-                return (
-                    f"{file}: expected the one that {RESULT} beside it was sealed with "
-                    f"(sha256 {expected}), got another ({found})."
-                )
-    except (*UNREADABLE, AttributeError) as error:
-        return f"{result}: expected a run's result, got {error!r:.200}."
-    return ""
+def _sealed(path: Path) -> bool:
+    """Whether a model is of the record around it; a `UserError` if it should be and is not."""
+    if not path.with_name(RESULT).exists():
+        return False
+    files = read_result(path.with_name(RESULT))["files"]
+    for file in (path, path.with_name(SPEC)):
+        expected = files.get(file.name) if file.exists() else None
+        if expected and (found := sha256_file(file)) != expected:
+            raise UserError(
+                f"{file}: expected the one that {RESULT} beside it was sealed with "
+                f"(sha256 {expected}), got another ({found})."
+            )
+    return path.name in files
 
 
 def _task_names(path: Path) -> tuple[str, ...]:
-    """Names of the tasks in the record that a model belongs to; none if it is of none."""
+    """Names of the tasks in a `spec.json`, which may be of an older `RunSpec`."""
     try:
-        if path.name not in json.loads(path.with_name(RESULT).read_bytes())["files"]:
-            return ()
-        spec = json.loads(path.with_name(SPEC).read_bytes())  # may be of an older RunSpec
+        spec = json.loads(path.read_bytes())
         return tuple(make_recipe(spec["dataset"], spec["dataset_options"]).task_names)
     except UNREADABLE:
         return ()
@@ -124,7 +120,7 @@ def predict_fasta(
         The number of sequences.
 
     Raises:
-        UserError: The FASTA is malformed, or a sequence has not the length of the model's.
+        UserError: As of `batches`.
     """
     output.write("\t".join(["name", *predictor.tasks]).encode() + b"\n")
     total = 0
@@ -145,18 +141,12 @@ def batches(
     Raises:
         UserError: The FASTA is malformed, or a sequence has another length; with its line.
     """
-    names: list[str] = []
-    rows: list[np.ndarray] = []
-    for record, codes in iterate_fasta(path):
-        if len(codes) != length:
-            raise UserError(
-                f"{path}:{record.line}: expected sequences of {length} bp as the model was trained "
-                f"on, got {len(codes)} bp in {record.name!r}. Cut or extend them to that length."
-            )
-        names.append(record.name)
-        rows.append(codes)
-        if len(rows) == size:
-            yield names, np.stack(rows)
-            names, rows = [], []
-    if rows:
-        yield names, np.stack(rows)
+    entries = iterate_fasta(path)
+    while batch := list(islice(entries, size)):
+        for entry, codes in batch:
+            if len(codes) != length:
+                raise UserError(
+                    f"{path}:{entry.line}: expected sequences of {length} bp as the model was "
+                    f"trained on, got {len(codes)} bp in {entry.name!r}. Cut or extend them."
+                )
+        yield [entry.name for entry, _ in batch], np.stack([codes for _, codes in batch])

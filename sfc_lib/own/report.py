@@ -9,7 +9,7 @@ import base64
 import io
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import atomic_write
+from sfc_lib.files import atomic_write, writable
 from sfc_lib.own.dataset import N
-from sfc_lib.own.files import require_folder
 from sfc_lib.own.train import Outcome
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import MODEL, RESULT
+from sfc_lib.runs.store import MODEL, RESULT, read_result
 
 REPORT, SCORES, LOADER = "report.html", "scores.tsv", "load_model.py"
 LOADING = f"""\
@@ -35,26 +34,14 @@ from sfc_lib import build_model  # first: it makes the layers known to Keras
 import keras
 model = keras.saving.load_model("{MODEL}", compile=False)
 """
-METRICS = {"auroc": "auROC", "auprc": "auPRC"}
-SPLITS = {"train": "training", "valid": "validation", "test": "test"}
+SCORE_NAMES = {"auroc": "auROC", "auprc": "auPRC"}
+SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
 
 
 def require_free(folder: Path, spec: RunSpec) -> None:
-    """Refuse a folder where no report can be written, or that holds another run's.
-
-    Raises:
-        UserError: The folder is named.
-    """
-    require_folder(folder, folder)
-    try:
-        found = json.loads((folder / RESULT).read_bytes())["id"]
-    except FileNotFoundError:
-        return
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise UserError(
-            f"{folder / RESULT}: expected a run's result, got {error!r}. Choose another --output."
-        ) from error
-    if found != spec.id:
+    """A `UserError` for a folder where no report can be written, or with another run's."""
+    writable(folder)
+    if (folder / RESULT).exists() and (found := read_result(folder / RESULT)["id"]) != spec.id:
         raise UserError(
             f"{folder}: expected a new folder or the one of run {spec.id}, got that of {found}. "
             "Choose another --output, or remove it."
@@ -62,18 +49,9 @@ def require_free(folder: Path, spec: RunSpec) -> None:
 
 
 def write_report(outcome: Outcome, folder: Path, command: str) -> Path:
-    """Write the report, and the files of the run record beside it.
+    """Write the report, and the files of the run record beside it; returns its path.
 
-    Args:
-        outcome: What is shown.
-        folder: Made if need be; see `require_free`.
-        command: How to do it again.
-
-    Returns:
-        Path of the report, `report.html`.
-
-    Raises:
-        UserError: The folder holds another run.
+    `command` says how to do it again. A `UserError` if the folder holds another run.
     """
     record = outcome.record
     require_free(folder, record.spec)
@@ -109,12 +87,10 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
     environment.filters |= {"commas": "{:,}".format, "share": "{:.1%}".format, "time": _time}
     environment.filters |= {"score": _score, "interval": _interval, "scored": _scored}
     record, dataset, scores = outcome.record, outcome.dataset, outcome.scores
-    parts = {title: getattr(dataset, name) for name, title in SPLITS.items()}
-    tasks, counts = dataset.task_names, dataset.counts
+    parts = {title: getattr(dataset, name) for name, title in SPLIT_NAMES.items()}
     test = scores[scores.split == "test"]
-    by_task = scores.assign(
-        task=pd.Categorical(scores.task, tasks), split=scores.split.map(SPLITS)
-    ).sort_values("task", kind="stable")
+    order = {"task": pd.Categorical(scores.task, dataset.task_names)}
+    by_task = scores.assign(split=scores.split.map(SPLIT_NAMES), **order)
     return environment.get_template(REPORT).render(
         subject=_subject(outcome),
         spec=record.spec.to_dict(),
@@ -123,21 +99,17 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
         result=record.result,
         dataset=dataset,
         parts=parts,
-        chromosomes=_chromosomes(counts),
-        counted={what: n for what, n in counts.items() if not what.startswith("windows of")},
+        chromosomes=_chromosomes(dataset.counts),
         unknown=sum(int((part.codes == N).any(axis=1).sum()) for part in parts.values()),
-        metrics=METRICS,
-        scores=by_task.to_dict("records"),
+        metrics=SCORE_NAMES,
+        scores=by_task.sort_values("task", kind="stable").to_dict("records"),
         test=test.to_dict("records"),
-        means=test[list(METRICS)].mean(),
+        means=test[list(SCORE_NAMES)].mean(),
         fewest=int(min(test.positives.min(), (test.examples - test.positives).min())),
         figures=_figures(outcome),
         smoothed=SPAN if dataset.length >= SMOOTHED else 0,
-        first=MOST_TASKS if len(tasks) > MOST_TASKS else 0,
-        files=[
-            (role, path, path.stat().st_size, sha) for role, (path, sha) in outcome.files.items()
-        ],
-        negatives=outcome.files["negatives"][0].name if "negatives" in outcome.files else "",
+        first=MOST_TASKS if len(dataset.task_names) > MOST_TASKS else 0,
+        files=outcome.files,
         loading=LOADING,
         loader=LOADER,
         folder=folder,
@@ -159,13 +131,11 @@ def _scored(row: Mapping[str, Any], name: str) -> str:
 
 
 def _interval(row: Mapping[str, Any], name: str) -> str:
-    """The interval of a score; a dash where there is none."""
-    low, high = (row[f"{name}_{end}"] for end in ("low", "high"))
+    low, high = row[f"{name}_low"], row[f"{name}_high"]
     return "–" if np.isnan(low) else f"{_score(low)}–{_score(high)}"
 
 
 def _score(value: float) -> str:
-    """A score between 0 and 1 with three digits, as papers print it."""
     return f"{value:.3f}".removeprefix("0")
 
 
@@ -175,11 +145,11 @@ def _time(seconds: float) -> str:
 
 def _chromosomes(counts: Mapping[str, int]) -> dict[str, list[str]]:
     """Which chromosomes are in which split."""
-    found: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for what in counts:
-        if match := re.fullmatch(r"windows of (\S+) in (\w+)", what):
-            found[match[2]].append(match[1])
-    return {SPLITS[split]: chroms for split, chroms in found.items()}
+    found = re.findall(r"^windows of (\S+) in (\w+)$", "\n".join(counts), re.MULTILINE)
+    return {
+        title: [chrom for chrom, split in found if split == name]
+        for name, title in SPLIT_NAMES.items()
+    }
 
 
 # The figures, each small enough to be read on a phone.
@@ -200,22 +170,22 @@ SPAN = 25  # bp, of its moving mean
 
 def _figures(outcome: Outcome) -> dict[str, str]:
     """The figures by name, as addresses that hold the image itself."""
-    record, dataset = outcome.record, outcome.dataset
-    tasks, test = dataset.task_names, dataset.test
-    found = {
-        "learning": _drawn(draw_learning_curve, record.history(), record.result["best_epoch"]),
-        "curves": _drawn(draw_score_curves, test.labels, outcome.probabilities["test"], tasks),
-        "importance": _drawn(draw_importance, outcome.profiles, tasks, outcome.profiled),
-    }
-    if record.spec.variant != "std":
-        found["weights"] = _drawn(draw_positional_weights, record.positional_weights())
-    return found
+    record, tasks, test = outcome.record, outcome.dataset.task_names, outcome.dataset.test
+    with plt.rc_context(STYLE):
+        drawn = {
+            "learning": draw_learning_curve(record.history(), record.result["best_epoch"]),
+            "curves": draw_score_curves(test.labels, outcome.probabilities["test"], tasks),
+            "importance": draw_importance(outcome.profiles, tasks, outcome.profiled),
+        }
+        if record.spec.variant != "std":
+            drawn["weights"] = draw_positional_weights(record.positional_weights())
+        return {name: _address(figure) for name, figure in drawn.items()}
 
 
-def _drawn(draw: Callable[..., Figure], *values: object) -> str:
-    with plt.rc_context(STYLE), io.BytesIO() as file:
-        draw(*values).savefig(file, format="svg", metadata={"Date": None})
-        return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
+def _address(figure: Figure) -> str:
+    file = io.BytesIO()
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def draw_learning_curve(history: Sequence[Mapping[str, Any]], best_epoch: int) -> Figure:
@@ -224,7 +194,7 @@ def draw_learning_curve(history: Sequence[Mapping[str, Any]], best_epoch: int) -
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     sns.lineplot(table["loss"], ax=above, color="0.5", marker="o")
-    scores = table[["valid_auroc", "valid_auprc"]].set_axis(list(METRICS.values()), axis=1)
+    scores = table[["valid_auroc", "valid_auprc"]].set_axis(list(SCORE_NAMES.values()), axis=1)
     sns.lineplot(scores, ax=below, palette=COLOURS[:2], dashes=False, markers=["o", "o"])
     above.set_ylabel("training loss\n(cross-entropy)")
     below.set(ylabel="validation score", xlabel="epoch")

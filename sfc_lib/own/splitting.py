@@ -1,4 +1,7 @@
-"""Which examples train, which validate and which test: by chromosome, by position, at random."""
+"""Which examples train, which validate and which test: by chromosome, by position, at random.
+
+Splits are `"train"`, `"valid"` and `"test"`; `valid` and `test` are fractions of all examples.
+"""
 
 from __future__ import annotations
 
@@ -12,25 +15,15 @@ from sfc_lib.datasets.base import SPLITS
 from sfc_lib.errors import UserError
 
 GOLDEN = (5**0.5 - 1) / 2  # its multiples, modulo 1, fill every interval evenly
-FEWEST = len(SPLITS)  # chromosomes, to give each split one
 
 
 def at_random(
     labels: np.ndarray, valid: float, test: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Splits of independent sequences, so that each label is spread over them evenly.
+    """Splits of independent sequences, (examples,), with each label spread over them evenly.
 
-    Sequences with the same labels stand together, in random order, and every stretch of
-    them is divided alike.
-
-    Args:
-        labels: 0 or 1, shape (examples, tasks).
-        valid: Fraction of the examples.
-        test: Fraction of the examples.
-        rng: Source of randomness.
-
-    Returns:
-        `"train"`, `"valid"` or `"test"`, shape (examples,).
+    Sequences with the same labels (0 or 1, shape (examples, tasks)) stand together, in random
+    order, and every stretch of them is divided alike.
 
     Example:
 
@@ -48,30 +41,21 @@ def at_random(
 
 
 def of_genome(windows: pd.DataFrame, valid: float, test: float) -> np.ndarray:
-    """Splits of windows of a genome, so that no two splits share a base.
+    """Splits of windows (intervals) of a genome, (windows,), so that no two share a base.
 
     With three chromosomes or more each goes to one split as a whole, see `by_chromosome`.
     With fewer, each chromosome is cut in three stretches: the windows that train, then
-    those that validate, then those that test; a window across a cut is in none.
-
-    Args:
-        windows: Intervals.
-        valid: Fraction of the windows.
-        test: Fraction of the windows.
-
-    Returns:
-        `"train"`, `"valid"`, `"test"` or, across a cut, `""`, shape (len(windows),).
+    those that validate, then those that test; a window across a cut is in none, `""`.
     """
     counts = windows["chrom"].value_counts()
-    if len(counts) >= FEWEST:
+    if len(counts) >= len(SPLITS):
         chosen = by_chromosome(counts.to_dict(), valid, test)
         return windows["chrom"].map(chosen).to_numpy(dtype="<U5")
     splits = np.full(len(windows), "", dtype="<U5")
     for rows in windows.groupby("chrom").indices.values():
         start, end = (windows[column].to_numpy()[rows] for column in ("start", "end"))
-        ordered = np.sort(start)
-        first = ordered[min(len(rows) - 1, round(len(rows) * (1 - valid - test)))]
-        second = ordered[min(len(rows) - 1, round(len(rows) * (1 - test)))]
+        cuts = [round(len(rows) * share) for share in (1 - valid - test, 1 - test)]
+        first, second = np.sort(start)[np.minimum(cuts, len(rows) - 1)]
         inside = [end <= first, (start >= first) & (end <= second), start >= second]
         splits[rows] = np.select(inside, SPLITS, "")
     return splits

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from tqdm.auto import tqdm
 
 from sfc_lib.datasets.base import Dataset, load_dataset
 from sfc_lib.errors import UserError
-from sfc_lib.files import runs_dir, silenced
+from sfc_lib.files import runs_dir
 from sfc_lib.own.dataset import Custom
-from sfc_lib.runs.pool import ensure, epochs_done
+from sfc_lib.runs.pool import ensure, use_keras
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import HISTORY, Record, look_up
 
@@ -38,8 +37,7 @@ def own_spec(
 
     Args:
         options: Of the dataset, see `sfc_lib.own.dataset.Custom`; files by their paths.
-        architecture: By default `"chip_seq"` for sequences of 400 bp or more, else
-            `"simulated_tf"`.
+        architecture: By default `"chip_seq"` from 400 bp on, else `"simulated_tf"`.
         settings: Other fields of the spec. `class_weight` is by default set for one task
             whose classes differ in size by more than a fifth.
 
@@ -68,30 +66,14 @@ def _is_imbalanced(dataset: Dataset) -> bool:
 
 
 def require_network(spec: RunSpec) -> None:
-    """Build the network once, so that what does not fit is said before anything is trained.
-
-    Raises:
-        UserError: Sequences too short for the network.
-    """
+    """Build the network once: a `UserError` before anything is trained if it does not fit."""
     use_keras(spec.backend)
     from sfc_lib.runs.training import network
 
-    dataset = load_dataset(spec.dataset, **spec.dataset_options)
-    try:
-        network(spec, dataset)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    network(spec, load_dataset(spec.dataset, **spec.dataset_options))
 
 
-def use_keras(backend: str = "tensorflow") -> None:
-    """Import Keras without what its backend prints."""
-    os.environ.setdefault("KERAS_BACKEND", backend)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with silenced():
-        import sfc_lib.nn  # noqa: F401
-
-
-def train_own(spec: RunSpec, *, progress: bool = True) -> Record:
+def train_own(spec: RunSpec) -> Record:
     """The verified record of a spec, read, or trained with a bar that counts epochs.
 
     Interrupted, it goes on from its last finished epoch when it is called again.
@@ -101,13 +83,8 @@ def train_own(spec: RunSpec, *, progress: bool = True) -> Record:
     """
     if (record := look_up(spec)) is None:
         history, over = runs_dir() / spec.id / HISTORY, threading.Event()
-        with tqdm(
-            total=spec.epochs,
-            initial=epochs_done(history),
-            unit="epoch",
-            desc="training",
-            disable=not progress,
-        ) as bar:
+        done = _epochs(history)
+        with tqdm(total=spec.epochs, initial=done, unit="epoch", desc="training") as bar:
             watcher = threading.Thread(target=_watch, args=(history, bar, over), daemon=True)
             watcher.start()
             try:
@@ -128,7 +105,12 @@ def _watch(history: Path, bar: tqdm, over: threading.Event) -> None:
     last = False
     while not last:
         last = over.wait(0.5)
-        bar.update(epochs_done(history) - bar.n)
+        bar.update(_epochs(history) - bar.n)
+
+
+def _epochs(history: Path) -> int:
+    """Finished epochs that a run's `history.jsonl` tells of."""
+    return history.read_bytes().count(b"\n") if history.exists() else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,35 +132,34 @@ class Outcome:
     files: Mapping[str, tuple[Path, str]]
 
 
-def evaluate(record: Record, *, progress: bool = True) -> Outcome:
+def evaluate(record: Record) -> Outcome:
     """Predictions, scores with their intervals, and importance of a record's model."""
     use_keras(record.spec.backend)
     from sfc_lib.runs.evaluation import predict
 
     spec, model = record.spec, record.model()
     dataset = load_dataset(spec.dataset, **spec.dataset_options)
-    splits = {"valid": dataset.valid, "test": dataset.test}
-    found = {name: predict(model, split.codes) for name, split in splits.items()}
     rng = np.random.default_rng(np.random.SeedSequence((spec.seed, STREAM)))
-    scores = pd.concat(
-        scores_with_intervals(split.labels, found[name], dataset.task_names, rng).assign(split=name)
-        for name, split in splits.items()
-    )
-    profiles, profiled = _profiles(model, dataset, rng, progress)
+    found, tables = {}, []
+    for name, split in {"valid": dataset.valid, "test": dataset.test}.items():
+        found[name] = predict(model, split.codes)
+        table = scores_with_intervals(split.labels, found[name], dataset.task_names, rng)
+        table.insert(0, "split", name)
+        tables.append(table)
+    profiles, profiled = _profiles(model, dataset, rng)
     recipe = Custom(**spec.dataset_options)
     files = {role: (path, recipe.inputs()[role]) for role, path in recipe.paths.items()}
-    first = ["split", *scores.columns.drop("split")]
-    return Outcome(record, dataset, found, scores[first], profiles, profiled, files)
+    return Outcome(record, dataset, found, pd.concat(tables), profiles, profiled, files)
 
 
 def _profiles(
-    model: Any, dataset: Dataset, rng: np.random.Generator, progress: bool
+    model: Any, dataset: Dataset, rng: np.random.Generator
 ) -> tuple[np.ndarray, list[int]]:
     from sfc_lib.nn.gradients import importance_profiles
 
     profiles, numbers = [], []
     columns = range(len(dataset.task_names))
-    for column in tqdm(columns, desc="importance", unit="task", disable=not progress):
+    for column in tqdm(columns, desc="importance", unit="task"):
         rows = np.flatnonzero(dataset.test.labels[:, column])
         rows = np.sort(rng.permutation(rows)[:MOST_PROFILED])
         profiles.append(importance_profiles(model, dataset.test.codes[rows], [column])[0])
@@ -189,47 +170,33 @@ def _profiles(
 def scores_with_intervals(
     labels: np.ndarray, probabilities: np.ndarray, tasks: Sequence[str], rng: np.random.Generator
 ) -> pd.DataFrame:
-    """Scores of each task with bootstrap intervals.
+    """Scores of each task with bootstrap intervals, one row a task.
 
-    Args:
-        labels: 0 or 1, shape (examples, tasks).
-        probabilities: Same shape.
-        tasks: Names.
-        rng: Source of randomness.
-
-    Returns:
-        Columns task, examples, positives, and for auroc and auprc the value and the ends of
-        its interval: `auroc`, `auroc_low`, `auroc_high`, and so on.
+    `labels` (0 or 1) and `probabilities` are (examples, tasks). Columns: task, examples,
+    positives, and for auroc and auprc the value and the ends of its interval: `auroc`,
+    `auroc_low`, `auroc_high`, and so on.
     """
     from sfc_lib.runs.evaluation import METRICS
 
     rows = []
     for task, truth, guess in zip(tasks, labels.T, probabilities.T, strict=True):
         row = {"task": task, "examples": len(truth), "positives": int(truth.sum())}
-        for name, (low, high) in intervals(truth, guess, rng).items():
+        for name, (low, high) in bootstrap_intervals(truth, guess, rng).items():
             value = METRICS[name](truth, guess)
             row |= {name: value, f"{name}_low": low, f"{name}_high": high}
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def intervals(
+def bootstrap_intervals(
     labels: np.ndarray, probabilities: np.ndarray, rng: np.random.Generator
 ) -> dict[str, tuple[float, float]]:
-    """Percentile bootstrap intervals (95 %, 1,000 resamples) of auROC and auPRC.
+    """Percentile bootstrap intervals (95 %, 1,000 resamples): their ends by `auroc` and `auprc`.
 
-    Positives and negatives are drawn anew each on their own, so that their numbers stay. Not
-    a number where a class has one example only. `scipy.stats.bootstrap` sorts each resample
-    anew, 22 s for 10,000 examples; here they are sorted once, and a resample is how often
-    each was drawn.
-
-    Args:
-        labels: 0 or 1, shape (examples,).
-        probabilities: Same shape.
-        rng: Source of randomness.
-
-    Returns:
-        Lower and upper end, by `auroc` and `auprc`.
+    `labels` (0 or 1) and `probabilities` are (examples,). Positives and negatives are drawn
+    anew each on their own, so that their numbers stay. Not a number where a class has one
+    example only. `scipy.stats.bootstrap` sorts each resample anew, 22 s for 10,000 examples;
+    here they are sorted once, and a resample is how often each was drawn.
     """
     values, places = np.unique(-probabilities, return_inverse=True)  # the highest first
     classes = places[labels == 1], places[labels == 0]
@@ -241,8 +208,8 @@ def intervals(
         for times in (min(batch, RESAMPLES - done) for done in range(0, RESAMPLES, batch))
     ]
     ends = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
-    low, high = np.quantile(np.concatenate(found, axis=1), ends, axis=1)
-    return {name: (float(low[i]), float(high[i])) for i, name in enumerate(("auroc", "auprc"))}
+    low, high = np.quantile(np.concatenate(found, axis=1), ends, axis=1).tolist()
+    return dict(zip(("auroc", "auprc"), zip(low, high, strict=True), strict=True))
 
 
 def _drawn(places: np.ndarray, values: int, times: int, rng: np.random.Generator) -> np.ndarray:
@@ -253,14 +220,10 @@ def _drawn(places: np.ndarray, values: int, times: int, rng: np.random.Generator
 
 
 def scores_of_counts(positives: np.ndarray, negatives: np.ndarray) -> np.ndarray:
-    """auROC and auPRC of examples that are given by how many of them share a probability.
+    """auROC and auPRC, float64 (2, sets), of how many examples share each probability.
 
-    Args:
-        positives: Their number at each probability, the highest first: (sets, probabilities).
-        negatives: Likewise.
-
-    Returns:
-        float64 (2, sets), as scikit-learn's `roc_auc_score` and `average_precision_score`.
+    `positives` and `negatives` are (sets, probabilities), the highest probability first. As
+    scikit-learn's `roc_auc_score` and `average_precision_score`.
 
     Example:
 

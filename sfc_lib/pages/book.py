@@ -21,19 +21,16 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import remove, scratch_in, write_json
+from sfc_lib.files import atomic_folder, remove, scratch_in, writable, write_json
 from sfc_lib.pages import claims
-from sfc_lib.pages.notebook import parameters, repository, require_place, run_notebook
+from sfc_lib.pages.notebook import parameters, repository, run_notebook
 from sfc_lib.pages.results import load_results, with_evidence
 from sfc_lib.pages.style import PLOTLY, PLOTLY_MIME
 
-EXECUTED = "_executed"
+EXECUTED, MATHJAX = "_executed", "sphinx-mathjax-offline"
 # Scripts that pages load from beside them: in the book's assets, and file of a distribution.
 SCRIPTS = {
-    "mathjax/tex-svg.js": (
-        "sphinx-mathjax-offline",
-        "sphinx-mathjax-offline/static/mathjax/tex-svg.js",
-    ),
+    "mathjax/tex-svg.js": (MATHJAX, f"{MATHJAX}/static/mathjax/tex-svg.js"),
     PLOTLY: ("plotly", "plotly/package_data/plotly.min.js"),
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -70,7 +67,7 @@ def build_book(
     root = repository()
     output = output.expanduser().resolve()
     _require_replaceable(output)
-    require_place(output)
+    writable(output.parent)
     values = {"size": size, "seeds": seeds or 0, "published": published, "jobs": jobs}
     names = [Path(page).name for page in chapters(root / "book") if page.startswith(EXECUTED)]
     executed = root / "book" / EXECUTED
@@ -89,7 +86,9 @@ def build_book(
             bar.update()
         _write_claims(root / "book" / "assets", size, seeds or 0, published)
         bar.set_postfix_str("pages")
-        _replace(_build_pages(root / "book", Path(scratch)), output)
+        pages = _build_pages(root / "book", Path(scratch))
+        with atomic_folder(output) as new:
+            pages.rename(new)
         bar.update()
     return output / "index.html"
 
@@ -111,8 +110,8 @@ def chapters(book: Path) -> list[str]:
 def _execute(notebook: Path, output: Path, values: Mapping[str, object]) -> None:
     """Execute a notebook with those of the values that it declares."""
     try:
-        declared = parameters(notebook)
-        run_notebook(notebook, output, {k: v for k, v in values.items() if k in declared})
+        declared = values.keys() & parameters(notebook)
+        run_notebook(notebook, output, {name: values[name] for name in declared})
     except (UserError, OSError, RuntimeError) as error:
         raise UserError(f"page {notebook.stem} failed: {error}") from error
     content = json.loads(output.read_text())
@@ -126,8 +125,8 @@ def _tidy(notebook: dict[str, Any]) -> None:
     These are folders of this machine, finished progress bars, whose scripts a page would fetch
     from the network, and what only JupyterLab draws. Code goes into one folded block at the end.
     """
-    notebook["metadata"].pop("papermill", None)
-    notebook["metadata"].pop("widgets", None)
+    for name in ("papermill", "widgets"):
+        notebook["metadata"].pop(name, None)
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     for cell in code:
         cell["metadata"].setdefault("tags", []).append("remove-input")
@@ -170,15 +169,9 @@ def _build_pages(book: Path, scratch: Path) -> Path:
     """Run Jupyter Book with warnings as errors; returns the folder of the pages."""
     run_main = "from jupyter_book.cli.main import main; main()"
     options = ["--path-output", str(scratch), "-W", "-n", "--keep-going"]
-    done = subprocess.run(
-        [sys.executable, "-c", run_main, "build", str(book), *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-        cwd=book.parent,
-    )
+    command = [sys.executable, "-c", run_main, "build", str(book), *options]
+    pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "errors": "replace"}
+    done = subprocess.run(command, check=False, cwd=book.parent, **pipes)
     if done.returncode:
         lines = TERMINAL_COLOURS.sub("", done.stdout).splitlines()
         warned = [line for line in lines if re.search("(WARNING|ERROR): (?!All log)", line)]
@@ -196,15 +189,8 @@ def _write_claims(assets: Path, size: str, seeds: int, published: bool) -> None:
 
 def _require_replaceable(output: Path) -> None:
     """Refuse to replace anything but a book or an empty folder."""
-    if output.is_dir():
-        if not any(output.iterdir()) or (output / BUILT).is_file():
-            return
-    elif not output.exists():
-        return
-    raise UserError(f"{output}: expected a new or empty folder or an older book, got other files.")
-
-
-def _replace(pages: Path, output: Path) -> None:
-    if output.exists():
-        remove(output)
-    pages.rename(output)
+    empty = not any(output.iterdir()) if output.is_dir() else not output.exists()
+    if not empty and not (output / BUILT).is_file():
+        raise UserError(
+            f"{output}: expected a new or empty folder or an older book, got other files."
+        )

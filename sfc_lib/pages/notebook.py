@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import json
-import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import atomic_write, checkout, silenced
+from sfc_lib.files import atomic_write, checkout, silenced, writable
 
 TYPES: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool, "list": list}
 WORDS = {"true": "True", "false": "False"}
@@ -33,11 +32,7 @@ class Parameter:
     help: str
 
     def read(self, value: Any) -> Any:
-        """`value` if it has the parameter's type; strings are read as such a value first.
-
-        Raises:
-            UserError: It has another type.
-        """
+        """`value`, which strings may stand for; a `UserError` unless it has the type."""
         wanted, read = TYPES[self.kind], value
         if isinstance(value, str) and wanted is not str:
             with suppress(ValueError, SyntaxError, TypeError):
@@ -52,25 +47,17 @@ class Parameter:
 
 
 def repository() -> Path:
-    """Root of the repository, which holds notebooks, book and benchmark.
-
-    Raises:
-        UserError: This is an installed package, without them.
-    """
-    if (root := checkout()) is None:
-        raise UserError(
-            "sfc_lib: expected a clone of the repository, with its notebooks, book and benchmark; "
-            "this is an installed package. Clone the repository and run it there."
-        )
-    return root
+    """Root of the repository, with notebooks, book and benchmark; a `UserError` without one."""
+    if root := checkout():
+        return root
+    raise UserError(
+        "sfc_lib: expected a clone of the repository, with its notebooks, book and benchmark; "
+        "this is an installed package. Clone the repository and run it there."
+    )
 
 
 def notebook_path(name: str) -> Path:
-    """Path of one of the project's notebooks by its name, with or without `.ipynb`.
-
-    Raises:
-        UserError: There is no such notebook; the message lists those there are.
-    """
+    """Path of a notebook by its name, with or without `.ipynb`; a `UserError` lists the names."""
     path = repository() / "notebooks" / f"{name.removesuffix('.ipynb')}.ipynb"
     if not path.is_file():
         known = sorted(file.stem for file in path.parent.glob("*.ipynb"))
@@ -104,11 +91,7 @@ def parameters(path: Path) -> dict[str, Parameter]:
 
 
 def check_parameters(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
-    """`values` with the types that the notebook declares.
-
-    Raises:
-        UserError: A name that the notebook does not declare, or a value of another type.
-    """
+    """`values` with the types that the notebook declares; a `UserError` if they have others."""
     known = parameters(path)
     for name in values:
         if name not in known:
@@ -116,31 +99,11 @@ def check_parameters(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: known[name].read(value) for name, value in values.items()}
 
 
-def require_place(path: Path) -> None:
-    """Make the folder that a file or folder will be put into, and see that it can be written.
-
-    Raises:
-        UserError: It can't; so no work is done in vain.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        reason = error.strerror
-        raise UserError(
-            f"{path}: expected it in a folder that can be written, got: {reason}."
-        ) from error
-
-
 def run_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> Path:
-    """Execute a notebook with the given parameters and write it, with its outputs, to `output`.
+    """Execute the notebook at `path` and write it, with its outputs, to `output`.
 
-    `output` keeps what it had unless every cell succeeds.
-
-    Args:
-        path: The notebook.
-        output: Where the executed notebook goes.
-        values: Parameters by name; the others keep their defaults.
+    `values` are parameters by name; the others keep their defaults. `output` keeps what it had
+    unless every cell succeeds.
 
     Raises:
         UserError: A bad parameter, an `output` that can't be written, a run that the notebook
@@ -150,7 +113,7 @@ def run_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> Path:
     checked = check_parameters(path, values)
     if output.is_dir():
         raise UserError(f"{output}: expected the name of a notebook, got a folder.")
-    require_place(output)
+    writable(output.parent)
     _train_missing(settings | checked)
     import nbformat
     import papermill

@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,6 @@ from sfc_lib.pages.notebook import repository
 from sfc_lib.pages.style import COLOURS, STYLE, closed, plain_log
 
 FORMAT = 1  # of the result file
-FIELDS = {"name", "unit", "values", "median", "range", "against", "ratio", "wanted", "labels"}
 TEXTS = (
     "section", "part", "name", "unit", "against", "sense",
     "kind", "contender", "shape", "variant", "architecture", "tasks", "axis", "line",
@@ -45,31 +43,21 @@ STEPS = {"layer": "SFC", "pair": "SFC + Dense"}  # of training steps, and their 
 
 @dataclass(frozen=True)
 class Speed:
-    """The content of a checked result file."""
+    """The content of a result file, and what is computed from it.
+
+    `sections` as they stand in the file. `measured`: one row a measurement, with its labels;
+    what it does not say is empty. Median, range (`low`, `high`) and `ratio` of medians are
+    those of the values; `sense` and `limit` are the bound that was asked for, such as at_most
+    and 0.6.
+    """
 
     sections: Mapping[str, Any]
-
-    @cached_property
-    def measured(self) -> pd.DataFrame:
-        """One row a measurement, with its labels; what it does not say is empty.
-
-        `sense` and `limit` are the bound that was asked for, such as at_most and 0.6.
-        """
-        rows = [
-            {
-                **{**m, **m["labels"], "section": section, "part": part},
-                **{"low": m["range"][0], "high": m["range"][1], "sense": sense, "limit": limit},
-            }
-            for section, part, measurements in _parts(self.sections)
-            for m in measurements
-            for sense, limit in (m["wanted"] or {None: None}).items()
-        ]
-        return pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
+    measured: pd.DataFrame
 
     def of(self, section: str, **values: Any) -> pd.DataFrame:
         """The measurements of a section whose columns have these values, if it was run."""
-        table = self.measured[self.measured.section == section]
-        for name, value in values.items():
+        table = self.measured
+        for name, value in {"section": section, **values}.items():
             table = table[table[name] == value]
         return table
 
@@ -98,67 +86,47 @@ def load_speed(path: Path) -> Speed:
         raise UserError(f"{path}: no such file. Write it with: make benchmark") from error
     except ValueError as error:
         raise UserError(f"{path}: expected JSON, got {error}. Run make benchmark anew.") from error
-    return Speed(checked(content, path)["sections"])
+    return read_speed(content, path)
 
 
-def checked(content: Any, path: Path) -> Any:
-    """`content` if it is what the benchmark writes; `path` only names it in the error."""
+def read_speed(content: Any, path: Path) -> Speed:
+    """The benchmark's results in the content of a file; `path` only names it in the error."""
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path}: expected format {FORMAT}. Run make benchmark anew.")
+    rows: list[dict[str, Any]] = []
+    place = "sections"
     try:
-        problem = next(_problems(content["sections"]), "")
+        for section, body in content["sections"].items():
+            itemgetter("about", "size", "seconds", "machine")(body)  # none may be missing
+            for part, inner in body["parts"].items():
+                place = f"{section}, {part}"
+                itemgetter("environment", "left_out", "failed")(inner)
+                rows += _rows(section, part, inner["measurements"])
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
-            f"{path}: expected sections of parts of measurements with {sorted(FIELDS)}, "
-            f"got {error!r}. Run make benchmark anew."
+            f"{path}: {place}: expected what the benchmark writes, got {error!r}. "
+            "Run make benchmark anew."
         ) from error
-    if problem:
-        raise UserError(f"{path}: {problem}")
-    return content
+    return Speed(content["sections"], pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS))
 
 
-def _problems(sections: Mapping[str, Any]) -> Iterator[str]:
-    for section, part, measurements in _parts(sections):
-        names = {m["name"]: m for m in measurements}
-        if len(names) != len(measurements):
-            yield f"{section}, {part}: expected every name once."
-        for m in measurements:
-            if problem := _problem(m, names):
-                yield f"{section}, {part}, {m['name']!r}: expected {problem}"
-
-
-def _parts(sections: Mapping[str, Any]) -> Iterator[tuple[str, str, list]]:
-    for section, body in sections.items():
-        itemgetter("about", "size", "seconds", "machine")(body)  # none may be missing
-        for part, inner in body["parts"].items():
-            itemgetter("environment", "left_out", "failed")(inner)
-            yield section, part, inner["measurements"]
-
-
-def _problem(m: Mapping[str, Any], names: Mapping[str, Any]) -> str:
-    """What is wrong with a measurement's fields, or a median, range or ratio not of its values."""
-    if set(m) != FIELDS:
-        return f"the fields {sorted(FIELDS)}, got {sorted(m)}."
-    values, against = m["values"], m["against"]
-    if not values or not all(map(_is_number, values)):
-        return f"values that are finite numbers, got {values!r:.100}."
-    if against is not None and against not in names:
-        return f"`against` in the same part, got {against!r}."
-    kinds, limits = zip(*(m["wanted"] or {"at_most": 0}).items(), strict=True)
-    if kinds not in (("at_most",), ("at_least",)) or not _is_number(limits[0]):
-        return f"wanted at_most or at_least, got {m['wanted']!r}."
-    median = statistics.median(values)
-    found, right = [m["median"], *m["range"]], [median, min(values), max(values)]
-    if against:
-        found.append(m["ratio"])
-        right.append(median / statistics.median(names[against]["values"]))
-    if len(found) != len(right) or not np.allclose(found, right, rtol=1e-9, atol=0):
-        return f"median, range and ratio {right}, got {found}."
-    return ""
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+def _rows(section: str, part: str, measurements: Sequence[Mapping]) -> Iterator[dict[str, Any]]:
+    """Rows of the table; an error if there is something that the benchmark does not write."""
+    medians = {m["name"]: statistics.median(m["values"]) for m in measurements}
+    if len(medians) != len(measurements):
+        raise ValueError("a name twice")
+    for m in measurements:
+        median, values, labels = medians[m["name"]], m["values"], m["labels"]
+        ratio = median / medians[m["against"]] if m["against"] else None
+        ((sense, limit),) = (m["wanted"] or {None: None}).items()
+        if sense not in (None, "at_most", "at_least") or not math.isfinite(
+            math.fsum([*values, limit or 0])
+        ):
+            raise ValueError(f"{sense}: {limit}, {values}")
+        about = {"section": section, "part": part, "name": m["name"], "unit": m["unit"]}
+        bound = {"against": m["against"], "sense": sense, "limit": limit}
+        found = {"median": median, "low": min(values), "high": max(values), "ratio": ratio}
+        yield {**labels, **about, **bound, **found, "values": values}
 
 
 def bounds(speed: Speed) -> pd.DataFrame:
@@ -166,17 +134,14 @@ def bounds(speed: Speed) -> pd.DataFrame:
     table = speed.measured[speed.measured.limit.notna()]
     found, most = table.ratio.fillna(table["median"]), table.sense == "at_most"
     met = (found <= table.limit).where(most, found >= table.limit)
-    return pd.DataFrame(
-        {
-            "section": table.section,
-            "part": table.part,
-            "measured": table.name,
-            "against": _baselines(table),
-            "wanted": most.map({True: "≤ ", False: "≥ "}) + table.limit.map("{:g}".format),
-            "found": found.map(_short),
-            "met": met.map({True: "yes", False: "no"}),
-        }
-    ).reset_index(drop=True)
+    shown = table[["section", "part"]].assign(
+        measured=table.name,
+        against=_baselines(table),
+        wanted=most.map({True: "≤ ", False: "≥ "}) + table.limit.map("{:g}".format),
+        found=found.map(_digits),
+        met=met.map({True: "yes", False: "no"}),
+    )
+    return shown.reset_index(drop=True)
 
 
 def bounds_line(speed: Speed) -> str:
@@ -188,17 +153,16 @@ def bounds_line(speed: Speed) -> str:
 def ratios(speed: Speed, section: str, **labels: Any) -> pd.DataFrame:
     """Every measurement of a section with its median, range and ratio, as text."""
     table = speed.of(section, **labels)
-    spans = table[["median", "low", "high"]].map(_short).itertuples(index=False)
-    return pd.DataFrame(
-        {
-            "part": table.part,
-            "measured": table.name,
-            "median (min – max)": ["{} ({} – {})".format(*span) for span in spans],
-            "unit": table.unit,
-            "ratio": table.ratio.map(_short),
-            "of": _baselines(table),
-        }
-    ).reset_index(drop=True)
+    spans = table[["median", "low", "high"]].map(_digits).itertuples(index=False)
+    shown = {
+        "part": table.part,
+        "measured": table.name,
+        "median (min – max)": ["{} ({} – {})".format(*span) for span in spans],
+        "unit": table.unit,
+        "ratio": table.ratio.map(_digits),
+        "of": _baselines(table),
+    }
+    return pd.DataFrame(shown).reset_index(drop=True)
 
 
 def steps(speed: Speed) -> pd.DataFrame:
@@ -208,19 +172,13 @@ def steps(speed: Speed) -> pd.DataFrame:
     """
     table = speed.of("layers")
     table = table[table.kind.isin(STEPS)].sort_values("kind", kind="stable")
-    alone = table.ratio.isna()
-    shown = pd.DataFrame(
-        {
-            "step of": table.kind.map(STEPS),
-            **{name: table[name] for name in ("part", "shape", "variant", "batch")},
-            "contender": table.contender + alone.map({True: ", ms", False: ""}),
-            "value": (table["median"] * 1000).where(alone, table.ratio).map(_short),
-        }
+    alone, keys = table.ratio.isna(), ["step of", "part", "shape", "variant", "batch"]
+    table["step of"] = table.kind.map(STEPS)
+    table["value"] = (table["median"] * 1000).where(alone, table.ratio).map(_digits)
+    table["contender"] += alone.map({True: ", ms", False: ""})
+    wide = table.pivot(index=keys, columns="contender", values="value").reindex(
+        pd.MultiIndex.from_frame(table[keys].drop_duplicates()), columns=table.contender.unique()
     )
-    keys = ["step of", "part", "shape", "variant", "batch"]
-    order = pd.MultiIndex.from_frame(shown[keys].drop_duplicates())
-    wide = shown.pivot(index=keys, columns="contender", values="value")
-    wide = wide.reindex(order, columns=shown.contender.unique())
     return wide.fillna("–").reset_index()
 
 
@@ -229,21 +187,20 @@ def machines(speed: Speed) -> pd.DataFrame:
     rows = []
     for section, body in speed.sections.items():
         for part, inner in body["parts"].items():
-            found, machine = inner["environment"], body["machine"]
-            versions = " ".join(f"{k} {v}" for k, v in found.get("versions", {}).items())
-            rows.append(
-                {
-                    "section": section,
-                    "part": part,
-                    "processor": f"{found.get('cpu')}, {machine['cores']} cores",
-                    "threads": found.get("threads", "–"),
-                    "load at start": machine["load_at_start"],
-                    "finished": found.get("finished", "–"),
-                    "commit": str(found.get("commit"))[:12],
-                    "versions": f"python {found.get('python')} {versions}",
-                    "left out": inner["left_out"] or "–",
-                }
-            )
+            about, machine = inner["environment"], body["machine"]
+            versions = {"python": about.get("python"), **about.get("versions", {})}
+            row = {
+                "section": section,
+                "part": part,
+                "processor": f"{about.get('cpu')}, {machine['cores']} cores",
+                "threads": about.get("threads", "–"),
+                "load at start": machine["load_at_start"],
+                "finished": about.get("finished", "–"),
+                "commit": str(about.get("commit"))[:12],
+                "versions": " ".join(f"{name} {version}" for name, version in versions.items()),
+                "left out": inner["left_out"] or "–",
+            }
+            rows.append(row)
     return pd.DataFrame(rows)
 
 
@@ -275,7 +232,7 @@ def _baselines(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _short(number: float) -> str:
+def _digits(number: float) -> str:
     """Three digits, without an exponent where that is readable; a dash where there is none."""
     if math.isnan(number):
         return "–"
@@ -297,8 +254,8 @@ LOOKS = {  # colour and marker
 }
 PALETTE = {name: colour for name, (colour, _) in LOOKS.items()}
 RANGE: Any = {"estimator": "median", "errorbar": ("pi", 100)}  # lines from lowest to highest
-BARS: Any = {**RANGE, "palette": PALETTE, "saturation": 1}
-ERRORS: Any = {"color": "black", "linewidth": 1.3}
+THIN: Any = {"color": "black", "linewidth": 1.3}
+BARS: Any = {**RANGE, "palette": PALETTE, "saturation": 1, "err_kws": THIN}
 RELATIVE = "time of a step / that of the authors' form"
 
 
@@ -310,11 +267,10 @@ def layer_forms(speed: Speed, part: str = "tensorflow") -> Figure:
     """
     table = _values(speed.of("layers", part=part, kind="layer"))
     table["case"] = table["shape"] + ", batch " + table.batch.astype(str)
+    titles = {"sep": "SFC layer", "symm": "symmetric SFC layer"}
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(1, 2, figsize=(9.4, 5.6), sharey=True)
-        for axes, (variant, title) in zip(
-            grid, (("sep", "SFC layer"), ("symm", "symmetric SFC layer")), strict=True
-        ):
+        for axes, (variant, title) in zip(grid, titles.items(), strict=True):
             axes.axvline(1, color="#7a7a7a", linewidth=1)
             _points(axes, table[table.variant == variant], "contender", x="relative", y="case")
             plain_log(axes, "x")
@@ -331,24 +287,24 @@ def pairs(speed: Speed, parts: Sequence[str] = ("tensorflow", "tensorflow, all c
 
     One panel a part; short lines are the bounds that were asked for.
     """
+    style: Any = {"x": "batch", "hue": "variant", "palette": PALETTE}
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(1, len(parts), figsize=(9.4, 3.6), sharey=True, squeeze=False)
         for axes, part in zip(grid[0], parts, strict=True):
             axes.axhline(1, color="#7a7a7a", linewidth=1)
             axes.set_title(part, fontsize=10)
-            if len(rows := speed.of("layers", part=part, kind="pair", contender=OURS)):
-                _against_batch(axes, rows)
+            rows, style["ax"] = speed.of("layers", part=part, kind="pair", contender=OURS), axes
+            if rows.empty:
+                continue
+            lines = {"y": "relative", "marker": "o", "mew": 0, "err_style": "bars"}
+            sns.lineplot(_values(rows), **lines, **RANGE, **style)
+            bounds = {"y": "limit", "marker": "_", "s": 676, "linewidth": 1.5, "legend": False}
+            sns.scatterplot(rows, **bounds, **style)
+            axes.set(xlabel="examples a batch", ylabel=RELATIVE, xticks=sorted(set(rows.batch)))
+            axes.set_ylim(bottom=0)
         _legend(grid[0])
         figure.tight_layout()
     return closed(figure)
-
-
-def _against_batch(axes: Axes, rows: pd.DataFrame) -> None:
-    style: Any = {"x": "batch", "hue": "variant", "palette": PALETTE, "ax": axes}
-    sns.lineplot(_values(rows), y="relative", marker="o", mew=0, err_style="bars", **RANGE, **style)
-    sns.scatterplot(rows, y="limit", marker="_", s=676, linewidth=1.5, legend=False, **style)
-    axes.set(xlabel="examples a batch", ylabel=RELATIVE, xticks=sorted(set(rows.batch)))
-    axes.set_ylim(bottom=0)
 
 
 def epochs(speed: Speed) -> Figure:
@@ -360,7 +316,7 @@ def epochs(speed: Speed) -> Figure:
     whole = _values(speed.of("epochs", kind="whole epoch"))
     whole["part"] = whole.part.str.replace(", mixed_", "\n")
     steps = _values(speed.of("epochs", kind="steps", part="tensorflow"))
-    style: Any = {**BARS, "hue": "contender", "gap": 0.05, "err_kws": ERRORS}
+    style: Any = {**BARS, "hue": "contender", "gap": 0.05}
     with plt.rc_context(STYLE):
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.8))
         sns.barplot(whole, x="part", y="value", ax=left, **style)
@@ -381,14 +337,14 @@ def memory_and_sequences(speed: Speed) -> Figure:
     sequences["bar"] = sequences.kind + tasks + ": " + sequences.contender
     style: Any = {**BARS, "x": "value", "y": "bar", "hue": "contender", "alpha": 0.8}
     with plt.rc_context(STYLE):
-        figure, panels = plt.subplots(1, 2, figsize=(9.4, 3.4))
-        for axes, table in zip(panels, (memory, sequences), strict=True):
-            sns.barplot(table, ax=axes, legend=False, err_kws=ERRORS, **style)
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.4))
+        for axes, table in ((left, memory), (right, sequences)):
+            sns.barplot(table, ax=axes, legend=False, **style)
             axes.tick_params(axis="y", labelsize=8)
-        panels[0].set(ylabel="", xlabel="peak memory of a training step (MB)")
-        panels[1].set(ylabel="", xlabel="sequences a CPU second")
-        plain_log(panels[1], "x", steps=(1,))
-        panels[1].xaxis.set_major_formatter("{x:,.0f}")
+        left.set(ylabel="", xlabel="peak memory of a training step (MB)")
+        right.set(ylabel="", xlabel="sequences a CPU second")
+        plain_log(right, "x", steps=(1,))
+        right.xaxis.set_major_formatter("{x:,.0f}")
         figure.tight_layout()
     return closed(figure)
 
@@ -430,20 +386,9 @@ def _values(table: pd.DataFrame) -> pd.DataFrame:
 def _points(axes: Axes, table: pd.DataFrame, hue: str, **options: Any) -> None:
     """Markers at medians with lines over the ranges, a colour and marker each value of `hue`."""
     names = list(dict.fromkeys(table[hue]))
-    sns.pointplot(
-        table,
-        hue=hue,
-        hue_order=names,
-        palette=PALETTE,
-        markers=[LOOKS[name][1] for name in names],
-        linestyles="none",
-        markersize=6,
-        markeredgewidth=1,
-        err_kws={"linewidth": 1},
-        ax=axes,
-        **RANGE,
-        **options,
-    )
+    options |= {"markers": [LOOKS[name][1] for name in names], "markersize": 6}
+    options |= {"markeredgewidth": 1, "linestyles": "none", "err_kws": {"linewidth": 1}, **RANGE}
+    sns.pointplot(table, hue=hue, hue_order=names, palette=PALETTE, ax=axes, **options)
     if legend := axes.get_legend():
         legend.remove()  # its markers stay known to the axes, for a legend in another place
 
@@ -457,7 +402,7 @@ def _fitted(axes: Axes, points: pd.DataFrame, line: str, exponents: pd.Series) -
     axes.plot(sizes, np.exp(middle) * sizes**exponent, color=PALETTE[line], lw=1, label=label)
 
 
-def _legend(panels: Iterable[Axes], **options: Any) -> None:
+def _legend(panels: Sequence[Axes], **options: Any) -> None:
     """Legends, where there is something to explain: not where a section was not run."""
     for axes in panels:
         if axes.get_legend_handles_labels()[0]:

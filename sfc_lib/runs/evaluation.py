@@ -118,7 +118,7 @@ class Importance:
     sequences: int
 
 
-def sequences(spec: RunSpec) -> np.ndarray:
+def importance_sequences(spec: RunSpec) -> np.ndarray:
     """The sequences that importance is measured on, uint8 (sequences, length).
 
     Every run on a dataset gets the same ones, whatever its seed.
@@ -128,7 +128,7 @@ def sequences(spec: RunSpec) -> np.ndarray:
 
     Example:
 
-    >>> sequences(RunSpec(dataset="simulated_tf")).shape
+    >>> importance_sequences(RunSpec(dataset="simulated_tf")).shape
     (100000, 200)
     """
     rng = np.random.default_rng(np.random.SeedSequence((0, STREAM)))
@@ -203,7 +203,7 @@ def measure(
     """
     from sfc_lib.nn.gradients import importance_forms  # imports Keras
 
-    codes = sequences(spec)
+    codes = importance_sequences(spec)
     column = target(spec, codes.shape[1]).column
     odd = np.arange(len(codes)) * min(BLOCKS, len(codes)) // len(codes) % 2 == 1
     halves = [codes[~odd], codes[odd]]

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from filelock import Timeout
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import (
-    SCRATCH,
-    atomic_write,
-    remove,
-    scratch_in,
-    sha256_file,
-    sync_folder,
-    write_json,
-)
-from sfc_lib.runs.evaluation import MEASURED, VERSION, importance_of
+from sfc_lib.files import atomic_folder, remove, scratch_in, sha256_file, writable, write_json
+from sfc_lib.runs.evaluation import MEASURED, METRICS, VERSION, importance_of
 from sfc_lib.runs.store import (
     CHECKPOINT,
     IMPORTANCE,
@@ -47,16 +38,9 @@ def publish(records: Iterable[Record], target: Path) -> list[Path]:
     All keep spec, history, metrics and `W_pos` and are given their importance, which is
     measured if need be; only the best seed of each model keeps `model.keras`, and only if
     it has at most `LARGEST_MODEL` bytes. One published before that is beaten now loses its
-    model. Every copy has a manifest and hashes of its own.
-
-    Args:
-        records: Verified records; those that differ only in their seed are one model.
-        target: The published store.
-
-    Returns:
-        Folders of the records, in their order.
+    model. Every copy has hashes of its own. Returns the folders in the records' order.
     """
-    records = list(records)
+    records, target = list(records), writable(target)
     ids, models = {r.spec.id for r in records}, {r.spec.model for r in records}
     before = [r for r in all_records([target])[0] if r.spec.model in models]
     before = [r for r in before if r.spec.id not in ids]
@@ -70,62 +54,46 @@ def publish(records: Iterable[Record], target: Path) -> list[Path]:
 
 def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
     """Copy, verify the copy, and only then let it take the place of an older one."""
-    target.mkdir(parents=True, exist_ok=True)
-    folder = target / record.spec.id
-    scratch = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=SCRATCH, dir=target))
-    new, old = scratch / folder.name, scratch / "old"
-    try:
-        new.mkdir()
-        files = {}
-        for name, sha256 in record.result["files"].items():
-            small = (record.folder / name).stat().st_size <= LARGEST_MODEL
-            if name != MODEL or (with_model and small):
-                shutil.copyfile(record.folder / name, new / name)
-                files[name] = sha256
-        measured = {}
-        if (found := importance_of(record)) is not None:
-            with atomic_write(new / IMPORTANCE) as file:
-                np.save(file, found.values, allow_pickle=False)
-            files[IMPORTANCE] = sha256_file(new / IMPORTANCE)
-            measured = {MEASURED: {"version": VERSION, "sequences": found.sequences}}
-        of_run = record.result.get("files_of_run", record.result["files"])
-        write_json(
-            new / RESULT,
-            seal({**record.result, **measured, "files": files, "files_of_run": of_run}),
-        )
-        new.chmod(0o755)
-        verify_record(new)
-        if folder.exists():
-            folder.rename(old)
-        new.rename(folder)
-        sync_folder(target)
-    finally:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        shutil.rmtree(scratch, ignore_errors=True)
-    return folder
+    with atomic_folder(target / record.spec.id) as folder:
+        _write_slimmed(record, folder, with_model)
+        verify_record(folder)
+    return target / record.spec.id
+
+
+def _write_slimmed(record: Record, folder: Path, with_model: bool) -> None:
+    files = dict(record.result["files"])
+    small = MODEL in files and (record.folder / MODEL).stat().st_size <= LARGEST_MODEL
+    if not (small and with_model):
+        files.pop(MODEL, None)
+    for name in files:
+        shutil.copyfile(record.folder / name, folder / name)
+    measured = {}
+    if (found := importance_of(record)) is not None:
+        np.save(folder / IMPORTANCE, found.values, allow_pickle=False)
+        files[IMPORTANCE] = sha256_file(folder / IMPORTANCE)
+        measured = {MEASURED: {"version": VERSION, "sequences": found.sequences}}
+    result = {"files_of_run": record.result["files"], **record.result, **measured, "files": files}
+    write_json(folder / RESULT, seal(result))
 
 
 def find_id(run: str) -> Record:
     """The verified record whose id begins so; the published store comes before the user's.
 
     Raises:
-        UserError: Not the beginning of an id, or of none or several of the runs there are; or
-            the record is damaged.
+        UserError: It begins no id, or several; or the record is damaged.
     """
     if not re.fullmatch("[0-9a-f]{1,16}", run):
         raise UserError(f"run must be 1 to 16 hexadecimal digits, got {run!r}.")
-    roots = reversed(stores())
-    found = {f.name: f for root in roots for f in _run_folders(root) if (f / RESULT).exists()}
-    names = sorted(name for name in found if name.startswith(run))
-    if len(names) > 1:
-        raise UserError(f"run {run} may be any of {', '.join(names)}.")
-    if not names:
+    results = [path for root in reversed(stores()) for path in root.glob(f"{run}*/{RESULT}")]
+    found = {path.parent.name: path.parent for path in results if len(path.parent.name) == 16}
+    if len(found) > 1:
+        raise UserError(f"run {run} may be any of {', '.join(sorted(found))}.")
+    if not found:
         raise UserError(f"no run {run} in {' or '.join(map(str, stores()))}: see `sfc runs list`.")
-    return verify_record(found[names[0]])
+    return verify_record(*found.values())
 
 
-def describe(record: Record) -> str:
+def record_card(record: Record) -> str:
     """What was trained, how it went and where it comes from, as text of many lines."""
     result = record.result
     parts: dict[str, Mapping[str, object]] = {"spec": record.spec.to_dict()}
@@ -141,12 +109,8 @@ def describe(record: Record) -> str:
     lines = [f"{record.spec.id}  {result['status']}  {record.folder}"]
     for title, values in parts.items():
         lines += ["", title, *(f"  {name}: {value}" for name, value in values.items())]
-    lines += ["", "epochs", "  epoch      loss     auROC     auPRC"]
-    for line in record.history():
-        scores = [line[name] for name in ("loss", "valid_auroc", "valid_auprc")]
-        cells = " ".join(f"{'-' if value is None else f'{value:.6f}':>9}" for value in scores)
-        lines.append(f"  {line['epoch']:>5} {cells}")
-    return "\n".join(lines)
+    epochs = pd.DataFrame(record.history())[["epoch", "loss", "valid_auroc", "valid_auprc"]]
+    return "\n".join([*lines, "", epochs.to_string(index=False, float_format="%.6f")])
 
 
 def compare(record: Record, again: Record) -> str:
@@ -154,76 +118,67 @@ def compare(record: Record, again: Record) -> str:
 
     If `again` was trained for fewer epochs, its last one is compared with the same of `record`.
     """
-    lines = [f"{record.spec.id}  {record.spec.dataset} {record.spec.variant}"]
     old, new = record.result["epochs"], again.result["epochs"]
-    if new < old:
-        pair = [r.history()[new - 1] for r in (record, again)]
-        for metric in ("auroc", "auprc"):
-            lines += _both(f"valid {metric}, epoch {new}", *(x[f"valid_{metric}"] for x in pair))
-    else:
-        for split, metric in itertools.product(("valid", "test"), ("auroc", "auprc")):
-            values = ((r.result[split] or {}).get(metric) for r in (record, again))
-            lines += _both(f"{split} {metric}", *values)
+    first, second = (_scores(each, new if new < old else None) for each in (record, again))
+    lines = [f"{record.spec.id}  {record.spec.dataset} {record.spec.variant}"]
+    for name, one in first.items():
+        if (two := second.get(name)) is not None:
+            lines.append(f"  {name}: {one:.6f}, again {two:.6f} ({two - one:+.6f})")
     lines.append(f"  epochs: {old}, again {new}; status: {again.result['status']}")
-    if new >= old:
-        first = record.result.get("files_of_run", record.result["files"])
-        for name, sha256 in sorted(again.result["files"].items()):
-            same = "the same bytes" if first.get(name) == sha256 else "differs"
-            lines.append(f"  {name}: {same}")
+    before = record.result.get("files_of_run", record.result["files"])
+    for name, sha256 in sorted(again.result["files"].items()) if new >= old else ():
+        lines.append(f"  {name}: {'the same bytes' if before.get(name) == sha256 else 'differs'}")
     return "\n".join(lines)
 
 
-def _both(name: str, old: float | None, new: float | None) -> list[str]:
-    """A line with two scores and their difference; none where one is missing."""
-    if old is None or new is None:
-        return []
-    return [f"  {name}: {old:.6f}, again {new:.6f} ({new - old:+.6f})"]
+def _scores(record: Record, epoch: int | None) -> dict[str, float]:
+    """Those of an epoch, or of the best one, by what they are; not those that are missing."""
+    if epoch:
+        line = record.history()[epoch - 1]
+        found = {f"valid {name}, epoch {epoch}": line[f"valid_{name}"] for name in METRICS}
+    else:
+        splits = {split: record.result[split] or {} for split in ("valid", "test")}
+        found = {f"{split} {name}": splits[split].get(name) for split in splits for name in METRICS}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def unfinished(root: Path) -> list[Path]:
     """Folders of runs that were begun and have no result yet, so that they can go on."""
-    return [folder for folder in _own_folders(root) if not (folder / RESULT).exists()]
+    return [folder for folder in _folders(root) if not (folder / RESULT).exists()]
 
 
 def litter(root: Path, *, damaged: bool = False, begun: bool = False) -> list[Path]:
     """What `prune` would remove from a store."""
-    found = [path for path in scratch_in(root) if _owner(path)]
-    for folder in _own_folders(root):
-        found += [*scratch_in(folder), *folder.glob(".model.*.keras")]
+    found = scratch_in(root)
+    for folder in _folders(root):
+        found += scratch_in(folder)
         if (folder / RESULT).exists() and (folder / CHECKPOINT).exists():
             found.append(folder / CHECKPOINT)  # killed between the result and the very end
     if damaged:
-        found += [path for path in sorted(root.glob("*.damaged-*")) if _owner(path)]
+        found += sorted(root.glob("*.damaged-*"))
     if begun:
         found += unfinished(root)
-    return found + [path for path in sorted(root.glob(".*.lock")) if _owner(path)]
+    return [path for path in (*found, *sorted(root.glob(".*.lock"))) if _owner(path)]
 
 
 def prune(root: Path, *, damaged: bool = False, begun: bool = False) -> list[Path]:
-    """Remove what killed processes left behind, but nothing of a run that is being trained.
+    """Remove what killed processes left in a store, but nothing of a run that is being trained.
 
-    A run's folder that is a link is left alone, and so is what it points to.
-
-    Args:
-        root: A store.
-        damaged: Whether to remove the folders that were set aside as damaged too.
-        begun: Whether to remove unfinished runs too, which then start afresh.
-
-    Returns:
-        What was removed.
+    With `damaged`, folders that were set aside as damaged too; with `begun`, unfinished runs
+    too, which then start afresh. A run's folder that is a link is left alone, and so is what
+    it points to. Returns what was removed.
 
     Example:
 
-    >>> import tempfile
-    >>> prune(Path(tempfile.mkdtemp()))
+    >>>     >>> prune(Path(tempfile.mkdtemp()))
     []
     """
     removed = []
     for path in litter(root, damaged=damaged, begun=begun):
-        owner = _owner(path) or _owner(path.parent)
+        folder = root / _owner(path)
         try:
-            with held(root / f"{owner}", wait=False):
-                if path != lock_file(root / f"{owner}"):  # that is gone with the block
+            with held(folder, wait=False):
+                if path != lock_file(folder):  # that is gone with the block
                     remove(path)
         except Timeout:
             continue
@@ -231,18 +186,13 @@ def prune(root: Path, *, damaged: bool = False, begun: bool = False) -> list[Pat
     return removed
 
 
-def _run_folders(root: Path) -> list[Path]:
-    return [
-        p for p in sorted(root.glob("*")) if p.is_dir() and re.fullmatch("[0-9a-f]{16}", p.name)
-    ]
-
-
-def _own_folders(root: Path) -> list[Path]:
+def _folders(root: Path) -> list[Path]:
     """The folders of runs that lie in the store itself, and are no links to elsewhere."""
-    return [folder for folder in _run_folders(root) if not folder.is_symlink()]
+    found = sorted(root.glob("[0-9a-f]" * 16))
+    return [folder for folder in found if folder.is_dir() and not folder.is_symlink()]
 
 
-def _owner(path: Path) -> str | None:
-    """Id of the run whose folder, scratch, lock or damaged record this is."""
-    found = re.match(r"\.?([0-9a-f]{16})(\.|$)", path.name)
-    return found[1] if found else None
+def _owner(path: Path) -> str:
+    """Id of the run whose folder, scratch, lock or damaged record this is, or lies in; or ""."""
+    names = re.finditer(r"(?:^|/)\.?([0-9a-f]{16})(?=[./]|$)", f"{path.parent.name}/{path.name}")
+    return next((name[1] for name in names), "")

@@ -80,10 +80,9 @@ def load_model(path: Path, sha256: str | None = None) -> keras.Model:
         sha256: Expected hash of the file; not checked if None.
 
     Raises:
-        UserError: Another hash; not a `.keras` archive of the three usual members,
-            uncompressed; classes that are not in `CLASSES`; weights that lie in other
-            files, or that are not as large as they say; a network with more weights than
-            the file holds.
+        UserError: Another hash; not a `.keras` archive of the three usual members, uncompressed;
+            classes that are not in `CLASSES`; weights that lie in other files, or are not as
+            large as they say; a network with more weights than the file holds.
 
     Example:
 
@@ -128,9 +127,8 @@ def _check_config(path: Path, config: Any) -> None:
     for node in _dictionaries(config):
         if node.keys().isdisjoint({"module", "class_name", "registered_name"}):
             continue
-        module, name = node.get("module"), node.get("class_name")
-        alias = node.get("registered_name")
-        if name == "__keras_tensor__" and module is None and alias is None:
+        module, name, alias = map(node.get, ("module", "class_name", "registered_name"))
+        if (module, name, alias) == (None, "__keras_tensor__", None):
             continue
         known = isinstance(module, str) and name in CLASSES.get(module, ())
         if not known or alias not in (None, name, f"sfc_lib>{name}"):
@@ -144,9 +142,9 @@ def _dictionaries(value: Any) -> Iterator[dict]:
     """Every dictionary in nested plain values."""
     if isinstance(value, dict):
         yield value
-    for part in value.values() if isinstance(value, dict) else value:
-        if isinstance(part, (dict, list)):
-            yield from _dictionaries(part)
+        value = list(value.values())
+    for part in value if isinstance(value, list) else ():
+        yield from _dictionaries(part)
 
 
 def _count_numbers(path: Path, group: h5py.Group, seen: set[int]) -> int:
@@ -156,8 +154,7 @@ def _count_numbers(path: Path, group: h5py.Group, seen: set[int]) -> int:
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             raise UserError(f"{path}: expected weights inside the file, got a link at {name}.")
         item = group[name]
-        address = h5py.h5o.get_info(item.id).addr
-        if address in seen:
+        if (address := h5py.h5o.get_info(item.id).addr) in seen:
             raise UserError(f"{path}: expected every weight once, got {item.name} again.")
         seen.add(address)
         if isinstance(item, h5py.Group):

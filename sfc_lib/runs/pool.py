@@ -5,13 +5,8 @@ seeds on two cores, and keeps TensorFlow out of the calling process.
 
 Beyond one machine it goes through dask (the extra `cluster`): a lost worker's run is given to
 another, which goes on from the last finished epoch. All workers must see the folders of runs
-and of data under the same paths. For SLURM, three environment variables; where one is not
-set, dask's own configuration holds (`jobqueue.slurm`), which can say everything else too
-(account, network interface):
-
-- `SFC_SLURM_MEMORY`: memory of a job, by default 4GB.
-- `SFC_SLURM_WALLTIME`: its time limit, by default 00:30:00. Ended jobs are replaced.
-- `SFC_SLURM_QUEUE`: its partition, by default SLURM's own.
+and of data under the same paths. Memory, time limit and queue of SLURM's jobs are said by the
+environment variables in `SLURM`, and everything else by dask's configuration `jobqueue.slurm`.
 """
 
 from __future__ import annotations
@@ -23,11 +18,10 @@ import os
 import shutil
 import socket
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -36,21 +30,11 @@ from tqdm.auto import tqdm
 
 from sfc_lib.datasets.base import load_dataset, make_recipe
 from sfc_lib.errors import UserError
-from sfc_lib.files import data_dir, runs_dir, silenced
+from sfc_lib.files import data_dir, runs_dir, silenced, writable
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import (
-    HISTORY,
-    Record,
-    find,
-    held,
-    is_held,
-    look_up,
-    set_aside,
-    verify_record,
-)
+from sfc_lib.runs.store import Record, find, held, is_held, look_up, set_aside, verify_record
 from sfc_lib.runs.worker import ONE_THREAD, Processes
 
-SHOWN = 8  # runs whose epoch the progress bar shows
 _ONE_RUN = threading.Lock()  # Keras has one global random state in a process
 
 
@@ -74,18 +58,18 @@ def ensure(
         progress: Whether to show a progress bar.
 
     Raises:
-        UserError: A run failed. The others are finished first, and kept.
+        UserError: As for `sweep`, for instance because a run failed.
     """
     specs = list(specs)
     missing = [spec for spec in dict.fromkeys(specs) if look_up(spec, published) is None]
     sweep(missing, executor, jobs=jobs, cluster=cluster, progress=progress)
-    records = [look_up(spec, published) for spec in specs]
-    if None in records:
+    records = [record for spec in specs if (record := look_up(spec, published))]
+    if len(records) < len(specs):
         raise UserError(
             "ensure: a run was trained but its record is damaged, see the warnings, or lies "
             f"elsewhere: all workers must write into the same {runs_dir()}."
         )
-    return [record for record in records if record is not None]
+    return records
 
 
 def sweep(
@@ -103,7 +87,7 @@ def sweep(
     Args:
         specs: Runs to train.
         executor: Any `concurrent.futures` executor; local processes if None.
-        jobs: Number of local processes, or of the cluster's.
+        jobs: Number of local processes, of one thread each, or of the cluster's.
         cluster: `"local"`, `"slurm"` or an address, see `cluster_executor`.
         progress: Whether to show the bar, and each failure when it happens.
 
@@ -116,7 +100,7 @@ def sweep(
         raise UserError(f"sweep: jobs must be an integer >= 1, got {jobs!r}.")
     if not specs:
         return
-    root = _writable(runs_dir())
+    root = writable(runs_dir(), " Set SFC_RUNS_DIR to another.")
     if executor is None:  # build or fetch the data once, and fail before anything is trained
         for recipe in {make_recipe(spec.dataset, spec.dataset_options) for spec in specs}:
             load_dataset(recipe.name, **recipe.options)
@@ -133,21 +117,7 @@ def sweep(
                 if progress:
                     bar.write(f"failed: {failed[-1]}", file=sys.stderr)
     if failed:
-        lines = "".join(f"\n  {line}" for line in failed)
-        raise UserError(f"{len(failed)} of {len(specs)} runs failed:{lines}")
-
-
-def _writable(root: Path) -> Path:
-    """The store, which is made if need be."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=root):
-            return root
-    except OSError as error:
-        raise UserError(
-            f"{root}: expected a folder to write run records into, got: {error.strerror}. "
-            "Set SFC_RUNS_DIR to another."
-        ) from error
+        raise UserError("\n  ".join([f"{len(failed)} of {len(specs)} runs failed:", *failed]))
 
 
 def _executor(
@@ -164,13 +134,9 @@ def _as_they_finish(futures: dict[Future, RunSpec], bar: tqdm, root: Path) -> It
     while pending:
         finished, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
         failed += sum(_error(future) is not None for future in finished)
-        if not bar.disable:
-            # Not every executor's futures know that they run, but every run holds its lock.
-            running = [root / futures[f].id for f in pending if is_held(root / futures[f].id)]
-            epochs = [epochs_done(folder / HISTORY) for folder in running[:SHOWN]]
-            status = f"{len(running)} running, {failed} failed"
-            status += f", in epoch {epochs}" if any(epochs) else ""
-            bar.set_postfix_str(status, refresh=not finished)
+        if not bar.disable:  # not every executor's futures know that they run, but runs are held
+            running = sum(is_held(root / futures[future].id) for future in pending)
+            bar.set_postfix_str(f"{running} running, {failed} failed", refresh=not finished)
         for future in finished:
             bar.update()
             yield future
@@ -180,20 +146,10 @@ def _error(future: Future) -> BaseException | str | None:
     return "cancelled, the scheduler is gone" if future.cancelled() else future.exception()
 
 
-def epochs_done(history: Path) -> int:
-    """Finished epochs that a run's `history.jsonl` tells of; 0 where there is none."""
-    try:
-        return history.read_bytes().count(b"\n")
-    except OSError:
-        return 0
-
-
 def run_one(values: dict, root: str) -> str:
-    """Train one run in this process, unless another just did; returns its id.
+    """Train a run, of `RunSpec.to_dict`, into the store `root`; returns its id.
 
-    Args:
-        values: The spec, as `RunSpec.to_dict` gives it.
-        root: Store to train into.
+    It is trained in this process, unless another one just did.
     """
     spec = RunSpec.from_dict(values)
     folder = Path(root) / spec.id
@@ -201,24 +157,26 @@ def run_one(values: dict, root: str) -> str:
     with _ONE_RUN, held(folder):
         if find(spec, folder.parent) is None:
             set_aside(folder)
-            os.environ.setdefault("KERAS_BACKEND", spec.backend)
-            with silenced():  # TensorFlow prints on import, into the progress bar
-                from sfc_lib.runs.training import train_run
+            use_keras(spec.backend)
+            from sfc_lib.runs.training import train_run
+
             train_run(spec, folder)
     return spec.id
 
 
+def use_keras(backend: str = "tensorflow") -> None:
+    """Import Keras without what its backend prints, into a progress bar for instance."""
+    os.environ.setdefault("KERAS_BACKEND", backend)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with silenced():
+        import sfc_lib.nn  # noqa: F401
+
+
 def retrain(record: Record, root: Path, epochs: int | None = None) -> Record:
-    """Train the run of a record again, from nothing, into another store.
+    """Train the run of a record again, from nothing, into the empty store `root`.
 
-    Args:
-        record: Of any store; it is only read.
-        root: An empty folder.
-        epochs: Stop after so many, if not sooner; by default as the record's run.
-
-    Returns:
-        The new record. Versions, processor and threads as recorded give the same bytes, of
-        the epochs that are trained.
+    It stops after `epochs`, if not sooner. Versions, processor and threads as recorded give
+    the same bytes in the new record, of the epochs that are trained.
     """
     spec = record.spec
     if epochs is not None:
@@ -231,18 +189,12 @@ def retrain(record: Record, root: Path, epochs: int | None = None) -> Record:
 
 RETRIES = 1  # a run that raised is tried again: a network drive may have been away
 SECONDS_TO_CONNECT = 30
-SETTINGS = {
-    # Workers a run may lose: walltimes end, machines are taken away.
-    "distributed.scheduler.allowed-failures": 10,
-    # Variables that dask would set in this process, not only in its workers.
-    "distributed.nanny.pre-spawn-environ": {},
+SETTINGS: Any = {
+    "distributed.scheduler.allowed-failures": 10,  # workers a run may lose: walltimes end
+    "distributed.nanny.pre-spawn-environ": {},  # which dask would set in this process too
 }
 IGNORE_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-SLURM = {
-    "memory": "SFC_SLURM_MEMORY",
-    "walltime": "SFC_SLURM_WALLTIME",
-    "queue": "SFC_SLURM_QUEUE",
-}
+SLURM = {name: f"SFC_SLURM_{name.upper()}" for name in ("memory", "walltime", "queue")}
 
 
 @contextmanager
@@ -264,27 +216,18 @@ def cluster_executor(where: str, jobs: int = 2) -> Iterator[Executor]:
     ...     sweep(load_size("standard").specs, executor)
     """
     if where not in ("local", "slurm") and "://" not in where:
-        raise UserError(
-            f"cluster must be 'local', 'slurm' or an address such as 'tcp://host:8786', "
-            f"got {where!r}."
-        )
+        expected = "'local', 'slurm' or an address such as 'tcp://host:8786'"
+        raise UserError(f"cluster must be {expected}, got {where!r}.")
     dask, distributed = _library("dask"), _library("distributed")
-    folders = {"SFC_RUNS_DIR": str(runs_dir()), "SFC_DATA_DIR": str(data_dir())}
-    for folder in folders.values():
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    with ExitStack() as stack:
-        stack.enter_context(dask.config.set(SETTINGS))
-        cluster: Any = where
-        if where == "local":
-            cluster = stack.enter_context(_local(distributed, jobs))
-        elif where == "slurm":
-            cluster = stack.enter_context(_slurm(dask, jobs))
+    folders = {"SFC_RUNS_DIR": runs_dir(), "SFC_DATA_DIR": data_dir()}
+    environment = ONE_THREAD | {name: str(writable(path)) for name, path in folders.items()}
+    with dask.config.set(SETTINGS), _cluster(where, jobs) as cluster:
         try:
             client = distributed.Client(cluster, timeout=SECONDS_TO_CONNECT, set_as_default=False)
         except OSError as error:
             raise UserError(f"no dask scheduler answers at {where}: {error}") from error
-        stack.enter_context(client)
-        yield _Apart(client.get_executor(pure=False, retries=RETRIES), ONE_THREAD | folders)
+        with client:
+            yield _Apart(client.get_executor(pure=False, retries=RETRIES), environment)
 
 
 class _Apart(Executor):
@@ -314,8 +257,12 @@ def _in_worker(environment: dict[str, str], function: Callable, *arguments: Any)
         return processes.submit(function, *arguments).result()
 
 
-def _local(distributed: Any, jobs: int) -> Any:
-    return distributed.LocalCluster(
+def _cluster(where: str, jobs: int) -> AbstractContextManager:
+    if "://" in where:
+        return nullcontext(where)
+    if where == "slurm":
+        return _slurm(jobs)
+    return _library("distributed").LocalCluster(
         n_workers=jobs,
         threads_per_worker=1,
         memory_limit=None,
@@ -325,12 +272,12 @@ def _local(distributed: Any, jobs: int) -> Any:
     )
 
 
-def _slurm(dask: Any, jobs: int) -> Any:
+def _slurm(jobs: int) -> Any:
     """Jobs of one core, replaced when they end; their output is in `.slurm` beside the runs."""
     if shutil.which("sbatch") is None:
         raise UserError("cluster 'slurm' needs the command sbatch: call it on a login node.")
     jobqueue = _library("dask_jobqueue")
-    config = dask.config.get("jobqueue.slurm")
+    config = _library("dask").config.get("jobqueue.slurm")
     options = {name: os.environ[key] for name, key in SLURM.items() if os.environ.get(key)}
     if not config["memory"]:
         options.setdefault("memory", "4GB")

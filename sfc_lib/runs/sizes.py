@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfc_lib.errors import UserError
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import RESULT, SPEC, look_up, stores
+from sfc_lib.runs.store import all_records, look_up, stores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,10 +86,9 @@ class Size:
         experiments = [name for name in names if name in self.experiments] or [*self.experiments]
         models = [name for name in names if name in labels] or [*labels]
         kept = {}
-        for key in (key for key in self.experiments if key in experiments):
-            item = self.experiments[key]
-            chosen = {label: item.models[label] for label in item.models if label in models}
-            if chosen:
+        for key, item in self.experiments.items():
+            chosen = {label: specs for label, specs in item.models.items() if label in models}
+            if chosen and key in experiments:
                 kept[key] = dataclasses.replace(item, models=chosen)
         if not kept:
             raise UserError(f"only: {experiments} have no model {models}.")
@@ -181,13 +179,8 @@ def plan_lines(plan: pd.DataFrame) -> str:
 
 
 def _cpu_seconds() -> dict[str, list[float]]:
-    """CPU-seconds of finished runs by model; records are not verified for an estimate."""
+    """CPU-seconds of finished runs by model."""
     found: dict[str, dict[str, float]] = {}  # a run may be in both stores, and counts once
-    for path in (path for root in stores() for path in root.glob(f"*/{RESULT}")):
-        try:
-            spec = RunSpec.from_dict(json.loads((path.parent / SPEC).read_text()))
-            seconds = float(json.loads(path.read_text())["cpu_seconds"])
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-        found.setdefault(spec.model, {})[path.parent.name] = seconds
+    for record in all_records(stores())[0]:
+        found.setdefault(record.spec.model, {})[record.spec.id] = record.result["cpu_seconds"]
     return {model: list(runs.values()) for model, runs in found.items()}

@@ -9,13 +9,14 @@ holds `importance.npy`, and a model only if it is the best of its seeds, and sma
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import importlib.metadata
 import io
-import itertools
 import json
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
@@ -25,6 +26,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,38 +35,16 @@ from filelock import FileLock, Timeout
 
 from sfc_lib.datasets.base import make_recipe
 from sfc_lib.errors import UserError
-from sfc_lib.files import (
-    SETTLED,
-    checkout,
-    published_dir,
-    runs_dir,
-    sha256_file,
-    sha256_json,
-    stamp,
-)
+from sfc_lib.files import checkout, known_sha256, published_dir, runs_dir, sha256_file, sha256_json
 from sfc_lib.runs.spec import RunSpec
 
-RESULT, SPEC, HISTORY, MODEL, W_POS, IMPORTANCE, CHECKPOINT = (
-    "result.json",
-    "spec.json",
-    "history.jsonl",
-    "model.keras",
-    "W_pos.npy",
-    "importance.npy",
-    "checkpoint",
-)
+RESULT, SPEC, HISTORY, CHECKPOINT = "result.json", "spec.json", "history.jsonl", "checkpoint"
+MODEL, W_POS, IMPORTANCE = "model.keras", "W_pos.npy", "importance.npy"
 FILES = {SPEC, HISTORY, MODEL, W_POS, IMPORTANCE}  # those whose hash a result may hold
-KEYS = {"id", "status", "epochs", "best_epoch", "valid", "test", "files"}
-STATUSES = ("done", "diverged")
+KEYS = {"id", "status", "epochs", "best_epoch", "valid", "test", "files", "seal"}
 UNREADABLE = (  # what reading a file that somebody made up may raise
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    OverflowError,
-    MemoryError,
-    RecursionError,
-    zipfile.BadZipFile,
+    *(OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile),
+    *(OverflowError, MemoryError, RecursionError),
 )
 
 
@@ -155,23 +135,23 @@ def verify_record(folder: Path, *, cached: bool = False) -> Record:
 
     Args:
         folder: Named after the id of its spec.
-        cached: Whether a file that this process has hashed before, and whose size and time
-            stamps have not changed since, need not be read again.
+        cached: Whether a file that this process has hashed, and that was not touched since,
+            need not be read again.
 
     Raises:
-        UserError: `result.json` is missing or malformed, or a file is missing,
-            changed, unknown, or not the one the spec's id promises.
+        UserError: `result.json` is missing or malformed, or a file is missing, changed,
+            unknown, or not the one the spec's id promises.
     """
-    result = _read_result(folder / RESULT)
+    result = read_result(folder / RESULT)
     for name, expected in result["files"].items():
         path = folder / name
         if name not in FILES or not _is_plain(path):
             raise UserError(f"{path}: expected a plain file of the record, got none.")
-        if (found := _sha256(path, cached)) != expected:
+        if (found := (known_sha256 if cached else sha256_file)(path)) != expected:
             raise UserError(f"{path}: expected sha256 {expected}, got {found}.")
     try:
         spec = RunSpec.from_dict(json.loads((folder / SPEC).read_bytes()))
-    except (*UNREADABLE, AttributeError) as error:
+    except UNREADABLE as error:
         raise UserError(f"{folder / SPEC}: expected a run's spec, got {error}") from error
     if not folder.name == spec.id == result["id"]:
         raise UserError(f"{folder}: expected a folder named {spec.id} after its spec.")
@@ -189,38 +169,23 @@ def _fingerprint(spec: RunSpec) -> str | None:
         return None
 
 
-def _read_result(path: Path) -> dict[str, Any]:
-    """The content of a `result.json` whose seal holds."""
+def read_result(path: Path) -> dict[str, Any]:
+    """The content of a `result.json`; a `UserError` unless it is whole and its seal holds."""
     if path.exists() and not _is_plain(path):
         raise UserError(f"{path}: expected a plain file of the record, got none.")
     try:
         result = json.loads(path.read_bytes())
-        whole = result["seal"] == seal(result)["seal"] and result["status"] in STATUSES
-        whole = whole and KEYS | {"seal"} <= set(result) and {SPEC, HISTORY} <= set(result["files"])
-    except (*UNREADABLE, AttributeError) as error:
+        whole = result["seal"] == seal(result)["seal"] and isinstance(result["files"], dict)
+        whole = whole and set(result) >= KEYS and set(result["files"]) >= {SPEC, HISTORY}
+        if whole and result["status"] in ("done", "diverged"):
+            return result
+    except UNREADABLE as error:
         raise UserError(f"{path}: expected a whole record, got {error!r}.") from error
-    if not whole or not isinstance(result["files"], dict):
-        raise UserError(f"{path}: expected the content it was sealed with.")
-    return result
+    raise UserError(f"{path}: expected the content it was sealed with, got another.")
 
 
 def _is_plain(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
-
-
-_known: dict[Path, tuple[tuple[int, ...], str]] = {}  # stamp and hash of files of this process
-
-
-def _sha256(path: Path, cached: bool) -> str:
-    """SHA-256 of a file. It is remembered only if a later change could not escape notice."""
-    now, before = time.time_ns(), stamp(path)
-    if cached and path in _known and _known[path][0] == before:
-        return _known[path][1]
-    _known.pop(path, None)
-    found = sha256_file(path)
-    if now - max(before[-2:]) > SETTLED and stamp(path) == before:
-        _known[path] = before, found
-    return found
 
 
 def find(spec: RunSpec, root: Path) -> Record | None:
@@ -247,11 +212,9 @@ def stores(published: bool = True) -> list[Path]:
 
 
 def all_records(roots: Iterable[Path], *, cached: bool = True) -> tuple[list[Record], list[str]]:
-    """The verified records of stores, and what is wrong with those that are not.
+    """The verified records of stores, each of each, and what is wrong with the others.
 
-    Args:
-        roots: Stores. A run that several of them hold is listed for each.
-        cached: As for `verify_record`.
+    `cached` is that of `verify_record`.
     """
     good, bad = [], []
     for root in roots:
@@ -273,13 +236,7 @@ def held(folder: Path, wait: bool = True) -> Iterator[None]:
 
     If another process holds it, say so once and wait. A process that dies loses its lock with
     its life; what is left of it on disk is taken over by the next one, or removed by `prune`.
-
-    Args:
-        folder: Of the run; its parent must exist.
-        wait: Whether to wait for another process at all.
-
-    Raises:
-        filelock.Timeout: Another process holds the lock, and `wait` is False.
+    The folder's parent must exist. A `filelock.Timeout` if it is not to wait, and would have to.
     """
     path = lock_file(folder)
     lock = FileLock(path)
@@ -322,11 +279,8 @@ def set_aside(folder: Path) -> Path | None:
     """Rename a folder whose record is damaged, so that it is kept but never used."""
     if not (folder / RESULT).exists():
         return None
-    name = f"{folder.name}.damaged-{time.strftime('%Y%m%dT%H%M%S')}"
-    names = (folder.with_name(f"{name}-{n}" if n else name) for n in itertools.count())
-    aside = next(path for path in names if not path.exists())
-    folder.rename(aside)
-    return aside
+    now = datetime.datetime.now()
+    return folder.rename(folder.with_name(f"{folder.name}.damaged-{now:%Y%m%dT%H%M%S.%f}"))
 
 
 def best_seeds(records: Iterable[Record]) -> list[Record]:
@@ -358,14 +312,10 @@ def commit() -> str | None:
     """Git commit of the checkout, `+changes` if the library differs from it; None without git."""
     if (root := checkout()) is None:
         return None
-    asked = ("rev-parse", "HEAD"), ("status", "--porcelain", "--", "sfc_lib", "requirements.lock")
+    git = partial(subprocess.check_output, cwd=root, stderr=subprocess.DEVNULL, text=True)
     try:
-        head, changes = (
-            subprocess.check_output(
-                ["git", "-C", root, *words], stderr=subprocess.DEVNULL, text=True
-            )
-            for words in asked
-        )
+        head = git(["git", "rev-parse", "HEAD"])
+        changes = git(["git", "status", "--porcelain", "--", "sfc_lib", "requirements.lock"])
     except (OSError, subprocess.CalledProcessError):
         return None
     return head.strip() + ("+changes" if changes else "")
@@ -379,8 +329,6 @@ def _version(name: str) -> str | None:
 
 
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+    about = Path("/proc/cpuinfo")  # of Linux
+    found = re.search("model name.*?: *(.*)", about.read_text()) if about.exists() else None
+    return found[1].strip() if found else platform.processor() or platform.machine()

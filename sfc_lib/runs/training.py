@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ import numpy as np
 
 from sfc_lib.datasets.base import Dataset, Split, load_dataset
 from sfc_lib.errors import UserError
-from sfc_lib.files import atomic_write, naming, remove, scratch_in, sha256_file, write_json
+from sfc_lib.files import atomic_write, remove, scratch_in, sha256_file, write_json
 from sfc_lib.nn import keras  # or an error that says which backend to install
 from sfc_lib.nn.architectures import build_model
 from sfc_lib.runs.evaluation import metrics, predict
@@ -57,10 +56,10 @@ def train_run(spec: RunSpec, folder: Path) -> None:
         UserError: The dataset or network is not to be had, or not in the spec's precision.
         RuntimeError: This process already uses another Keras backend than the spec.
     """
-    if keras.backend.backend() != spec.backend:
+    if (found := keras.backend.backend()) != spec.backend:
         raise RuntimeError(
             f"train_run: the run needs Keras backend {spec.backend!r}, this process uses "
-            f"{keras.backend.backend()!r}. Set KERAS_BACKEND before Keras is imported."
+            f"{found!r}. Set KERAS_BACKEND before Keras is imported."
         )
     folder.mkdir(parents=True, exist_ok=True)
     for left in scratch_in(folder):
@@ -126,39 +125,32 @@ def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
     if key not in _compiled:
         _compiled.clear()
         optimizer = keras.optimizers.Adam(spec.learning_rate, epsilon=1e-8, name="adam")
-        model.compile(
-            optimizer=optimizer,
-            loss="binary_crossentropy",
-            jit_compile=spec.backend == "jax",  # on TensorFlow XLA was slower
-        )
+        jit = spec.backend == "jax"  # on TensorFlow XLA was slower
+        model.compile(optimizer=optimizer, loss="binary_crossentropy", jit_compile=jit)
         optimizer.build(model.trainable_variables)
         _compiled[key] = model, [_to_numpy(variable) for variable in optimizer.variables]
     kept, start = _compiled[key]
     kept.set_weights(model.get_weights())
-    for variable, value in zip(kept.optimizer.variables, start, strict=True):
-        variable.assign(value)
+    _set(kept.optimizer, start)
     return kept
 
 
 _compiled: dict[tuple, tuple[keras.Model, list[np.ndarray]]] = {}  # and its optimizer's start
 
 
+def _set(optimizer: keras.Optimizer, values: Sequence[np.ndarray]) -> None:
+    for variable, value in zip(optimizer.variables, values, strict=True):
+        variable.assign(value)
+
+
 def network(spec: RunSpec, dataset: Dataset) -> keras.Model:
     """The network of a spec for a dataset, not compiled; a `UserError` if it does not fit."""
-    sfc = {} if spec.variant == "std" else {"units": spec.units}
+    names = ["width", "curvature", "initializer", "dropout", "precision", "readout", "limit"]
+    names += ["units"] if spec.variant != "std" else []
+    options: dict[str, Any] = {name: getattr(spec, name) for name in names}
+    tasks = len(dataset.task_names)
     return build_model(
-        spec.architecture,
-        spec.variant,
-        length=dataset.length,
-        tasks=len(dataset.task_names),
-        width=spec.width,
-        curvature=spec.curvature,
-        initializer=spec.initializer,
-        dropout=spec.dropout,
-        precision=spec.precision,
-        readout=spec.readout,
-        limit=spec.limit,
-        **sfc,
+        spec.architecture, spec.variant, length=dataset.length, tasks=tasks, **options
     )
 
 
@@ -195,8 +187,8 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch = epoch
         self._began = time.perf_counter(), time.process_time()
-        generators = [layer.seed_generator for layer in self.net.layers if _has_seed(layer)]
-        for index, generator in enumerate(generators):
+        generators = [getattr(layer, "seed_generator", None) for layer in self.net.layers]
+        for index, generator in enumerate(filter(None, generators)):
             state = [seed(self.spec, "dropout", epoch), index]
             generator.state.assign(np.array(state, dtype="uint32"))
 
@@ -207,7 +199,7 @@ class Progress(keras.callbacks.Callback):
         self.seconds["wall"].append(time.perf_counter() - self._began[0])
         self.seconds["cpu"].append(time.process_time() - self._began[1])
         self._save_checkpoint()
-        self._append_history()
+        self._write_history()
         if self.finished:
             self.net.stop_training = True
 
@@ -218,45 +210,33 @@ class Progress(keras.callbacks.Callback):
         if not all(np.isfinite(value).all() for value in values):
             return {"epoch": epoch + 1, "loss": None, "valid_auroc": None, "valid_auprc": None}
         scores = metrics(self.valid.labels, probabilities, self.dataset.task_names)
-        return {
-            "epoch": epoch + 1,
-            "loss": loss,
-            **{f"valid_{name}": value for name, value in scores.items()},
-        }
+        valid = {f"valid_{name}": value for name, value in scores.items()}
+        return {"epoch": epoch + 1, "loss": loss, **valid}
 
-    def _append_history(self) -> None:
-        path = self.folder / HISTORY
-        with naming(path), open(path, "ab") as file:
-            file.write(_jsonl(self.history[-1:]))
-            file.flush()
-            os.fsync(file.fileno())
+    def _write_history(self) -> None:
+        with atomic_write(self.folder / HISTORY) as file:
+            for line in self.history:
+                file.write(json.dumps(line, sort_keys=True).encode() + b"\n")
+
+    def _arrays(self) -> Groups:
+        """The state that the next epoch starts with."""
+        optimizer = [np.asarray(v) for v in map(_to_numpy, self.net.optimizer.variables)]
+        return {"weights": self.net.get_weights(), "optimizer": optimizer}
 
     def _save_checkpoint(self) -> None:
         about = {"id": self.spec.id, "history": self.history, "seconds": self.seconds}
-        groups = {
-            "weights": self.net.get_weights(),
-            "optimizer": [np.asarray(v) for v in map(_to_numpy, self.net.optimizer.variables)],
-            "best": self.best,
-        }
-        write_checkpoint(self.folder / CHECKPOINT, about, groups)
+        write_checkpoint(self.folder / CHECKPOINT, about, self._arrays() | {"best": self.best})
 
     def resume(self) -> None:
         """Take up the state of the checkpoint, if there is a sound one; else start afresh."""
-        shapes = {
-            "weights": [weight.shape for weight in self.net.get_weights()],
-            "optimizer": [tuple(variable.shape) for variable in self.net.optimizer.variables],
-        }
+        shapes = {kind: [a.shape for a in arrays] for kind, arrays in self._arrays().items()}
         if state := read_checkpoint(self.folder / CHECKPOINT, self.spec.id, shapes):
             about, groups = state
             self.history, self.seconds = about["history"], about["seconds"]
             self.best = groups["best"]
             self.net.set_weights(groups["weights"])
-            for variable, value in zip(
-                self.net.optimizer.variables, groups["optimizer"], strict=True
-            ):
-                variable.assign(value)
-        with atomic_write(self.folder / HISTORY) as file:
-            file.write(_jsonl(self.history))
+            _set(self.net.optimizer, groups["optimizer"])
+        self._write_history()
 
     def finish(self) -> None:
         """Write the best epoch's model and weights, and last of all the result."""
@@ -296,16 +276,8 @@ class Progress(keras.callbacks.Callback):
         }
 
 
-def _has_seed(layer: keras.Layer) -> bool:
-    return getattr(layer, "seed_generator", None) is not None
-
-
 def _to_numpy(tensor: Any) -> np.ndarray:
     return keras.ops.convert_to_numpy(tensor)
-
-
-def _jsonl(lines: list[dict[str, Any]]) -> bytes:
-    return "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines).encode()
 
 
 class Batches(keras.utils.PyDataset):
@@ -325,10 +297,10 @@ class Batches(keras.utils.PyDataset):
         start = index * self.spec.batch_size
         stop = min(start + self.spec.batch_size, self.samples)
         rows = np.sort(self.order(self.progress.epoch)[start:stop])  # sorted reads suit a disk
-        labels = self.split.labels[rows].astype(np.float32)
+        codes, labels = self.split.codes[rows], self.split.labels[rows].astype(np.float32)
         if self.weight is None:
-            return self.split.codes[rows], labels
-        return self.split.codes[rows], labels, np.where(labels[:, 0] > 0, self.weight, 1.0)
+            return codes, labels
+        return codes, labels, np.where(labels[:, 0] > 0, self.weight, 1.0)
 
     def release(self) -> None:
         """Let go of the data: TensorFlow keeps what it was fed from as long as the process."""
@@ -337,7 +309,7 @@ class Batches(keras.utils.PyDataset):
     def order(self, epoch: int) -> np.ndarray:
         """Rows in the order of an epoch (counted from 0), from (seed, epoch) alone."""
         if self._order[0] != epoch:
-            rng = np.random.default_rng(sequence(self.spec, "order", epoch))
+            rng = np.random.default_rng(seed_sequence(self.spec, "order", epoch))
             self._order = (epoch, rng.permutation(len(self.split)))
         return self._order[1]
 
@@ -350,33 +322,26 @@ def _positive_weight(split: Split) -> float:
     return (len(split) - split.positives[0]) / split.positives[0]
 
 
-def sequence(spec: RunSpec, stream: str, epoch: int) -> np.random.SeedSequence:
+def seed_sequence(spec: RunSpec, stream: str, epoch: int) -> np.random.SeedSequence:
     """Where the random numbers of a run's stream (one of `STREAMS`) in an epoch come from."""
     return np.random.SeedSequence((spec.seed, STREAMS[stream], epoch))
 
 
 def seed(spec: RunSpec, stream: str, epoch: int) -> int:
     """One number of that sequence, for Keras."""
-    return int(sequence(spec, stream, epoch).generate_state(1)[0])
+    return int(seed_sequence(spec, stream, epoch).generate_state(1)[0])
 
 
 def write_checkpoint(path: Path, about: Mapping[str, Any], groups: Groups) -> None:
     """Replace the state of a run that trains, in one step.
 
     The file is the SHA-256 of what follows, then arrays as npz, nothing pickled or compressed:
-    `about` (JSON) and groups of arrays, `weights_000`, `weights_001`, and so on.
-
-    Args:
-        path: The file.
-        about: Plain values: `id` of the run, its `history` and `seconds`.
-        groups: Arrays: `weights`, `optimizer`, and the weights of the `best` epoch.
-
-    Raises:
-        OSError: It can't be written; the one before is kept.
+    `about` (JSON: `id` of the run, its `history` and `seconds`), and groups of arrays, which
+    are `weights`, `optimizer`, and the weights of the `best` epoch: `weights_000` and so on.
+    An `OSError` if it can't be written; the one before is kept.
     """
-    arrays = {"about": np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}
-    for kind, values in groups.items():
-        arrays |= {f"{kind}_{i:03d}": value for i, value in enumerate(values)}
+    arrays = {f"{kind}_{i:03d}": a for kind in groups for i, a in enumerate(groups[kind])}
+    arrays["about"] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **arrays)
     with atomic_write(path) as file:
@@ -389,40 +354,32 @@ def read_checkpoint(
 ) -> tuple[dict[str, Any], Groups] | None:
     """What `write_checkpoint` was given; None unless the file is whole and of this run.
 
-    Args:
-        path: The file.
-        run: Id the checkpoint must have.
-        shapes: Those of the run's `weights` and `optimizer` arrays.
+    `run` is its id, `shapes` those of its `weights` and `optimizer` arrays.
     """
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    if hashlib.sha256(content[32:]).digest() != content[:32]:
-        return None
-    try:
-        about, arrays = _read_arrays(content[32:])
-        groups = {
-            kind: [arrays[name] for name in sorted(arrays) if name.startswith(kind)]
-            for kind in (*shapes, "best")
-        }
+        if hashlib.sha256(content[32:]).digest() != content[:32]:
+            return None
+        about, groups = _read_arrays(content[32:])
         found = {kind: [array.shape for array in groups[kind]] for kind in groups}
-        fits = found.pop("best") in ([], list(shapes["weights"])) and found == dict(shapes)
+        fits = found.pop("best", []) in ([], shapes["weights"]) and found == shapes
         epochs = [line["epoch"] for line in about["history"]]
         whole = epochs == list(range(1, len(epochs) + 1)) and set(about["seconds"]) == SECONDS
         return (about, groups) if about["id"] == run and fits and whole else None
-    except (*UNREADABLE, AttributeError):
+    except UNREADABLE:
         return None
 
 
-def _read_arrays(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    file = io.BytesIO(content)
-    with zipfile.ZipFile(file) as archive:
+def _read_arrays(content: bytes) -> tuple[dict[str, Any], Groups]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
             raise ValueError("compressed, so it may be far larger than it looks")
-    with np.load(file, allow_pickle=False) as npz:
-        arrays = {name: _typed(npz[name]) for name in npz.files}
-    return json.loads(arrays.pop("about").tobytes()), arrays
+    groups: Groups = {"best": []}
+    with np.load(io.BytesIO(content), allow_pickle=False) as npz:
+        about = json.loads(npz["about"].tobytes())
+        for name in sorted(set(npz.files) - {"about"}):
+            groups.setdefault(name[:-4], []).append(_typed(npz[name]))
+    return about, groups
 
 
 def _typed(array: np.ndarray) -> np.ndarray:

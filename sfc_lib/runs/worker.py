@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from multiprocessing.connection import Connection
@@ -36,11 +36,12 @@ MALLOPT = {-4: 0, -1: 2**31 - 1, -2: 256 << 20, -8: 1}  # mmap_max, trim_thresho
 SPAWN = multiprocessing.get_context("spawn")
 
 
-class Processes(Executor):
+class Processes(ThreadPoolExecutor):
     """An executor of `jobs` processes, which end with this one, by whatever death.
 
-    Each is a `ProcessPoolExecutor` of its own: where one process of a pool dies (killed where
-    memory is short, say), the pool ends all of them, and can't say whose run it was.
+    Each is a `ProcessPoolExecutor` of its own, which a thread waits for: where one process of a
+    pool dies (killed where memory is short, say), the pool ends all of them, and can't say
+    whose run it was.
 
     Args:
         jobs: Calls made at once.
@@ -48,8 +49,8 @@ class Processes(Executor):
     """
 
     def __init__(self, jobs: int, environment: Mapping[str, str] = ONE_THREAD) -> None:
+        super().__init__(jobs)
         self._environment = dict(environment)
-        self._threads = ThreadPoolExecutor(jobs)  # each waits for one process
         self._theirs, self._line = SPAWN.Pipe(duplex=False)
         self._slots: LifoQueue[tuple[str, ProcessPoolExecutor | None]] = LifoQueue()
         for _ in range(jobs):
@@ -60,13 +61,13 @@ class Processes(Executor):
 
         Its first argument is the values of a spec, whose backend decides on the process.
         """
-        return self._threads.submit(self._call, function, *arguments, **options)
+        return super().submit(self._call, function, *arguments, **options)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Finish the calls and end the processes; at once if not told to wait."""
-        self._threads.shutdown(wait, cancel_futures=cancel_futures)
+        super().shutdown(wait, cancel_futures=cancel_futures)
         self._line.close()
-        self._threads.shutdown()
+        super().shutdown()
         while not self._slots.empty():
             _end(self._slots.get()[1])
         self._theirs.close()

@@ -311,7 +311,7 @@ def test_a_built_dataset_needs_its_files_no_more(two):
 
 
 def test_every_option_changes_the_fingerprint(peaks):
-    first = Custom(**peaks[0])
+    first = Custom.of(**peaks[0])
     changes = {
         "window": 22, "valid_fraction": 0.2, "test_fraction": 0.2, "task_names": ("YY1",),
     }  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 import sfc_lib.files
 from sfc_lib.errors import UserError
 from sfc_lib.own import files
-from sfc_lib.own.files import read_labels, recall, remember, require_folder, require_kind
+from sfc_lib.own.files import read_labels, recall, remember, require_kind
 
 TEXT = b">a\nACGT\n"
 FILE_NAME = "labels.tsv"
@@ -100,14 +100,6 @@ def test_a_pipe_is_refused_and_loses_nothing(tmp_path):
 def test_files_that_make_no_dataset_together(given, prefix, message):
     with pytest.raises(UserError, match=message):
         require_kind(given, prefix)
-
-
-def test_a_place_where_nothing_can_be_written_is_named(file):
-    for folder in (file, file / "below", "/proc/nothing"):
-        with pytest.raises(UserError, match=r"out\.tsv: expected a place to write, got: "):
-            require_folder(type(file)(folder), type(file)("out.tsv"))
-    require_folder(file.parent / "new" / "folder", file)
-    assert list((file.parent / "new" / "folder").iterdir()) == []
 
 
 # Tables of labels

@@ -118,8 +118,8 @@ def test_a_name_that_ends_in_gz_makes_gzip_with_the_same_bytes(trained, tmp_path
 @pytest.mark.parametrize(
     ("place", "message"),
     [
-        ("pos.fa/out.tsv", "pos.fa/out.tsv: expected a place to write, got: "),
-        ("/proc/out.tsv", "/proc/out.tsv: expected a place to write, got: "),
+        ("pos.fa/out.tsv", "pos.fa: expected a folder that can be written to, got: "),
+        ("/proc/out.tsv", "/proc: expected a folder that can be written to, got: "),
         ("symm", "'symm' is a directory"),
         ("/dev/full", "/dev/full: expected a file to write, got a device"),
     ],

@@ -71,7 +71,7 @@ def test_the_report_stands_alone_and_says_where_it_comes_from(trained, name):
     for text in (*hashes, result["id"], result["dataset_fingerprint"], "tensorflow 2."):
         assert text in page
     assert f"sfc train --{FROM[name]}" in page
-    assert f"--output {name}" in page
+    assert f"-o {name}" in page
     assert str(trained) not in page
     assert page.count("<figure>") == 4
     assert page.count("<img") == (4 if name == "symm" else 3)
@@ -155,7 +155,7 @@ def test_running_again_reads_the_run_and_writes_the_same_report(trained, monkeyp
     monkeypatch.setenv("SFC_RUNS_DIR", str(trained / "runs"))
     monkeypatch.chdir(trained)
     before = (trained / "symm" / "report.html").read_bytes()
-    again = sfc("train", *SYMM, *QUICK, "--output", "symm")
+    again = sfc("train", *SYMM, *QUICK, "-o", "symm")
     assert again.exit_code == 0, again.output
     assert "training" not in again.output
     assert (trained / "symm" / "report.html").read_bytes() == before
@@ -170,7 +170,7 @@ def test_a_folder_with_something_else_is_left_alone(trained, tmp_path, monkeypat
     (tmp_path / "result.json").write_text(content)
     done = sfc("train", "--positives", "pos.fa", "--negatives", "neg.fa", "--output", tmp_path)
     assert done.exit_code == 1
-    assert "result.json: expected a run's result" in done.output
+    assert "result.json: expected a whole record, got " in done.output
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 

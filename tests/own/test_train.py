@@ -13,7 +13,7 @@ import pytest
 from own_data import fasta, made, sfc
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from sfc_lib.own.train import intervals, own_spec, scores_of_counts
+from sfc_lib.own.train import bootstrap_intervals, own_spec, scores_of_counts
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import look_up
 
@@ -110,9 +110,12 @@ def test_stopped_and_killed_in_training_the_same_command_goes_on(tmp_path, monke
         (["--learning-rate", "inf"], "learning_rate must be a finite number > 0"),
         (["--window", "50"], "window and chromosomes are options of peaks only"),
         (["--test-fraction", "1"], "'--test-fraction': 1.0 is not in the range 0<x<1"),
-        (["-o", "pos.fa"], "pos.fa: expected a place to write, got: File exists"),
-        (["--output", "pos.fa/x"], "pos.fa/x: expected a place to write, got: Not a directory"),
-        (["--output", "/proc"], "/proc: expected a place to write, got: "),
+        (["-o", "pos.fa"], "pos.fa: expected a folder that can be written to, got: File exists"),
+        (
+            ["--output", "pos.fa/x"],
+            "pos.fa/x: expected a folder that can be written to, got: Not",
+        ),
+        (["--output", "/proc"], "/proc: expected a folder that can be written to, got: "),
         (["--sequences", "all.fa", "--labels", "pos.fa"], "pos.fa:1: expected a header"),
     ],
 )
@@ -168,12 +171,12 @@ def test_intervals_are_those_of_a_plain_bootstrap(digits):
     positives, negatives = rng.normal(1, 1, 80).round(digits), rng.normal(0, 1, 120).round(digits)
     order = rng.permutation(200)
     labels, scores = np.repeat([1, 0], [80, 120])[order], np.r_[positives, negatives][order]
-    found = intervals(labels, scores, np.random.default_rng(1))
+    found = bootstrap_intervals(labels, scores, np.random.default_rng(1))
     drawn = [np.r_[rng.choice(positives, 80), rng.choice(negatives, 120)] for _ in range(2000)]
     for name, score in (("auroc", roc_auc_score), ("auprc", average_precision_score)):
         values = [score(np.repeat([1, 0], [80, 120]), one) for one in drawn]
         assert np.allclose(found[name], np.percentile(values, [2.5, 97.5]), atol=0.02)
-    alone = intervals(np.array([1, 0, 0]), np.array([0.3, 0.2, 0.1]), rng)
+    alone = bootstrap_intervals(np.array([1, 0, 0]), np.array([0.3, 0.2, 0.1]), rng)
     assert np.isnan([*alone["auroc"], *alone["auprc"]]).all()
 
 
@@ -182,5 +185,5 @@ def test_an_interval_of_ten_thousand_examples_takes_no_time():
     labels = np.arange(10_000) % 3 == 0
     scores = (rng.normal(size=10_000) + labels).astype(np.float32)
     began = time.process_time()
-    intervals(labels.astype(np.uint8), scores, rng)
+    bootstrap_intervals(labels.astype(np.uint8), scores, rng)
     assert time.process_time() - began < 5  # 0.4 s on an idle core

@@ -82,7 +82,7 @@ def test_place_that_cant_be_written_is_refused_before_anything_runs(tmp_path):
     ran = tmp_path / "ran"
     path = small_notebook(tmp_path / "in.ipynb", f"open({str(ran)!r}, 'w')")
     for output in (path / "out.ipynb", Path("/proc/out.ipynb")):
-        with pytest.raises(UserError, match=rf"^{output}: expected it in a folder that can be wr"):
+        with pytest.raises(UserError, match=rf"^{output.parent}: expected a folder that can be wr"):
             run_notebook(path, output, {})
     with pytest.raises(UserError, match=rf"^{tmp_path}: expected the name of a notebook, got a fo"):
         run_notebook(path, tmp_path, {})

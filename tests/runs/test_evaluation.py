@@ -19,7 +19,7 @@ from sfc_lib.nn.gradients import (
     importance_profiles,
 )
 from sfc_lib.nn.layers import OneHotDNA, SeparableFC
-from sfc_lib.runs.evaluation import sequences
+from sfc_lib.runs.evaluation import importance_sequences
 from sfc_lib.runs.spec import RunSpec
 
 LENGTHS = {"simulated_tf": 60, "chip_seq": 120, "basset": 200}
@@ -274,7 +274,7 @@ def test_new_sequences_are_a_hundred_thousand_to_the_papers_eight(examples, expe
     monkeypatch.setattr(
         simulated_tf, "simulate", lambda classes, rng: SimpleNamespace(codes=classes)
     )
-    assert len(sequences(RunSpec(dataset_options={"examples": examples}))) == expected
+    assert len(importance_sequences(RunSpec(dataset_options={"examples": examples}))) == expected
 
 
 def test_centred_is_what_a_base_adds_over_the_mean_of_the_four():

@@ -26,7 +26,7 @@ VALUES = np.stack([[PROFILE, 0 * PROFILE]] * 2)
 
 def test_new_sequences_all_hold_tal1_and_none_is_of_the_data():
     spec = RunSpec()
-    codes = of_runs.sequences(spec)
+    codes = of_runs.importance_sequences(spec)
     assert codes.shape == (100_000, 200)
     classes = np.resize([2, 3], 100_000)
     again = simulated_tf.simulate(classes, np.random.default_rng(np.random.SeedSequence((0, 3))))
@@ -41,8 +41,8 @@ def test_new_sequences_all_hold_tal1_and_none_is_of_the_data():
 def test_their_number_goes_with_the_data_but_not_with_seed_or_model():
     small = RunSpec(dataset_options={"examples": 80})
     other = RunSpec(dataset_options={"examples": 80}, variant="std", seed=7)
-    assert of_runs.sequences(small).shape == (1000, 200)
-    assert (of_runs.sequences(small) == of_runs.sequences(other)).all()
+    assert of_runs.importance_sequences(small).shape == (1000, 200)
+    assert (of_runs.importance_sequences(small) == of_runs.importance_sequences(other)).all()
 
 
 def test_region_is_where_every_base_of_the_widest_motif_can_lie():
@@ -68,22 +68,22 @@ def regions(monkeypatch, labels, tasks=("HSC", "MPP")):
 def test_other_data_give_the_held_out_regions_positive_for_the_task_of_the_figure(monkeypatch):
     spec = regions(monkeypatch, [[1, 0], [0, 1], [1, 1], [0, 0]])
     assert of_runs.target(spec, 6) == of_runs.Target("MPP", 1, (0, 6))
-    assert of_runs.sequences(spec)[:, 0].tolist() == [1, 2]
+    assert of_runs.importance_sequences(spec)[:, 0].tolist() == [1, 2]
 
 
 def test_at_most_ten_thousand_regions_drawn_once_and_in_order(monkeypatch):
     spec = regions(monkeypatch, np.ones((12_000, 2)))
-    rows = of_runs.sequences(spec)[:, 0]
+    rows = of_runs.importance_sequences(spec)[:, 0]
     assert len(rows) == len(set(rows.tolist())) == 10_000
     assert (np.diff(rows.astype(int)) > 0).all()
-    assert (of_runs.sequences(spec)[:, 0] == rows).all()
+    assert (of_runs.importance_sequences(spec)[:, 0] == rows).all()
 
 
 def test_too_few_positives_and_a_set_without_the_task_are_named(monkeypatch):
     with pytest.raises(
         ValueError, match=r"two or more held-out .* positive for MPP, got 1 among 2"
     ):
-        of_runs.sequences(regions(monkeypatch, [[1, 0], [1, 1]]))
+        of_runs.importance_sequences(regions(monkeypatch, [[1, 0], [1, 1]]))
     with pytest.raises(ValueError, match=r"hematopoiesis should have the task 'MPP', got \('a',"):
         of_runs.target(regions(monkeypatch, [[1, 0]], tasks=("a", "b")), 6)
 
@@ -119,7 +119,7 @@ def test_models_are_measured_once_where_no_record_carries_a_profile(tmp_path, mo
     specs = [RunSpec(seed=seed) for seed in range(10)]
     found = [find(spec, checkout() / "data" / "runs") for spec in specs]
     best = next(record for record in found if MODEL in record.result["files"])
-    codes = of_runs.sequences(best.spec)
+    codes = of_runs.importance_sequences(best.spec)
     direct = [importance_profiles(best.model(), codes, [2], centred=c)[0] for c in (False, True)]
     files = {name: h for name, h in best.result["files"].items() if name != IMPORTANCE}
     bare = dataclasses.replace(best, result={**best.result, "files": files})
@@ -152,7 +152,7 @@ def test_noise_is_half_the_difference_of_two_halves_of_separate_blocks(count, mo
         halves.append(part[:, 0].tolist())
         return np.stack([[part.mean(axis=0)], [-part.mean(axis=0)]])
 
-    monkeypatch.setattr(of_runs, "sequences", lambda spec: codes)
+    monkeypatch.setattr(of_runs, "importance_sequences", lambda spec: codes)
     monkeypatch.setattr(of_runs, "target", lambda spec, length: of_runs.Target("a", 0, (0, 6)))
     monkeypatch.setattr(gradients, "importance_forms", forms)
     found = of_runs.measure(None, RunSpec())

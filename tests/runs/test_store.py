@@ -15,7 +15,7 @@ from sfc_lib.datasets.simulated_tf import SimulatedTF
 from sfc_lib.errors import UserError
 from sfc_lib.files import runs_dir, sha256_file, write_json
 from sfc_lib.runs import housekeeping, store
-from sfc_lib.runs.evaluation import VERSION, importance_of, sequences
+from sfc_lib.runs.evaluation import VERSION, importance_of, importance_sequences
 from sfc_lib.runs.housekeeping import publish
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import (
@@ -266,7 +266,7 @@ def test_published_copy_verifies_and_lacks_nothing_but_the_model(folder, publish
         assert copy.result["files_of_run"] == record.result["files"]
         assert copy.history() == record.history()
         assert (copy.positional_weights() == record.positional_weights()).all()
-        found, count = importance_of(record), len(sequences(record.spec))
+        found, count = importance_of(record), len(importance_sequences(record.spec))
         assert (copy.importance() == found.values).all()
         assert copy.result["importance"] == {"version": VERSION, "sequences": count}
         assert copy.folder.stat().st_mode & 0o777 == 0o755

@@ -548,7 +548,7 @@ def save(self, original=Progress._save_checkpoint):
     original(self)
 
 
-def append(self, original=Progress._append_history):
+def append(self, original=Progress._write_history):
     if killer == ["append", trained]:
         with open(self.folder / "history.jsonl", "ab") as file:
             file.write(b'{"epoch": 4, "los')
@@ -564,7 +564,7 @@ def resume(self, original=Progress.resume):
 
 
 os.replace, Batches.__getitem__ = replace, batch
-Progress._save_checkpoint, Progress._append_history, Progress.resume = save, append, resume
+Progress._save_checkpoint, Progress._write_history, Progress.resume = save, append, resume
 spec = RunSpec.from_dict(json.loads(sys.argv[1]))
 assert "Threads:\\t1\\n" in Path("/proc/self/status").read_text()
 for folder, *killer in json.loads(sys.argv[2]):

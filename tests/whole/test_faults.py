@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from tiny import TINY, Inline, tiny
 
+from sfc_lib import files
 from sfc_lib.errors import UserError
 from sfc_lib.files import runs_dir, write_json
 from sfc_lib.runs import store
@@ -246,14 +247,15 @@ def test_bfloat16_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
 @pytest.fixture
 def hashed(monkeypatch):
     """Names of the files that were hashed; all files count as old enough to be remembered."""
-    seen, original = [], store.sha256_file
+    seen, original = [], files.sha256_file
 
     def counted(path):
         seen.append(path.name)
         return original(path)
 
-    monkeypatch.setattr(store, "sha256_file", counted)
-    monkeypatch.setattr(store, "SETTLED", -1)
+    for module in (files, store):
+        monkeypatch.setattr(module, "sha256_file", counted)
+    monkeypatch.setattr(files, "SETTLED", -1)
     return seen
 
 
@@ -292,7 +294,7 @@ def test_changed_file_is_hashed_again(change, folder, hashed):
 
 def test_young_file_is_not_remembered(folder, hashed, monkeypatch):
     """Within one tick of the clock a file may change twice and keep its time stamp."""
-    monkeypatch.setattr(store, "SETTLED", 10**18)
+    monkeypatch.setattr(files, "SETTLED", 10**18)
     for _ in range(2):
         look_up(TINY, published=False)
     assert len(hashed) == 2 * 4
