@@ -9,6 +9,7 @@ from servers import CONTENT, NAME, a_source, serving
 
 import sfc_lib
 from sfc_lib.cli import main
+from sfc_lib.datasets import simulated_tf  # noqa: F401  (imported before the registry is replaced)
 from sfc_lib.datasets.base import parse_options
 from sfc_lib.genomics import sources
 
