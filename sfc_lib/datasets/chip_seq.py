@@ -10,54 +10,58 @@ weakly bound. No negative *window* overlaps a peak, not just no DNase peak.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from sfc_lib.datasets.base import SPLITS, InMemoryRecipe, Split
 from sfc_lib.errors import UserError
-from sfc_lib.genomics.genome import Genome, files_of, load_genome, split_of
+from sfc_lib.genomics.genome import REGIONS, Genome, files_of, load_genome, split_of
 from sfc_lib.genomics.intervals import overlaps, read_intervals, resize
+from sfc_lib.genomics.motifs import RESOURCES
 from sfc_lib.genomics.sources import fetch, registry
 
+CELL_TYPE = "GM12878"
 DNASE = "encode_dnase/wgEncodeAwgDnaseUwdukeGm12878UniPk.narrowPeak.gz"
-PEAKS = "encode_tf_gm12878/wgEncodeAwgTfbs{}UniPk.narrowPeak.gz"
-# Experiment of each TF, by the official name of its gene. RELA is NF-κB under TNFα.
-EXPERIMENTS = {
-    "BATF": "HaibGm12878BatfPcr1x",
-    "CEBPB": "HaibGm12878Cebpbsc150V0422111",
-    "CTCF": "BroadGm12878Ctcf",
-    "E2F4": "SydhGm12878E2f4Iggmus",
-    "ELF1": "HaibGm12878Elf1sc631V0416101",
-    "ETS1": "HaibGm12878Ets1Pcr1x",
-    "GABPA": "HaibGm12878GabpPcr2x",
-    "IRF4": "HaibGm12878Irf4sc6059Pcr1x",
-    "JUND": "SydhGm12878Jund",
-    "MAX": "SydhGm12878MaxIggmus",
-    "MEF2A": "HaibGm12878Mef2aPcr1x",
-    "NFIC": "HaibGm12878Nficsc81335V0422111",
-    "NFYB": "SydhGm12878NfybIggmus",
-    "NRF1": "SydhGm12878Nrf1Iggmus",
-    "PBX3": "HaibGm12878Pbx3Pcr1x",
-    "POU2F2": "HaibGm12878Pou2f2Pcr1x",
-    "RELA": "SydhGm12878NfkbTnfaIggrab",
-    "RFX5": "SydhGm12878Rfx5200401194Iggmus",
-    "RXRA": "HaibGm12878RxraPcr1x",
-    "SP1": "HaibGm12878Sp1Pcr1x",
-    "SPI1": "HaibGm12878Pu1Pcr1x",
-    "SRF": "HaibGm12878SrfPcr2x",
-    "STAT3": "SydhGm12878Stat3Iggmus",
-    "STAT5A": "HaibGm12878Stat5asc74442V0422111",
-    "TCF12": "HaibGm12878Tcf12Pcr1x",
-    "USF1": "HaibGm12878Usf1Pcr2x",
-    "YY1": "HaibGm12878Yy1sc281Pcr1x",
-    "ZBTB33": "HaibGm12878Zbtb33Pcr1x",
-}
+TABLE = RESOURCES / "accessibility_motifs.tsv"
 MAX_SHIFT = 50  # bp
 MAX_LENGTH = 100_000  # bp: of longer windows the training set alone is over 700 MB
+
+
+class Factor(NamedTuple):
+    """A ChIP-seq peak file in the registry, its cell type and TF, and the TF's motif.
+
+    The TF goes by the official name of its gene; RELA is NF-κB under TNFα. `rule` says how
+    the motif was chosen, see `sfc_lib.datasets.accessibility`.
+    """
+
+    file: str
+    cell_type: str
+    tf: str
+    motif: str
+    rule: str
+
+
+def factors() -> list[Factor]:
+    """The TFs of which there are peaks, one entry a peak file.
+
+    Example:
+
+    >>> factors()[0].tf, factors()[0].motif
+    ('CTCF', 'CTCF_known1')
+    """
+    with open(TABLE, newline="") as file:
+        _, *rows = csv.reader(file, delimiter="\t")
+    return [Factor(*row) for row in rows]
+
+
+def peak_files() -> dict[str, str]:
+    """Names in the registry of the peaks in GM12878, by TF, sorted."""
+    return dict(sorted((f.tf, f.file) for f in factors() if f.cell_type == CELL_TYPE))
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ class ChipSeq(InMemoryRecipe):
     """Options of the ChIP-seq dataset: windows of hg19, one task, bound or not.
 
     Args:
-        tf: One of the 28 names of `EXPERIMENTS`; upper and lower case count alike.
+        tf: One of the 28 names of `peak_files`; upper and lower case count alike.
         profile: `"hg19-subset"`, or `"full"` for the paper's chromosomes.
         length: Of the windows, in bp.
         shift: 0, or 2 to 50: every training positive is also given moved by this many bp
@@ -90,13 +94,9 @@ class ChipSeq(InMemoryRecipe):
     shift_step: int = 0
 
     def __post_init__(self) -> None:
-        if str(self.tf).upper() not in EXPERIMENTS:
-            raise UserError(f"chip_seq: tf must be one of {list(EXPERIMENTS)}, got {self.tf!r}.")
-        object.__setattr__(self, "tf", self.tf.upper())
-        if self.profile not in ("hg19-subset", "full"):
-            raise UserError(
-                f"chip_seq: profile must be 'hg19-subset' or 'full', got {self.profile!r}."
-            )
+        object.__setattr__(self, "tf", str(self.tf).upper())
+        self.require_one_of("tf", list(peak_files()))
+        self.require_one_of("profile", list(REGIONS))
         if type(self.length) is not int or not 1 <= self.length <= MAX_LENGTH:
             raise UserError(
                 f"chip_seq: length must be an integer of 1 to {MAX_LENGTH:,} bp, got "
@@ -119,7 +119,7 @@ class ChipSeq(InMemoryRecipe):
     @property
     def sources(self) -> list[str]:
         """Names of the source files in the registry."""
-        return [PEAKS.format(EXPERIMENTS[self.tf]), DNASE, *files_of(self.profile)]
+        return [peak_files()[self.tf], DNASE, *files_of(self.profile)]
 
     def inputs(self) -> dict[str, str]:
         known = registry()

@@ -58,13 +58,8 @@ class SimulatedTF(InMemoryRecipe):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.source not in ("generated", "deeplift"):
-            raise UserError(
-                f"simulated_tf: source must be 'generated' or 'deeplift', got {self.source!r}."
-            )
-        for name, value in (("examples", self.examples), ("seed", self.seed)):
-            if type(value) is not int or value < 0:
-                raise UserError(f"simulated_tf: {name} must be an integer >= 0, got {value!r}.")
+        self.require_one_of("source", ("generated", "deeplift"))
+        self.require_integers("examples", "seed")
         if self.examples < 40 or self.examples % 40:
             raise UserError(
                 f"simulated_tf: examples must be a multiple of 40, 40 or more, got {self.examples}."

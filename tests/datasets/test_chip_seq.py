@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from sfc_lib.datasets import load_dataset, make_recipe
-from sfc_lib.datasets.chip_seq import DNASE, EXPERIMENTS, PEAKS, Sites
+from sfc_lib.datasets.chip_seq import DNASE, Sites, peak_files
 from sfc_lib.genomics.dna import decode, reverse_complement
 from sfc_lib.genomics.genome import Genome, split_of
 from sfc_lib.genomics.intervals import read_intervals, resize
@@ -53,7 +53,7 @@ def test_counts_of_the_subset(load, tf):
 def test_every_peak_is_used_or_counted_as_dropped(load, shared_data, tf):
     data = load(tf=tf)
     for kind, used, file in (
-        ("positive", COUNTS[tf][0], PEAKS.format(EXPERIMENTS[tf])),
+        ("positive", COUNTS[tf][0], peak_files()[tf]),
         ("negative", COUNTS[tf][1], DNASE),
     ):
         with gzip.open(shared_data / file, "rt") as lines:
@@ -68,7 +68,7 @@ def truth(shared_data, tf, text):
 
     No negative window shares a base with any peak of the TF.
     """
-    with gzip.open(shared_data / PEAKS.format(EXPERIMENTS[tf]), "rt") as lines:
+    with gzip.open(shared_data / peak_files()[tf], "rt") as lines:
         peaks = [line.split("\t") for line in lines if line.startswith("chr22\t")]
     with gzip.open(shared_data / DNASE, "rt") as lines:
         dnase = [line.split("\t") for line in lines if line.startswith("chr22\t")]
@@ -183,9 +183,9 @@ def test_every_option_and_every_input_changes_the_fingerprint():
 
 def test_all_registered_tfs_of_gm12878_can_be_had():
     files = {name for name in registry() if name.startswith("encode_tf_gm12878/")}
-    assert {PEAKS.format(name) for name in EXPERIMENTS.values()} == files
-    assert len(files) == len(EXPERIMENTS) == 28
-    assert list(EXPERIMENTS) == sorted(EXPERIMENTS)
+    assert set(peak_files().values()) == files
+    assert len(files) == len(peak_files()) == 28
+    assert list(peak_files()) == sorted(peak_files())
 
 
 @pytest.mark.parametrize("profile", ["hg19-subset", "full"])
@@ -201,9 +201,9 @@ def test_inputs_are_peaks_dnase_and_the_profiles_sequence(profile):
     ("options", "message"),
     [
         ({"tf": "NANOG"}, r"tf must be one of \['BATF', .*'ZBTB33'\], got 'NANOG'"),
-        ({"tf": None}, "tf must be one of .* got None"),
-        ({"tf": 3}, "tf must be one of .* got 3"),
-        ({"profile": "hg38"}, "profile must be 'hg19-subset' or 'full', got 'hg38'"),
+        ({"tf": None}, "tf must be one of .* got 'NONE'"),
+        ({"tf": 3}, "tf must be one of .* got '3'"),
+        ({"profile": "hg38"}, "profile must be one of .*'hg19-subset', 'full'.*, got 'hg38'"),
         ({"length": 10**8}, "length must be an integer of 1 to 100,000 bp, got 100000000"),
         ({"length": 0}, "length must be an integer of 1 to 100,000 bp, got 0"),
         ({"length": 10.0}, "length must be an integer of 1 to 100,000 bp, got 10.0"),
@@ -274,7 +274,7 @@ def test_windows_marked_to_be_dropped_are_counted_under_their_reason(sites):
 
 
 def test_no_window_of_one_split_shares_a_base_with_another(load, shared_data):
-    peaks = read_intervals(shared_data / PEAKS.format(EXPERIMENTS["CTCF"]), summits=True)
+    peaks = read_intervals(shared_data / peak_files()["CTCF"], summits=True)
     around = resize(peaks, 1000, peaks["summit"])
     split = split_of(around, "hg19-subset")
     on_x = (around["chrom"] == "chrX").to_numpy()

@@ -275,7 +275,9 @@ def test_global_random_state_is_left_alone():
 
 @pytest.mark.parametrize("source", ["paper", None, 1])
 def test_bad_source_is_named(source):
-    with pytest.raises(ValueError, match=rf"source must be 'generated' or .*, got {source!r}\."):
+    with pytest.raises(
+        ValueError, match=rf"source must be one of .*'generated', .*, got {source!r}\."
+    ):
         SimulatedTF(source=source)
 
 

@@ -135,7 +135,7 @@ def test_build_needs_no_source_for_generated_data():
         (["simulated_tf", "-o", "example", "40"], "has options ['source', 'examples', 'seed']"),
         (["simulated_tf", "-o", "examples", "many"], "must be an integer >= 0, got 'many'"),
         (["simulated_tf", "-o", "examples", "41"], "examples must be a multiple of 40"),
-        (["simulated_tf", "-o", "source", "x"], "source must be 'generated' or 'deeplift'"),
+        (["simulated_tf", "-o", "source", "x"], "source must be one of ['generated', 'deeplift']"),
     ],
 )  # fmt: skip
 def test_bad_dataset_or_option_is_one_message(arguments, message):
