@@ -303,24 +303,6 @@ class SimulatedAccessibility(TiledRecipe):
             if region.chrom in complete
         )
 
-    def true_motifs(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """What a network would know that had learnt every motif: features and labels by split.
-
-        Features, float32 (windows, 2 · motifs): how often each motif was to be put into a
-        window, and how far from its centre the nearest one is, in bp (1000 if there is none).
-        """
-        summits, motifs = read_summits(factors())
-        tiled = tiling(self.peaks(), self.regions())
-        sites = summits_inside(tiled.windows, summits)
-        count = np.zeros((len(tiled.windows), len(motifs)), np.float32)
-        nearest = np.full_like(count, LENGTH)
-        np.add.at(count, (sites[:, 0], sites[:, 2]), 1)
-        np.minimum.at(nearest, (sites[:, 0], sites[:, 2]), abs(sites[:, 1] - LENGTH // 2))
-        keep = count.sum(axis=1) >= self.min_motifs
-        rows = {split: keep & (tiled.splits == split) for split in SPLITS}
-        features = np.hstack([count, nearest])
-        return {split: (features[mask], tiled.labels[mask]) for split, mask in rows.items()}
-
     def _placed(self) -> list[Path]:
         """The Roadmap files, where they are used."""
         folder = Path(os.environ.get("SFC_DATA_MIRROR") or data_dir() / "downloads")

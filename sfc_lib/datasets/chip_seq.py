@@ -20,7 +20,7 @@ import pandas as pd
 
 from sfc_lib.datasets.base import SPLITS, InMemoryRecipe, Split
 from sfc_lib.errors import UserError
-from sfc_lib.genomics.genome import REGIONS, Genome, files_of, load_genome, split_of
+from sfc_lib.genomics.genome import HOLDS_N, REGIONS, Genome, files_of, load_genome, split_of
 from sfc_lib.genomics.intervals import overlaps, read_intervals, resize
 from sfc_lib.genomics.motifs import RESOURCES
 from sfc_lib.genomics.sources import fetch, registry
@@ -28,6 +28,7 @@ from sfc_lib.genomics.sources import fetch, registry
 CELL_TYPE = "GM12878"
 DNASE = "encode_dnase/wgEncodeAwgDnaseUwdukeGm12878UniPk.narrowPeak.gz"
 TABLE = RESOURCES / "accessibility_motifs.tsv"
+OUTSIDE = "outside the profile"
 MAX_SHIFT = 50  # bp
 MAX_LENGTH = 100_000  # bp: of longer windows the training set alone is over 700 MB
 
@@ -127,76 +128,63 @@ class ChipSeq(InMemoryRecipe):
 
     def build(self) -> tuple[dict[str, Split], dict[str, int]]:
         peaks = read_intervals(fetch(self.sources[0]), summits=True)
+        around = resize(peaks, self.length, peaks["summit"])
         negatives = resize(read_intervals(fetch(DNASE)), self.length)
-        sites = Sites(load_genome(self.profile), self.profile)
-        positives = sites.add("positive", 1, resize(peaks, self.length, peaks["summit"]))
-        sites.add("negative", 0, negatives, {"overlaps a peak": overlaps(negatives, peaks)})
-        of_train = positives[positives["split"] == "train"]
+        near = {"overlaps a peak": overlaps(negatives, peaks)}
+        positives = sort_out("positive", 1, around, self.profile)
+        tables = [positives, sort_out("negative", 0, negatives, self.profile, near)]
+        of_train = positives[(positives["why"] == "") & (positives["split"] == "train")]
         for bp in self.shifts:
             moved = of_train.assign(start=of_train["start"] + bp, end=of_train["end"] + bp)
-            outside = split_of(moved, self.profile) != "train"
-            sites.add("shifted positive", 1, moved, {"leaves the training regions": outside})
-        return sites.splits(), sites.dropped
+            outside = {"leaves the training regions": split_of(moved, self.profile) != "train"}
+            tables.append(sort_out("shifted positive", 1, moved, self.profile, outside))
+        return cut(pd.concat(tables, ignore_index=True), load_genome(self.profile))
 
 
-class Sites:
-    """Windows gathered class by class, each with its split; what is dropped is counted.
+def sort_out(
+    kind: str,
+    label: int,
+    windows: pd.DataFrame,
+    regions: str,
+    reasons: Mapping[str, np.ndarray] | None = None,
+) -> pd.DataFrame:
+    """Windows of one kind, each with the split that its centre lies in, or why it is left out.
 
     Args:
-        genome: Of the profile.
-        profile: Whose regions decide the split.
+        kind: What they are, for the counts of what is dropped.
+        label: 0 or 1.
+        windows: Intervals of one width.
+        regions: Name of the regions of hg19 that decide the split.
+        reasons: Further masks of windows to leave out, bool (len(windows),), by reason.
+
+    Returns:
+        All windows, with `split`, `label`, `kind` and `why`, which is empty for those that are
+        not left out.
     """
+    split = split_of(resize(windows, 1), regions)
+    masks = {
+        OUTSIDE: split == "",
+        **(reasons or {}),
+        "leaves the split's regions": split_of(windows, regions) != split,
+        "same window again": windows.duplicated(["chrom", "start"]).to_numpy(),
+    }
+    why = np.select(list(masks.values()), list(masks), "")
+    windows = windows[["chrom", "start", "end"]]
+    return windows.assign(split=split, label=np.uint8(label), kind=kind, why=why)
 
-    def __init__(self, genome: Genome, profile: str) -> None:
-        self.genome, self.profile = genome, profile
-        self.dropped: dict[str, int] = {}
-        self._kept: list[pd.DataFrame] = []
 
-    def add(
-        self,
-        kind: str,
-        label: int,
-        windows: pd.DataFrame,
-        drops: Mapping[str, np.ndarray] | None = None,
-    ) -> pd.DataFrame:
-        """Take windows of one kind into the split that their centre lies in.
+def cut(windows: pd.DataFrame, genome: Genome) -> tuple[dict[str, Split], dict[str, int]]:
+    """Codes and labels of each split, in the windows' order, and what was dropped, by reason.
 
-        Args:
-            kind: What they are, for the counts of what is dropped.
-            label: 0 or 1.
-            windows: Intervals of one width.
-            drops: Masks of windows to leave out, bool (len(windows),), by reason.
-
-        Returns:
-            The windows kept so far (those with an N are found later), with their `split`.
-        """
-        split = split_of(resize(windows, 1), self.profile)
-        keep = split != ""
-        self._count(f"{kind}: outside the profile", ~keep)
-        reasons = {
-            **(drops or {}),
-            "leaves the split's regions": split_of(windows, self.profile) != split,
-            "same window again": windows.duplicated(["chrom", "start"]).to_numpy(),
-        }
-        for reason, drop in reasons.items():
-            for name in SPLITS:
-                self._count(f"{name} {kind}: {reason}", keep & drop & (split == name))
-            keep = keep & ~drop
-        kept = windows.loc[keep, ["chrom", "start", "end"]]
-        self._kept.append(kept.assign(split=split[keep], label=label, kind=kind))
-        return self._kept[-1]
-
-    def splits(self) -> dict[str, Split]:
-        """Codes and labels of each split, in the order in which the windows were added."""
-        windows = pd.concat(self._kept, ignore_index=True)
-        codes, keep, _ = self.genome.windows(windows)
-        for (split, kind), group in windows.groupby(["split", "kind"]):
-            self._count(f"{split} {kind}: N in the window", ~keep[group.index])
-        kept = windows[keep]
-        labels = kept["label"].to_numpy(dtype=np.uint8)[:, None]
-        rows = {split: np.flatnonzero(kept["split"] == split) for split in SPLITS}
-        return {split: Split(codes[rows[split]], labels[rows[split]]) for split in SPLITS}
-
-    def _count(self, reason: str, mask: np.ndarray) -> None:
-        if number := int(mask.sum()):
-            self.dropped[reason] = self.dropped.get(reason, 0) + number
+    Args:
+        windows: As `sort_out` gives them; the index counts from 0.
+        genome: Where they are cut from; those with an N are dropped too.
+    """
+    used = windows[windows["why"] == ""]
+    codes, keep, _ = genome.windows(used)
+    why = windows["why"].mask(windows.index.isin(used.index[~keep]), HOLDS_N)
+    kind = windows["kind"].where(why == OUTSIDE, windows["split"] + " " + windows["kind"])
+    dropped = (kind + ": " + why)[why != ""].value_counts(sort=False)
+    split, labels = used["split"].to_numpy()[keep], used[["label"]].to_numpy()[keep]
+    splits = {name: Split(codes[split == name], labels[split == name]) for name in SPLITS}
+    return splits, {reason: int(number) for reason, number in dropped.items()}

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from sfc_lib.datasets import load_dataset, make_recipe
-from sfc_lib.datasets.chip_seq import DNASE, Sites, peak_files
+from sfc_lib.datasets.chip_seq import DNASE, cut, peak_files, sort_out
 from sfc_lib.genomics.dna import decode, reverse_complement
 from sfc_lib.genomics.genome import Genome, split_of
 from sfc_lib.genomics.intervals import read_intervals, resize
@@ -227,27 +227,28 @@ def test_bad_options(options, message):
 
 
 @pytest.fixture
-def sites(tmp_path, monkeypatch):
+def toy(tmp_path, monkeypatch):
     """Toy regions: chr1 0–40 for training, 40–80 for validation; chr2 for the test."""
     from sfc_lib.genomics import genome
 
-    toy = [("chr1", 0, 40, "train"), ("chr1", 40, 80, "valid"), ("chr2", 0, 40, "test")]
-    profile = tuple(genome.Region(c, s, e, split) for c, s, e, split in toy)
+    spans = [("chr1", 0, 40, "train"), ("chr1", 40, 80, "valid"), ("chr2", 0, 40, "test")]
+    profile = tuple(genome.Region(c, s, e, split) for c, s, e, split in spans)
     monkeypatch.setitem(genome.REGIONS, "toy", profile)
     path = tmp_path / "toy.fa"
     path.write_text(f">chr1\n{'ACGTACGTAC' * 9}\n>chr2\n{'A' * 20}N{'C' * 19}\n")
-    return Sites(Genome(path, profile), "toy")
+    return Genome(path, profile)
 
 
 def windows(*starts, chrom="chr1", width=10):
     return pd.DataFrame({"chrom": chrom, "start": starts}).assign(end=lambda a: a["start"] + width)
 
 
-def test_windows_go_to_the_split_of_their_centre_or_are_counted(sites):
-    kept = sites.add("x", 1, windows(-9, -5, 0, 30, 34, 35, 36, 40, 70, 71, 80, 0))
+def test_windows_go_to_the_split_of_their_centre_or_are_counted(toy):
+    table = sort_out("x", 1, windows(-9, -5, 0, 30, 34, 35, 36, 40, 70, 71, 80, 0), "toy")
+    kept = table[table["why"] == ""]
     assert kept["start"].tolist() == [0, 30, 40, 70]
     assert kept["split"].tolist() == ["train", "train", "valid", "valid"]
-    assert sites.dropped == {
+    assert cut(table, toy)[1] == {
         "x: outside the profile": 2,  # centres −4 and 85
         "train x: leaves the split's regions": 2,  # −5 and 34
         "valid x: leaves the split's regions": 3,  # 35, 36 and 71
@@ -255,22 +256,24 @@ def test_windows_go_to_the_split_of_their_centre_or_are_counted(sites):
     }
 
 
-def test_windows_with_n_are_counted_by_split_and_kind(sites):
-    sites.add("x", 1, windows(0, 15, chrom="chr2"))
-    sites.add("y", 0, windows(11, 12, 30, chrom="chr2"))
-    sites.add("y", 0, windows(5))
-    splits = sites.splits()
-    assert sites.dropped == {"test x: N in the window": 1, "test y: N in the window": 2}
+def test_windows_with_n_are_counted_by_split_and_kind(toy):
+    tables = [
+        sort_out("x", 1, windows(0, 15, chrom="chr2"), "toy"),
+        sort_out("y", 0, windows(11, 12, 30, chrom="chr2"), "toy"),
+        sort_out("y", 0, windows(5), "toy"),
+    ]
+    splits, dropped = cut(pd.concat(tables, ignore_index=True), toy)
+    assert dropped == {"test x: N in the window": 1, "test y: N in the window": 2}
     assert [len(splits[split]) for split in SPLITS] == [1, 0, 2]
     assert decode(splits["test"].codes) == ["A" * 10, "C" * 10]
     assert splits["test"].labels.tolist() == [[1], [0]]
 
 
-def test_windows_marked_to_be_dropped_are_counted_under_their_reason(sites):
+def test_windows_marked_to_be_dropped_are_counted_under_their_reason(toy):
     mask = np.array([True, False, True])
-    kept = sites.add("x", 0, windows(0, 5, 50), {"near a peak": mask})
-    assert kept["start"].tolist() == [5]
-    assert sites.dropped == {"train x: near a peak": 1, "valid x: near a peak": 1}
+    table = sort_out("x", 0, windows(0, 5, 50), "toy", {"near a peak": mask})
+    assert table.loc[table["why"] == "", "start"].tolist() == [5]
+    assert cut(table, toy)[1] == {"train x: near a peak": 1, "valid x: near a peak": 1}
 
 
 def test_no_window_of_one_split_shares_a_base_with_another(load, shared_data):
