@@ -30,7 +30,7 @@ def true_motifs(recipe: SimulatedAccessibility) -> dict[str, tuple[np.ndarray, n
     window, and how far from its centre the nearest one is, in bp (1000 if there is none).
     """
     summits, motifs = read_summits(factors())
-    tiled = tiling(recipe.peaks(), recipe.regions())
+    tiled = tiling(recipe.peaks(), recipe.regions(summits))
     sites = summits_inside(tiled.windows, summits)
     count = np.zeros((len(tiled.windows), len(motifs)), np.float32)
     nearest = np.full_like(count, LENGTH)

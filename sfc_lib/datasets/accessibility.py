@@ -278,7 +278,7 @@ class SimulatedAccessibility(TiledRecipe):
 
     def chunks(self) -> Iterator[Chunk]:
         summits, motifs = read_summits(factors())
-        peaks, regions = self.peaks(), self.regions()
+        peaks, regions = self.peaks(), self.regions(summits)
         tiled = tiling(peaks, regions)
         if self.profile == "full":
             known = [region.chrom for region in regions]
@@ -291,12 +291,16 @@ class SimulatedAccessibility(TiledRecipe):
             backgrounds = shuffled_codes(load_genome(self.profile), tiled, self.seed)
         yield from with_motifs(backgrounds, tiled, summits, motifs, self.seed, self.min_motifs)
 
-    def regions(self) -> tuple[Region, ...]:
-        """The regions of hg19 that the windows lie in, each with its split."""
+    def regions(self, summits: pd.DataFrame) -> tuple[Region, ...]:
+        """The regions of hg19 that the windows lie in, each with its split.
+
+        Args:
+            summits: As `read_summits` gives them.
+        """
         if self.profile != "full":
             return regions_of(self.profile)
-        tfs = [read_summits([f for f in factors() if f.cell_type == c])[0] for c in self.task_names]
-        complete = set.intersection(*(set(summits["chrom"]) for summits in tfs))
+        of_cells = summits.groupby("chrom")["cell_type"].nunique()
+        complete = set(of_cells.index[of_cells == len(self.task_names)])
         return tuple(
             replace(region, split=HELD_OUT.get(region.chrom, "train"))
             for region in regions_of("full")
@@ -323,12 +327,15 @@ def _content_hash(path: Path) -> str:
 
 
 def read_summits(table: Sequence[Factor]) -> tuple[pd.DataFrame, list[Motif]]:
-    """The summits of all peak files in `table` as `summits_inside` takes them, and the PWMs."""
+    """The summits of all peak files in `table` as `summits_inside` takes them, and the PWMs.
+
+    Each summit has the `cell_type` of its file beside it.
+    """
     matrices = read_meme(MATRICES)
     names = list(dict.fromkeys(factor.motif for factor in table))
     frames = [
         read_intervals(fetch(factor.file), summits=True)[["chrom", "summit"]].assign(
-            motif=names.index(factor.motif)
+            motif=names.index(factor.motif), cell_type=factor.cell_type
         )
         for factor in table
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import chain, groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -130,18 +130,18 @@ def _records(path: Path) -> Iterator[tuple[Record, bytes]]:
 
 
 def _scan(path: Path) -> Iterator[tuple[Record, bytes]]:
-    """Each record again and again, with the codes of a line of it, or of a part of one."""
+    """Each record again and again, with the codes of a part of its sequence."""
     record, bases, seen = None, 0, set[str]()
-    for number, column, text in _pieces(path):
+    for number, column, text in _parts(path):
         if text.startswith(b">") and not column:
             _require_bases(path, record, bases)
             record, bases = Record(_name(path, number, text, seen), number), 0
             continue
-        codes = text.translate(_TABLE)
+        codes = text.translate(_TABLE, b"\r\n")
         if record is None and text.strip():
             raise _no_header(path, number, text)
-        if (place := codes.find(_NONE)) >= 0:
-            raise _bad_letter(path, number, column + place + 1, text[place : place + 1])
+        if _NONE in codes:
+            raise _bad_letter(path, number, column, text)
         if record:
             bases += len(codes)
             yield record, codes
@@ -150,25 +150,27 @@ def _scan(path: Path) -> Iterator[tuple[Record, bytes]]:
     _require_bases(path, record, bases)
 
 
-def _pieces(path: Path) -> Iterator[tuple[int, int, bytes]]:
-    """Line, column and text without the line's end: lines, in parts where they are long.
-
-    Headers are whole.
-    """
+def _parts(path: Path) -> Iterator[tuple[int, int, bytes]]:
+    """Line, column and text: a header, or what follows up to the next one or a chunk's end."""
     number, column, held = 1, 0, b""
-    for chunk in read_chunks(path):
-        *lines, held = (held + chunk).split(b"\n")
-        for line in lines:
-            yield number, column, line.rstrip(b"\r")
-            number, column = number + 1, 0
-        if not column and held.startswith(b">"):
-            if len(held) > LONGEST:
-                raise UserError(f"{path}:{number}: expected a header, got one without an end.")
-        elif len(held) > 1:
-            part, held = held[:-1], held[-1:]  # the last byte may belong to the line's end
-            yield number, column, part
-            column += len(part)
-    yield number, column, held.rstrip(b"\r")
+    for chunk in chain(read_chunks(path), [b"\n"]):
+        texts = (held + chunk).replace(b"\n>", b"\n\0>").split(b"\0")  # no NUL is in a text
+        held = b""
+        for text in texts:
+            if text.startswith(b">") and not column:
+                header, end, text = text.partition(b"\n")
+                if not end:
+                    if len(header) > LONGEST:
+                        raise UserError(
+                            f"{path}:{number}: expected a header, got one without an end."
+                        )
+                    held = header
+                    break
+                yield number, 0, header
+                number += 1
+            yield number, column, text
+            number += text.count(b"\n")
+            column = len(text) - text.rfind(b"\n") - 1 + column * (b"\n" not in text)
 
 
 def _name(path: Path, number: int, header: bytes, seen: set[str]) -> str:
@@ -189,15 +191,26 @@ def _require_bases(path: Path, record: Record | None, bases: int) -> None:
         raise UserError(f"{path}:{record.line}: expected a sequence of {record.name!r}, got none.")
 
 
-def _no_header(path: Path, number: int, line: bytes) -> UserError:
-    shown = line[:20].decode(errors="replace")
-    hint = " This is no text file." if set(line[:200]) & set(range(9)) else ""
+def _no_header(path: Path, number: int, text: bytes) -> UserError:
+    start = text.lstrip()
+    number += text.count(b"\n", 0, len(text) - len(start))
+    shown = start.partition(b"\n")[0].rstrip()[:20].decode(errors="replace")
+    hint = " This is no text file." if set(start[:200]) & set(range(9)) else ""
     return UserError(
         f"{path}:{number}: expected FASTA, a line that begins with '>', got {shown!r}.{hint}"
     )
 
 
-def _bad_letter(path: Path, number: int, column: int, letter: bytes) -> UserError:
+def _bad_letter(path: Path, number: int, column: int, text: bytes) -> UserError:
+    """The error for the first letter that is no DNA in a text."""
+    place = next(
+        i
+        for i, code in enumerate(text.translate(_TABLE))
+        if code == _NONE and text[i] not in b"\r\n"
+    )
+    letter, before = text[place : place + 1], text[:place]
+    number += before.count(b"\n")
+    column = place - before.rfind(b"\n") + column * (b"\n" not in before)
     hints = {b"Uu": "This looks like RNA: write T for U.", b"-.": "This looks like an alignment."}
     hints |= {b"EFILPQXZJOefilpqxzjo*": "This looks like protein: DNA is needed."}
     hint = next((f" {hint}" for letters, hint in hints.items() if letter in letters), "")

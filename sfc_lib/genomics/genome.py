@@ -202,7 +202,7 @@ class Genome:
                 self.length(chrom)
         keep = within(intervals, self.regions)
         codes = self._cut(intervals[keep], int(widths[0]) if len(widths) else 0)
-        whole = np.array([not (row == N).any() for row in codes], dtype=bool)
+        whole = codes.max(axis=1, initial=0) < N
         dropped = {BEYOND: int((~keep).sum()), HOLDS_N: int((~whole).sum())}
         keep[keep] = whole
         return (codes if whole.all() else codes[whole]), keep, dropped

@@ -98,10 +98,11 @@ def _place(
     right = below(state, row, 2) == 0  # which side is tried first
     end = taken.shape[1] - width
     start = np.minimum(np.maximum(wanted, 0), end)
-    for number in range(len(row)):
+    step = np.arange(width.max(initial=0))
+    under = taken[row[:, None], np.clip(start[:, None] + step, 0, taken.shape[1] - 1)]
+    clash = (under & (step < width[:, None])).any(axis=1) & (end >= 0)
+    for number in np.flatnonzero(clash):
         first, last = start[number], end[number]
-        if first < 0 or not taken[row[number], first : first + width[number]].any():
-            continue
         before = np.concatenate([[0], np.cumsum(taken[row[number]])])
         free = np.flatnonzero(before[width[number] :] == before[: last + 1])
         sides = free[free < first][-1:], free[free > first][:1]

@@ -476,11 +476,12 @@ def test_frequencies_of_the_chain_are_those_of_the_real_training_windows(real):
 def test_genome_wide_set_without_a_genome(real):
     """Windows, labels and splits of all hg19, from interval files alone."""
     recipe = SimulatedAccessibility(profile="full", background="chain", min_motifs=1)
-    regions = {region.chrom: region.split for region in recipe.regions()}
+    summits, _ = read_summits(factors())
+    regions = {region.chrom: region.split for region in recipe.regions(summits)}
     assert set(regions) == {f"chr{n}" for n in [*range(2, 8), *range(9, 21), 22, "X"]}
     assert (regions["chr3"], regions["chr2"], regions["chr4"]) == ("valid", "test", "train")
-    tiled = tiling(recipe.peaks(), recipe.regions())
-    sites = summits_inside(tiled.windows, read_summits(factors())[0])
+    tiled = tiling(recipe.peaks(), recipe.regions(summits))
+    sites = summits_inside(tiled.windows, summits)
     used = np.bincount(sites[:, 0], minlength=len(tiled.windows)) >= recipe.min_motifs
     assert [int(used[tiled.splits == split].sum()) for split in SPLITS] == [612_871, 51_305, 63_868]
     assert tiled.labels[used & (tiled.splits == "valid")].sum(axis=0).tolist() == [31_087, 30_142]
