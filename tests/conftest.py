@@ -108,6 +108,24 @@ def require_backend():
 
 
 @pytest.fixture(scope="session")
+def on_backend(require_backend):
+    """Function that runs code on a Keras backend: `on_backend(name, code, *arguments)`.
+
+    Skips as `require_backend`. Returns what the code printed, raises what it raised.
+    """
+    from processes import Backends
+
+    backends = Backends(os.environ["KERAS_BACKEND"])
+
+    def run(backend, code, *arguments):
+        require_backend(backend)
+        return backends.run(backend, code, *arguments)
+
+    yield run
+    backends.close()
+
+
+@pytest.fixture(scope="session")
 def browser():
     """Headless Chromium; `SFC_REQUIRE_CHROMIUM=1` turns its absence into a failure."""
     if not CHROMIUM.is_file():

@@ -36,7 +36,7 @@ from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import held, is_held, lock_file, verify_record
 from sfc_lib.runs.worker import ONE_THREAD, Processes
 
-PROCESSES, ROUNDS = 8, 3  # as many rounds as you have patience
+PROCESSES, ROUNDS = 4, 3  # as many rounds as you have patience
 A, B, C = (tiny(seed=seed) for seed in range(3))
 ID = "0123456789abcdef"
 FOUR = [tiny(seed=seed, epochs=4) for seed in range(4)]
