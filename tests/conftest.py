@@ -152,5 +152,5 @@ def finished(shared_folder):
     root = shared_folder / "finished"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SFC_RUNS_DIR", str(root))
-        sweep([tiny(seed=seed) for seed in (0, 1)], progress=False)
+        sweep([tiny(seed=seed) for seed in (0, 1)], jobs=1, progress=False)
     return root

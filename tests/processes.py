@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import sfc_lib
+from sfc_lib.runs.worker import ONE_THREAD
 
 HEAD = """import json, os, sys
 from sfc_lib.runs.spec import RunSpec
@@ -50,7 +51,8 @@ def wait_for(condition):
 
 # JAX compiles each step anew in every process, and these are run but a few times: quickly.
 QUICKLY_COMPILED = {
-    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    "XLA_FLAGS": f"{ONE_THREAD['XLA_FLAGS']} --xla_backend_optimization_level=0"
+    " --xla_llvm_disable_expensive_passes=true"
 }
 
 

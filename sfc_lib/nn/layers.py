@@ -86,7 +86,8 @@ class SeparableFC(keras.layers.Layer):
         for part in (self.positional_regularizer, self.positional_constraint):
             if isinstance(part, (Curvature, CurvatureConstraint)):
                 require_length(stored, part.min_length, type(part).__name__)
-        limit = self._limit(stored, length, channels)
+        factor, seen = (2, stored) if self.initializer == "paper" else (18, length)
+        limit = (factor / (seen * channels + self.units)) ** 0.25
         self.W_pos = self.add_weight(
             name="W_pos",
             shape=(self.units, stored),
@@ -163,11 +164,6 @@ class SeparableFC(keras.layers.Layer):
                 "Give the model's Input a fixed length, long enough for its pooling."
             )
         return shape[1], shape[2]
-
-    def _limit(self, stored: int, length: int, channels: int) -> float:
-        if self.initializer == "paper":
-            return (2 / (stored * channels + self.units)) ** 0.25
-        return (18 / (length * channels + self.units)) ** 0.25
 
 
 def outer_products(w_pos, w_chan):
