@@ -76,7 +76,7 @@ class Stress(StreamedRecipe):
         summits = summits.sort_values(["chrom", "summit"], ignore_index=True)
         sequence = genome.Genome("genome.fa", regions)
         tiled = tiling(cells, "stress")
-        yield from accessibility.simulate(sequence, tiled, summits, motifs, 0)
+        yield from accessibility.with_motifs(sequence, tiled, summits, motifs, 0)
 
 
 def _names() -> list[str]:

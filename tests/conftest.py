@@ -21,6 +21,9 @@ os.environ.update(ONE_THREAD)  # as where runs are trained, so that bits agree
 # A shell's background job ignores Ctrl-C, and so would the processes that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# What a process has written outlives it without this: only power cuts need it, which no test has.
+os.fsync = lambda handle: None
+
 CHROMIUM = Path("/usr/bin/chromium")
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -105,6 +108,24 @@ def require_backend():
 
 
 @pytest.fixture(scope="session")
+def on_backend(require_backend):
+    """Function that runs code on a Keras backend: `on_backend(name, code, *arguments)`.
+
+    Skips as `require_backend`. Returns what the code printed, raises what it raised.
+    """
+    from processes import Backends
+
+    backends = Backends(os.environ["KERAS_BACKEND"])
+
+    def run(backend, code, *arguments):
+        require_backend(backend)
+        return backends.run(backend, code, *arguments)
+
+    yield run
+    backends.close()
+
+
+@pytest.fixture(scope="session")
 def browser():
     """Headless Chromium; `SFC_REQUIRE_CHROMIUM=1` turns its absence into a failure."""
     if not CHROMIUM.is_file():
@@ -131,5 +152,5 @@ def finished(shared_folder):
     root = shared_folder / "finished"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SFC_RUNS_DIR", str(root))
-        sweep([tiny(seed=seed) for seed in (0, 1)], progress=False)
+        sweep([tiny(seed=seed) for seed in (0, 1)], jobs=1, progress=False)
     return root

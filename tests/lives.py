@@ -1,6 +1,6 @@
 """Lives of a run, each in a process of its own that is killed, or whose disk is full.
 
-Run as a script by `test_faults.py`: `python lives.py SPEC PLAN`, both JSON; prints JSON. It
+Run as a script by `test_faults.py`: `python lives.py [[SPEC, PLAN], …]`, prints JSON, too. It
 imports Keras once and forks for every life: while it has one thread that is safe, and a
 life costs a fraction of a second instead of ten.
 """
@@ -278,7 +278,9 @@ def points_struck(spec, root, deed, every, thin):
 
 if __name__ == "__main__":
     gc.freeze()  # a collection in every life would walk through all of TensorFlow
-    plan = json.loads(sys.argv[2])
-    make = {"random": random_kills, "points": points_struck}[plan.pop("mode")]
-    result = make(RunSpec.from_dict(json.loads(sys.argv[1])), Path(plan.pop("root")), **plan)
-    print(json.dumps(result))
+    makers, results = {"random": random_kills, "points": points_struck}, []
+    for values, plan in json.loads(sys.argv[1]):
+        make, root = makers[plan.pop("mode")], Path(plan.pop("root"))
+        root.mkdir()
+        results.append(make(RunSpec.from_dict(values), root, **plan))
+    print(json.dumps(results))

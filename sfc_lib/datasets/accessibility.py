@@ -22,23 +22,30 @@ Choices that the paper leaves open:
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
 from sfc_lib.datasets.base import LATER, SPLITS, Chunk, StreamedRecipe
+from sfc_lib.datasets.chip_seq import TABLE, Factor, factors
 from sfc_lib.errors import UserError
 from sfc_lib.files import data_dir, sha256_file
-from sfc_lib.genomics.genome import Genome, Region, files_of, load_genome, regions_of, split_of
+from sfc_lib.genomics.genome import (
+    REGIONS,
+    Genome,
+    Region,
+    files_of,
+    load_genome,
+    regions_of,
+    split_of,
+)
 from sfc_lib.genomics.insertion import insert_motifs
 from sfc_lib.genomics.intervals import (
     covered_fraction,
@@ -51,6 +58,7 @@ from sfc_lib.genomics.intervals import (
 from sfc_lib.genomics.motifs import RESOURCES, Motif, read_meme
 from sfc_lib.genomics.shuffle import dinucleotide_chain, dinucleotide_shuffle
 from sfc_lib.genomics.sources import fetch, registry
+from sfc_lib.genomics.text import read_chunks
 
 PADDING = 100  # bp on either side of a merged region
 WIDTH, STRIDE = 200, 50  # bp
@@ -60,18 +68,15 @@ CHUNK = 20_000  # windows at a time: 20 MB of codes
 OUTSIDE = "beyond the sequence or its split"
 
 
-def accessible_regions(peaks: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Steps 1 and 2: the union of all cell types' peaks, then 100 bp more on either side.
+def accessible_windows(peaks: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Steps 1 to 3: the union of all cell types' peaks, 100 bp more on either side, and tiles.
 
-    Regions are padded after they are merged, as in the paper. So two of them less than
-    200 bp apart overlap, and their windows do.
+    Windows of 200 bp begin every 50 bp, from each region's start, whole ones only. Regions
+    are padded after they are merged, as in the paper. So two of them less than 200 bp apart
+    overlap, and their windows do.
     """
-    return pad(merge(pd.concat([peak[["chrom", "start", "end"]] for peak in peaks])), PADDING)
-
-
-def tiles(regions: pd.DataFrame) -> pd.DataFrame:
-    """Step 3: windows of 200 bp every 50 bp, from each region's start, whole ones only."""
-    return tile(regions, WIDTH, STRIDE)
+    union = merge(pd.concat([peak[["chrom", "start", "end"]] for peak in peaks]))
+    return tile(pad(union, PADDING), WIDTH, STRIDE)
 
 
 def label_windows(windows: pd.DataFrame, peaks: Sequence[pd.DataFrame]) -> np.ndarray:
@@ -84,11 +89,6 @@ def label_windows(windows: pd.DataFrame, peaks: Sequence[pd.DataFrame]) -> np.nd
     """
     covered = [covered_fraction(windows, peak) >= OVERLAP for peak in peaks]
     return np.stack(covered, axis=1).astype(np.uint8)
-
-
-def expand(windows: pd.DataFrame) -> pd.DataFrame:
-    """Step 5: windows of 1000 bp with the same centre."""
-    return resize(windows, LENGTH)
 
 
 def summits_inside(windows: pd.DataFrame, summits: pd.DataFrame) -> np.ndarray:
@@ -136,18 +136,22 @@ class Tiling:
 def tiling(peaks: Sequence[pd.DataFrame], regions: str | Sequence[Region]) -> Tiling:
     """Steps 1 to 5 in the given regions of hg19, or those of that name.
 
-    A window is of the split that its 200 bp lie in. Windows with all labels 0 are kept
+    Windows are expanded to 1000 bp with the same centre. Each is of the split that its 200 bp
+    lie in. Windows with all labels 0 are kept
     too. They are rare: with half of a window for a 1, padding by half a window's width
     makes none, but two cell types may share one.
     """
-    windows = tiles(accessible_regions(peaks))
+    windows = accessible_windows(peaks)
     splits = split_of(windows, regions)
     windows, splits = windows[splits != ""], splits[splits != ""]
-    expanded = expand(windows)
+    expanded = resize(windows, LENGTH)
     inside = split_of(expanded, regions) == splits
     outside = {split: int((~inside[splits == split]).sum()) for split in SPLITS}
     labels = label_windows(windows[inside], peaks)
     return Tiling(expanded[inside].reset_index(drop=True), labels, splits[inside], outside)
+
+
+Codes = Iterator[tuple[str, np.ndarray, np.ndarray, dict[str, int]]]
 
 
 def in_chunks(tiled: Tiling, size: int = CHUNK) -> Iterator[tuple[str, np.ndarray, dict[str, int]]]:
@@ -160,9 +164,7 @@ def in_chunks(tiled: Tiling, size: int = CHUNK) -> Iterator[tuple[str, np.ndarra
             dropped = {}
 
 
-def sequences(
-    genome: Genome, tiled: Tiling, size: int = CHUNK
-) -> Iterator[tuple[str, np.ndarray, np.ndarray, dict[str, int]]]:
+def real_codes(genome: Genome, tiled: Tiling, size: int = CHUNK) -> Codes:
     """Real sequence of all windows, in chunks of at most `size`; split after split.
 
     Yields:
@@ -183,7 +185,7 @@ class TiledRecipe(StreamedRecipe):
     profile: str = "hg19-subset"
 
     def __post_init__(self) -> None:
-        regions_of(self.profile)
+        self.require_one_of("profile", list(REGIONS))
 
     @abstractmethod
     def peak_files(self) -> list[str]:
@@ -204,7 +206,7 @@ class TiledRecipe(StreamedRecipe):
 
     def chunks(self) -> Iterator[Chunk]:
         tiled = tiling(self.peaks(), self.profile)
-        for split, rows, codes, dropped in sequences(load_genome(self.profile), tiled):
+        for split, rows, codes, dropped in real_codes(load_genome(self.profile), tiled):
             yield Chunk(split, codes, tiled.labels[rows], dropped)
 
 
@@ -216,34 +218,11 @@ DNASE = {
     "roadmap": tuple(f"roadmap_dnase/{e}-DNase.macs2.narrowPeak.gz" for e in ("E116", "E123")),
 }
 ROADMAP = "https://egg2.wustl.edu/roadmap/data/byFileType/peaks/consolidated/narrowPeak/"
-TABLE, MATRICES = (RESOURCES / f"accessibility_motifs.{kind}" for kind in ("tsv", "meme"))
+MATRICES = RESOURCES / "accessibility_motifs.meme"
 DINUCLEOTIDES = RESOURCES / "accessibility_dinucleotides.tsv"
 BACKGROUNDS = ("shuffled", "chain")
 HELD_OUT = {"chr3": "valid", "chr2": "test"}  # of `full`: on chr1 K562 has no TF summits
 NO_SUMMITS = "on a chromosome where a cell type has no TF summits"
-
-
-class Factor(NamedTuple):
-    """A line of the table: a ChIP-seq peak file, its cell type and TF, and the TF's motif."""
-
-    file: str
-    cell_type: str
-    tf: str
-    motif: str
-    rule: str
-
-
-def factors() -> list[Factor]:
-    """The TFs whose motifs are put in, one line a peak file.
-
-    Example:
-
-    >>> factors()[0].tf, factors()[0].motif
-    ('CTCF', 'CTCF_known1')
-    """
-    with open(TABLE, newline="") as file:
-        _, *rows = csv.reader(file, delimiter="\t")
-    return [Factor(*row) for row in rows]
 
 
 @dataclass(frozen=True)
@@ -276,16 +255,9 @@ class SimulatedAccessibility(TiledRecipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.dnase not in DNASE:
-            raise UserError(f"{self.name}: dnase must be one of {list(DNASE)}, got {self.dnase!r}.")
-        if self.background not in BACKGROUNDS:
-            raise UserError(
-                f"{self.name}: background must be one of {BACKGROUNDS}, got {self.background!r}."
-            )
-        for option in ("seed", "min_motifs"):
-            value = getattr(self, option)
-            if type(value) is not int or value < 0:
-                raise UserError(f"{self.name}: {option} must be an integer >= 0, got {value!r}.")
+        self.require_one_of("dnase", list(DNASE))
+        self.require_one_of("background", BACKGROUNDS)
+        self.require_integers("seed", "min_motifs")
 
     def peak_files(self) -> list[str]:
         return list(DNASE["uniform"]) if self.dnase == "uniform" else []
@@ -306,77 +278,64 @@ class SimulatedAccessibility(TiledRecipe):
 
     def chunks(self) -> Iterator[Chunk]:
         summits, motifs = read_summits(factors())
-        peaks, regions = self.peaks(), self.regions()
+        peaks, regions = self.peaks(), self.regions(summits)
         tiled = tiling(peaks, regions)
         if self.profile == "full":
             known = [region.chrom for region in regions]
-            elsewhere = ~tiles(accessible_regions(peaks))["chrom"].isin(known)
+            elsewhere = ~accessible_windows(peaks)["chrom"].isin(known)
             nothing = np.empty((0, LENGTH), np.uint8), np.empty((0, len(peaks)), np.uint8)
             yield Chunk("train", *nothing, dropped={NO_SUMMITS: int(elsewhere.sum())})
         if self.background == "chain":
-            backgrounds = drawn(tiled, self.seed)
+            backgrounds = drawn_codes(tiled, self.seed)
         else:
-            backgrounds = shuffled(load_genome(self.profile), tiled, self.seed)
-        yield from simulate(backgrounds, tiled, summits, motifs, self.seed, self.min_motifs)
+            backgrounds = shuffled_codes(load_genome(self.profile), tiled, self.seed)
+        yield from with_motifs(backgrounds, tiled, summits, motifs, self.seed, self.min_motifs)
 
-    def regions(self) -> tuple[Region, ...]:
-        """The regions of hg19 that the windows lie in, each with its split."""
+    def regions(self, summits: pd.DataFrame) -> tuple[Region, ...]:
+        """The regions of hg19 that the windows lie in, each with its split.
+
+        Args:
+            summits: As `read_summits` gives them.
+        """
         if self.profile != "full":
             return regions_of(self.profile)
-        tfs = [read_summits([f for f in factors() if f.cell_type == c])[0] for c in self.task_names]
-        complete = set.intersection(*(set(summits["chrom"]) for summits in tfs))
+        of_cells = summits.groupby("chrom")["cell_type"].nunique()
+        complete = set(of_cells.index[of_cells == len(self.task_names)])
         return tuple(
             replace(region, split=HELD_OUT.get(region.chrom, "train"))
             for region in regions_of("full")
             if region.chrom in complete
         )
 
-    def true_motifs(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """What a network would know that had learnt every motif: features and labels by split.
-
-        Features, float32 (windows, 2 · motifs): how often each motif was to be put into a
-        window, and how far from its centre the nearest one is, in bp (1000 if there is none).
-        """
-        summits, motifs = read_summits(factors())
-        tiled = tiling(self.peaks(), self.regions())
-        sites = summits_inside(tiled.windows, summits)
-        count = np.zeros((len(tiled.windows), len(motifs)), np.float32)
-        nearest = np.full_like(count, LENGTH)
-        np.add.at(count, (sites[:, 0], sites[:, 2]), 1)
-        np.minimum.at(nearest, (sites[:, 0], sites[:, 2]), abs(sites[:, 1] - LENGTH // 2))
-        keep = count.sum(axis=1) >= self.min_motifs
-        rows = {split: keep & (tiled.splits == split) for split in SPLITS}
-        features = np.hstack([count, nearest])
-        return {split: (features[mask], tiled.labels[mask]) for split, mask in rows.items()}
-
     def _placed(self) -> list[Path]:
         """The Roadmap files, where they are used."""
         folder = Path(os.environ.get("SFC_DATA_MIRROR") or data_dir() / "downloads")
         paths = [folder / name for name in DNASE["roadmap"] if self.dnase == "roadmap"]
-        for path in paths:
-            if not path.is_file():
-                raise UserError(
-                    f"{path}: expected Roadmap's DNase peaks, got no such file. Place it there; "
-                    f"it is at {ROADMAP}{path.name}. Or leave out dnase='roadmap'."
-                )
+        if absent := [path for path in paths if not path.is_file()]:
+            raise UserError(
+                f"{absent[0]}: expected Roadmap's DNase peaks, got no such file. Place it there; "
+                f"it is at {ROADMAP}{absent[0].name}. Or leave out dnase='roadmap'."
+            )
         return paths
 
 
 def _content_hash(path: Path) -> str:
-    try:
-        with gzip.open(path) as file:
-            return hashlib.sha256(file.read()).hexdigest()
-    except (OSError, EOFError) as error:
-        raise UserError(f"{path}: expected a whole gzip file, got: {error}.") from error
+    digest = hashlib.sha256()
+    for chunk in read_chunks(path):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def read_summits(table: Sequence[Factor]) -> tuple[pd.DataFrame, list[Motif]]:
-    """The summits of all peak files in `table` as `summits_inside` takes them, and the PWMs."""
+    """The summits of all peak files in `table` as `summits_inside` takes them, and the PWMs.
+
+    Each summit has the `cell_type` of its file beside it.
+    """
     matrices = read_meme(MATRICES)
     names = list(dict.fromkeys(factor.motif for factor in table))
     frames = [
         read_intervals(fetch(factor.file), summits=True)[["chrom", "summit"]].assign(
-            motif=names.index(factor.motif)
+            motif=names.index(factor.motif), cell_type=factor.cell_type
         )
         for factor in table
     ]
@@ -384,32 +343,29 @@ def read_summits(table: Sequence[Factor]) -> tuple[pd.DataFrame, list[Motif]]:
     return summits, [matrices[name] for name in names]
 
 
-Backgrounds = Iterator[tuple[str, np.ndarray, np.ndarray, dict[str, int]]]
-
-
-def shuffled(genome: Genome, tiled: Tiling, seed: int, size: int = CHUNK) -> Backgrounds:
+def shuffled_codes(genome: Genome, tiled: Tiling, seed: int, size: int = CHUNK) -> Codes:
     """Each window's own DNA, dinucleotide-shuffled, so that it holds no motif any more.
 
     Yields:
-        As `sequences`.
+        As `real_codes`.
     """
-    for split, rows, real, dropped in sequences(genome, tiled, size):
+    for split, rows, real, dropped in real_codes(genome, tiled, size):
         yield split, rows, dinucleotide_shuffle(real, seed, rows), dropped
 
 
-def drawn(tiled: Tiling, seed: int, size: int = CHUNK) -> Backgrounds:
+def drawn_codes(tiled: Tiling, seed: int, size: int = CHUNK) -> Codes:
     """Windows drawn from a first-order chain with the dinucleotide frequencies of real ones.
 
     Yields:
-        As `sequences`.
+        As `real_codes`.
     """
     counts = np.loadtxt(DINUCLEOTIDES, skiprows=1, usecols=(1, 2, 3, 4))
     for split, rows, dropped in in_chunks(tiled, size):
         yield split, rows, dinucleotide_chain(counts, LENGTH, seed, rows), dropped
 
 
-def simulate(
-    backgrounds: Backgrounds,
+def with_motifs(
+    backgrounds: Codes,
     tiled: Tiling,
     summits: pd.DataFrame,
     motifs: Sequence[Motif],

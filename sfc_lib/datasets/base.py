@@ -14,10 +14,10 @@ import re
 import shutil
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType, UnionType
+from types import UnionType
 from typing import Any, ClassVar, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -135,6 +135,18 @@ class Recipe(ABC):
     def write(self, folder: Path) -> Report:
         """Build, and write `train_codes.npy`, `train_labels.npy` and so on into `folder`."""
 
+    def require_one_of(self, option: str, known: Sequence[str]) -> None:
+        """A `UserError` that lists what an option may be, if it is something else."""
+        if (value := getattr(self, option)) not in known:
+            raise UserError(f"{self.name}: {option} must be one of {list(known)}, got {value!r}.")
+
+    def require_integers(self, *options: str) -> None:
+        """A `UserError` that names an option which is no integer ≥ 0, if there is one."""
+        for option in options:
+            value = getattr(self, option)
+            if type(value) is not int or value < 0:
+                raise UserError(f"{self.name}: {option} must be an integer >= 0, got {value!r}.")
+
     @property
     def options(self) -> dict[str, Any]:
         """All options as plain values; those that came `LATER` only where they are set."""
@@ -148,14 +160,8 @@ class Recipe(ABC):
     @property
     def fingerprint(self) -> str:
         """Hash of everything the dataset's content depends on."""
-        return sha256_json(
-            {
-                "name": self.name,
-                "version": self.version,
-                "options": self.options,
-                "inputs": self.inputs(),
-            }
-        )
+        about = {"name": self.name, "version": self.version}
+        return sha256_json({**about, "options": self.options, "inputs": self.inputs()})
 
 
 @dataclass(frozen=True)
@@ -316,63 +322,53 @@ class StreamedRecipe(Recipe):
         dropped, counts = Counter[str](), Counter[str]()
         widths = {"codes": self.length, "labels": len(self.task_names)}
         with contextlib.ExitStack() as stack:
-            files = {
-                (split, part): stack.enter_context(RowFile(folder / f"{split}_{part}.npy", width))
+            append = {
+                (split, part): stack.enter_context(row_file(folder / f"{split}_{part}.npy", width))
                 for split in SPLITS
                 for part, width in widths.items()
             }
             for chunk in self.chunks():
-                files[chunk.split, "codes"].append(chunk.codes)
-                files[chunk.split, "labels"].append(chunk.labels)
+                append[chunk.split, "codes"](chunk.codes)
+                append[chunk.split, "labels"](chunk.labels)
                 dropped.update(chunk.dropped)
                 counts.update(chunk.counts)
         return Report(dropped, counts)
 
 
-class RowFile:
-    """A `.npy` file of uint8 (rows, width) that grows by `append`; whole once it is closed.
+@contextlib.contextmanager
+def row_file(path: Path, width: int) -> Iterator[Callable[[np.ndarray], None]]:
+    """Write a `.npy` file of uint8 (rows, width), with a function that appends rows.
+
+    The file is whole once the block has ended; if that raises, the file has no rows.
 
     Example:
 
-    >>> with RowFile(Path("labels.npy"), width=2) as rows:
-    ...     rows.append(np.zeros((3, 2), np.uint8))
+    >>> with row_file(Path("labels.npy"), width=2) as append:
+    ...     append(np.zeros((3, 2), np.uint8))
     >>> np.load("labels.npy").shape
     (3, 2)
     """
+    rows = 0
 
-    def __init__(self, path: Path, width: int) -> None:
-        self.width, self.rows = width, 0
-        self._file = open(path, "wb")  # noqa: SIM115  (closed by __exit__)
-        self._write_header()
-
-    def append(self, rows: np.ndarray) -> None:
-        """Add uint8 rows of shape (any, width)."""
-        if rows.dtype != np.uint8 or rows.ndim != 2 or rows.shape[1] != self.width:
+    def append(part: np.ndarray) -> None:
+        nonlocal rows
+        if part.dtype != np.uint8 or part.shape != (len(part), width):
             raise ValueError(
-                f"append: expected uint8 rows of width {self.width}, got {rows.dtype} of shape "
-                f"{rows.shape}."
+                f"append: expected uint8 rows of width {width}, got {part.dtype} of shape "
+                f"{part.shape}."
             )
-        self._file.write(np.ascontiguousarray(rows).data)
-        self.rows += len(rows)
+        file.write(np.ascontiguousarray(part).data)
+        rows += len(part)
 
-    def __enter__(self) -> RowFile:
-        return self
+    def write_header() -> None:  # NumPy pads it, so that the number of rows may grow in place
+        about = {"descr": "|u1", "fortran_order": False, "shape": (rows, width)}
+        np.lib.format.write_array_header_1_0(file, about)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        with self._file:
-            if kind is None:
-                self._file.seek(0)
-                self._write_header()
-
-    def _write_header(self) -> None:
-        # NumPy pads it, so that the number of rows may grow in place.
-        about = {"descr": "|u1", "fortran_order": False, "shape": (self.rows, self.width)}
-        np.lib.format.write_array_header_1_0(self._file, about)
+    with open(path, "wb") as file:
+        write_header()
+        yield append
+        file.seek(0)
+        write_header()
 
 
 def parse_options(name: str, texts: Mapping[str, str]) -> dict[str, Any]:

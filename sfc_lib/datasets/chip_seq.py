@@ -10,54 +10,59 @@ weakly bound. No negative *window* overlaps a peak, not just no DNase peak.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from sfc_lib.datasets.base import SPLITS, InMemoryRecipe, Split
 from sfc_lib.errors import UserError
-from sfc_lib.genomics.genome import Genome, files_of, load_genome, split_of
+from sfc_lib.genomics.genome import HOLDS_N, REGIONS, Genome, files_of, load_genome, split_of
 from sfc_lib.genomics.intervals import overlaps, read_intervals, resize
+from sfc_lib.genomics.motifs import RESOURCES
 from sfc_lib.genomics.sources import fetch, registry
 
+CELL_TYPE = "GM12878"
 DNASE = "encode_dnase/wgEncodeAwgDnaseUwdukeGm12878UniPk.narrowPeak.gz"
-PEAKS = "encode_tf_gm12878/wgEncodeAwgTfbs{}UniPk.narrowPeak.gz"
-# Experiment of each TF, by the official name of its gene. RELA is NF-κB under TNFα.
-EXPERIMENTS = {
-    "BATF": "HaibGm12878BatfPcr1x",
-    "CEBPB": "HaibGm12878Cebpbsc150V0422111",
-    "CTCF": "BroadGm12878Ctcf",
-    "E2F4": "SydhGm12878E2f4Iggmus",
-    "ELF1": "HaibGm12878Elf1sc631V0416101",
-    "ETS1": "HaibGm12878Ets1Pcr1x",
-    "GABPA": "HaibGm12878GabpPcr2x",
-    "IRF4": "HaibGm12878Irf4sc6059Pcr1x",
-    "JUND": "SydhGm12878Jund",
-    "MAX": "SydhGm12878MaxIggmus",
-    "MEF2A": "HaibGm12878Mef2aPcr1x",
-    "NFIC": "HaibGm12878Nficsc81335V0422111",
-    "NFYB": "SydhGm12878NfybIggmus",
-    "NRF1": "SydhGm12878Nrf1Iggmus",
-    "PBX3": "HaibGm12878Pbx3Pcr1x",
-    "POU2F2": "HaibGm12878Pou2f2Pcr1x",
-    "RELA": "SydhGm12878NfkbTnfaIggrab",
-    "RFX5": "SydhGm12878Rfx5200401194Iggmus",
-    "RXRA": "HaibGm12878RxraPcr1x",
-    "SP1": "HaibGm12878Sp1Pcr1x",
-    "SPI1": "HaibGm12878Pu1Pcr1x",
-    "SRF": "HaibGm12878SrfPcr2x",
-    "STAT3": "SydhGm12878Stat3Iggmus",
-    "STAT5A": "HaibGm12878Stat5asc74442V0422111",
-    "TCF12": "HaibGm12878Tcf12Pcr1x",
-    "USF1": "HaibGm12878Usf1Pcr2x",
-    "YY1": "HaibGm12878Yy1sc281Pcr1x",
-    "ZBTB33": "HaibGm12878Zbtb33Pcr1x",
-}
+TABLE = RESOURCES / "accessibility_motifs.tsv"
+OUTSIDE = "outside the profile"
 MAX_SHIFT = 50  # bp
 MAX_LENGTH = 100_000  # bp: of longer windows the training set alone is over 700 MB
+
+
+class Factor(NamedTuple):
+    """A ChIP-seq peak file in the registry, its cell type and TF, and the TF's motif.
+
+    The TF goes by the official name of its gene; RELA is NF-κB under TNFα. `rule` says how
+    the motif was chosen, see `sfc_lib.datasets.accessibility`.
+    """
+
+    file: str
+    cell_type: str
+    tf: str
+    motif: str
+    rule: str
+
+
+def factors() -> list[Factor]:
+    """The TFs of which there are peaks, one entry a peak file.
+
+    Example:
+
+    >>> factors()[0].tf, factors()[0].motif
+    ('CTCF', 'CTCF_known1')
+    """
+    with open(TABLE, newline="") as file:
+        _, *rows = csv.reader(file, delimiter="\t")
+    return [Factor(*row) for row in rows]
+
+
+def peak_files() -> dict[str, str]:
+    """Names in the registry of the peaks in GM12878, by TF, sorted."""
+    return dict(sorted((f.tf, f.file) for f in factors() if f.cell_type == CELL_TYPE))
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class ChipSeq(InMemoryRecipe):
     """Options of the ChIP-seq dataset: windows of hg19, one task, bound or not.
 
     Args:
-        tf: One of the 28 names of `EXPERIMENTS`; upper and lower case count alike.
+        tf: One of the 28 names of `peak_files`; upper and lower case count alike.
         profile: `"hg19-subset"`, or `"full"` for the paper's chromosomes.
         length: Of the windows, in bp.
         shift: 0, or 2 to 50: every training positive is also given moved by this many bp
@@ -90,13 +95,9 @@ class ChipSeq(InMemoryRecipe):
     shift_step: int = 0
 
     def __post_init__(self) -> None:
-        if str(self.tf).upper() not in EXPERIMENTS:
-            raise UserError(f"chip_seq: tf must be one of {list(EXPERIMENTS)}, got {self.tf!r}.")
-        object.__setattr__(self, "tf", self.tf.upper())
-        if self.profile not in ("hg19-subset", "full"):
-            raise UserError(
-                f"chip_seq: profile must be 'hg19-subset' or 'full', got {self.profile!r}."
-            )
+        object.__setattr__(self, "tf", str(self.tf).upper())
+        self.require_one_of("tf", list(peak_files()))
+        self.require_one_of("profile", list(REGIONS))
         if type(self.length) is not int or not 1 <= self.length <= MAX_LENGTH:
             raise UserError(
                 f"chip_seq: length must be an integer of 1 to {MAX_LENGTH:,} bp, got "
@@ -119,7 +120,7 @@ class ChipSeq(InMemoryRecipe):
     @property
     def sources(self) -> list[str]:
         """Names of the source files in the registry."""
-        return [PEAKS.format(EXPERIMENTS[self.tf]), DNASE, *files_of(self.profile)]
+        return [peak_files()[self.tf], DNASE, *files_of(self.profile)]
 
     def inputs(self) -> dict[str, str]:
         known = registry()
@@ -127,76 +128,63 @@ class ChipSeq(InMemoryRecipe):
 
     def build(self) -> tuple[dict[str, Split], dict[str, int]]:
         peaks = read_intervals(fetch(self.sources[0]), summits=True)
+        around = resize(peaks, self.length, peaks["summit"])
         negatives = resize(read_intervals(fetch(DNASE)), self.length)
-        sites = Sites(load_genome(self.profile), self.profile)
-        positives = sites.add("positive", 1, resize(peaks, self.length, peaks["summit"]))
-        sites.add("negative", 0, negatives, {"overlaps a peak": overlaps(negatives, peaks)})
-        of_train = positives[positives["split"] == "train"]
+        near = {"overlaps a peak": overlaps(negatives, peaks)}
+        positives = sort_out("positive", 1, around, self.profile)
+        tables = [positives, sort_out("negative", 0, negatives, self.profile, near)]
+        of_train = positives[(positives["why"] == "") & (positives["split"] == "train")]
         for bp in self.shifts:
             moved = of_train.assign(start=of_train["start"] + bp, end=of_train["end"] + bp)
-            outside = split_of(moved, self.profile) != "train"
-            sites.add("shifted positive", 1, moved, {"leaves the training regions": outside})
-        return sites.splits(), sites.dropped
+            outside = {"leaves the training regions": split_of(moved, self.profile) != "train"}
+            tables.append(sort_out("shifted positive", 1, moved, self.profile, outside))
+        return cut(pd.concat(tables, ignore_index=True), load_genome(self.profile))
 
 
-class Sites:
-    """Windows gathered class by class, each with its split; what is dropped is counted.
+def sort_out(
+    kind: str,
+    label: int,
+    windows: pd.DataFrame,
+    regions: str,
+    reasons: Mapping[str, np.ndarray] | None = None,
+) -> pd.DataFrame:
+    """Windows of one kind, each with the split that its centre lies in, or why it is left out.
 
     Args:
-        genome: Of the profile.
-        profile: Whose regions decide the split.
+        kind: What they are, for the counts of what is dropped.
+        label: 0 or 1.
+        windows: Intervals of one width.
+        regions: Name of the regions of hg19 that decide the split.
+        reasons: Further masks of windows to leave out, bool (len(windows),), by reason.
+
+    Returns:
+        All windows, with `split`, `label`, `kind` and `why`, which is empty for those that are
+        not left out.
     """
+    split = split_of(resize(windows, 1), regions)
+    masks = {
+        OUTSIDE: split == "",
+        **(reasons or {}),
+        "leaves the split's regions": split_of(windows, regions) != split,
+        "same window again": windows.duplicated(["chrom", "start"]).to_numpy(),
+    }
+    why = np.select(list(masks.values()), list(masks), "")
+    windows = windows[["chrom", "start", "end"]]
+    return windows.assign(split=split, label=np.uint8(label), kind=kind, why=why)
 
-    def __init__(self, genome: Genome, profile: str) -> None:
-        self.genome, self.profile = genome, profile
-        self.dropped: dict[str, int] = {}
-        self._kept: list[pd.DataFrame] = []
 
-    def add(
-        self,
-        kind: str,
-        label: int,
-        windows: pd.DataFrame,
-        drops: Mapping[str, np.ndarray] | None = None,
-    ) -> pd.DataFrame:
-        """Take windows of one kind into the split that their centre lies in.
+def cut(windows: pd.DataFrame, genome: Genome) -> tuple[dict[str, Split], dict[str, int]]:
+    """Codes and labels of each split, in the windows' order, and what was dropped, by reason.
 
-        Args:
-            kind: What they are, for the counts of what is dropped.
-            label: 0 or 1.
-            windows: Intervals of one width.
-            drops: Masks of windows to leave out, bool (len(windows),), by reason.
-
-        Returns:
-            The windows kept so far (those with an N are found later), with their `split`.
-        """
-        split = split_of(resize(windows, 1), self.profile)
-        keep = split != ""
-        self._count(f"{kind}: outside the profile", ~keep)
-        reasons = {
-            **(drops or {}),
-            "leaves the split's regions": split_of(windows, self.profile) != split,
-            "same window again": windows.duplicated(["chrom", "start"]).to_numpy(),
-        }
-        for reason, drop in reasons.items():
-            for name in SPLITS:
-                self._count(f"{name} {kind}: {reason}", keep & drop & (split == name))
-            keep = keep & ~drop
-        kept = windows.loc[keep, ["chrom", "start", "end"]]
-        self._kept.append(kept.assign(split=split[keep], label=label, kind=kind))
-        return self._kept[-1]
-
-    def splits(self) -> dict[str, Split]:
-        """Codes and labels of each split, in the order in which the windows were added."""
-        windows = pd.concat(self._kept, ignore_index=True)
-        codes, keep, _ = self.genome.windows(windows)
-        for (split, kind), group in windows.groupby(["split", "kind"]):
-            self._count(f"{split} {kind}: N in the window", ~keep[group.index])
-        kept = windows[keep]
-        labels = kept["label"].to_numpy(dtype=np.uint8)[:, None]
-        rows = {split: np.flatnonzero(kept["split"] == split) for split in SPLITS}
-        return {split: Split(codes[rows[split]], labels[rows[split]]) for split in SPLITS}
-
-    def _count(self, reason: str, mask: np.ndarray) -> None:
-        if number := int(mask.sum()):
-            self.dropped[reason] = self.dropped.get(reason, 0) + number
+    Args:
+        windows: As `sort_out` gives them; the index counts from 0.
+        genome: Where they are cut from; those with an N are dropped too.
+    """
+    used = windows[windows["why"] == ""]
+    codes, keep, _ = genome.windows(used)
+    why = windows["why"].mask(windows.index.isin(used.index[~keep]), HOLDS_N)
+    kind = windows["kind"].where(why == OUTSIDE, windows["split"] + " " + windows["kind"])
+    dropped = (kind + ": " + why)[why != ""].value_counts(sort=False)
+    split, labels = used["split"].to_numpy()[keep], used[["label"]].to_numpy()[keep]
+    splits = {name: Split(codes[split == name], labels[split == name]) for name in SPLITS}
+    return splits, {reason: int(number) for reason, number in dropped.items()}

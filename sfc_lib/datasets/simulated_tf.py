@@ -6,18 +6,18 @@ same recipe, measured on the authors' file; `source="deeplift"` reads that file.
 
 from __future__ import annotations
 
-import csv
-import gzip
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 
 from sfc_lib.datasets.base import SPLITS, InMemoryRecipe, Split
 from sfc_lib.errors import UserError
-from sfc_lib.genomics.dna import ALPHABET, encode, random_sequences
-from sfc_lib.genomics.motifs import RESOURCES, Motif, read_meme
+from sfc_lib.files import open_content
+from sfc_lib.genomics.dna import encode, random_sequences
+from sfc_lib.genomics.motifs import RESOURCES, read_meme
 from sfc_lib.genomics.sources import fetch, registry
 
 LENGTH = 200  # bp
@@ -32,7 +32,7 @@ MAX_COUNT = 3
 FRACTIONS = {"train": 0.8, "valid": 0.1, "test": 0.1}
 SEQUENCES = "deeplift_simulation/sequences.simdata.gz"
 TEST_NAMES = "deeplift_simulation/test.txt.gz"
-COLUMNS = ("seqName", "sequence", "task1", "task2", "task3")  # those used of SEQUENCES
+TASK_COLUMNS = ["task1", "task2", "task3"]  # of SEQUENCES
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,8 @@ class SimulatedTF(InMemoryRecipe):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.source not in ("generated", "deeplift"):
-            raise UserError(
-                f"simulated_tf: source must be 'generated' or 'deeplift', got {self.source!r}."
-            )
-        for name, value in (("examples", self.examples), ("seed", self.seed)):
-            if type(value) is not int or value < 0:
-                raise UserError(f"simulated_tf: {name} must be an integer >= 0, got {value!r}.")
+        self.require_one_of("source", ("generated", "deeplift"))
+        self.require_integers("examples", "seed")
         if self.examples < 40 or self.examples % 40:
             raise UserError(
                 f"simulated_tf: examples must be a multiple of 40, 40 or more, got {self.examples}."
@@ -130,7 +125,8 @@ def simulate(classes: np.ndarray, rng: np.random.Generator) -> Simulation:
         for repeat in range(MAX_COUNT):
             rows = np.flatnonzero(counts[:, index] > repeat)
             starts = _place(rows, motifs[name].width, occupied, index * MAX_COUNT + repeat, rng)
-            _write(codes, rows, starts, motifs[name], rng)
+            columns = starts[:, None] + np.arange(motifs[name].width)
+            codes[rows[:, None], columns] = motifs[name].sample(len(rows), rng)
             instances.append(np.stack([rows, np.full_like(rows, index), starts], axis=1))
     labels = np.stack([present.all(axis=1), *present.T], axis=1).astype(np.uint8)
     return Simulation(codes, labels, np.concatenate(instances).astype(np.int32))
@@ -166,50 +162,17 @@ def _place(
     return starts
 
 
-def _write(
-    codes: np.ndarray, rows: np.ndarray, starts: np.ndarray, motif: Motif, rng: np.random.Generator
-) -> None:
-    columns = starts[:, None] + np.arange(motif.width)
-    codes[rows[:, None], columns] = motif.sample(len(rows), rng)
+def read_authors_file(simulation: Path, test_names: Path) -> dict[str, Split]:
+    """Splits of the authors' simulation, from its `.simdata` table and a list of test names.
 
-
-def read_authors_file(sequences: Path, test_names: Path) -> dict[str, Split]:
-    """Splits of the authors' simulation, from a `.simdata` table and a list of test names.
-
-    Raises:
-        ValueError: `file:line: what was expected, what was received`.
+    Both are as the registry describes them: `fetch` has compared their hashes.
     """
-    with gzip.open(test_names, "rt") as file:
-        test = set(file.read().split())
-    names, bases, labels = [], [], []
-    with gzip.open(sequences, "rt", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t")
-        if not set(COLUMNS) <= set(reader.fieldnames or ()):
-            raise UserError(
-                f"{sequences}:1: expected the columns {COLUMNS}, got {reader.fieldnames}."
-            )
-        for line, row in enumerate(reader, 2):
-            answers = [row.get(f"task{task}") for task in (1, 2, 3)]
-            if len(row.get("sequence") or "") != LENGTH or not set(answers) <= {"0", "1"}:
-                raise UserError(
-                    f"{sequences}:{line}: expected a sequence of {LENGTH} bp and task1 to task3 "
-                    f"of 0 or 1, got {len(row.get('sequence') or '')} bp and {answers}."
-                )
-            if other := set(row["sequence"].upper()) - set(ALPHABET):
-                raise UserError(
-                    f"{sequences}:{line}: expected only the letters {ALPHABET}, "
-                    f"got {sorted(other)}."
-                )
-            names.append(row["seqName"])
-            bases.append(row["sequence"])
-            labels.append([int(answer or 0) for answer in answers])
-    is_test = np.array([name in test for name in names])
-    if is_test.sum() != len(test):
-        raise UserError(
-            f"{test_names}:1: expected names that all stand in {sequences}, "
-            f"got {len(test)} of which {is_test.sum()} do."
-        )
-    is_valid = ~is_test & (np.arange(len(names)) % 10 == 8)
-    codes, targets = encode(bases), np.array(labels, dtype=np.uint8)
+    with open_content(test_names) as file:
+        test = file.read().decode().split()
+    with open_content(simulation) as file:
+        table = pd.read_table(file, usecols=["seqName", "sequence", *TASK_COLUMNS])
+    is_test = table["seqName"].isin(test).to_numpy()
+    is_valid = ~is_test & (np.arange(len(table)) % 10 == 8)
+    codes, labels = encode(list(table["sequence"])), table[TASK_COLUMNS].to_numpy(np.uint8)
     chosen = {"train": ~is_test & ~is_valid, "valid": is_valid, "test": is_test}
-    return {split: Split(codes[rows], targets[rows]) for split, rows in chosen.items()}
+    return {split: Split(codes[rows], labels[rows]) for split, rows in chosen.items()}

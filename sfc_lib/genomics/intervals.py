@@ -96,8 +96,8 @@ class _Lines:
     """The lines of a file that hold an interval, and what is refused in them."""
 
     def __init__(self, path: Path) -> None:
-        kept = ((n, line) for n, line in enumerate(read_lines(path), 1) if not SKIPPED.match(line))
-        found = list(kept)
+        numbered = enumerate(read_lines(path), 1)
+        found = [(n, line) for n, line in numbered if line[:3] == "chr" or not SKIPPED.match(line)]
         if not found:
             raise UserError(f"{path}:1: expected at least one interval, got none.")
         self.path, (self.numbers, self.texts) = path, zip(*found, strict=True)

@@ -11,6 +11,7 @@ import numpy as np
 from sfc_lib.errors import UserError
 
 RESOURCES = Path(__file__).parent / "resources"
+MATRIX = r"^letter-probability matrix.*\bw=\s*([1-9]\d*).*\n((?:[ \d].*\n?)*)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,57 +43,36 @@ def read_meme(path: str | Path) -> dict[str, Motif]:
     """Motifs of a file in minimal MEME format (version 4, alphabet ACGT), by name, in file order.
 
     Raises:
-        UserError: `file:line: what was expected, what was received`, for a matrix
-            whose rows are missing, malformed or do not sum to 1, or a repeated name.
+        UserError: `file: motif: what was expected`, for a matrix whose rows are missing,
+            malformed or do not sum to 1, or a repeated name; or a file without motifs.
     """
-    path = Path(path)
-    lines = path.read_text().splitlines()
     motifs: dict[str, Motif] = {}
-    name, named = "", 0
-    for number, line in enumerate([*lines, "MOTIF"], 1):  # the last motif ends with the file
-        if line.startswith("MOTIF"):
-            if name and name not in motifs:
-                raise UserError(f"{path}:{named}: expected a matrix for {name!r}, got none.")
-            name, named = [*line.split(), ""][1], number
-            if number <= len(lines) and (not name or name in motifs):
-                raise UserError(f"{path}:{number}: expected a new motif name, got {line!r}.")
-        elif line.startswith("letter-probability matrix") and name:
-            if name in motifs:
-                raise UserError(f"{path}:{number}: expected one matrix for {name!r}, got another.")
-            width = re.search(r"\bw=\s*(\d+)", line)
-            if width is None or int(width.group(1)) < 1:
-                raise UserError(f"{path}:{number}: expected w= (the width), got {line!r}.")
-            rows = _matrix(path, lines, number, int(width.group(1)))
-            motifs[name] = Motif(name, np.array(rows))
+    for block in re.split(r"^MOTIF", Path(path).read_text(), flags=re.MULTILINE)[1:]:
+        name = [*block.partition("\n")[0].split(), ""][0]
+        if not name or name in motifs:
+            raise UserError(f"{path}: {name}: expected a new motif name.")
+        motifs[name] = Motif(name, _matrix(block, f"{path}: {name}"))
     if not motifs:
-        raise UserError(
-            f"{path}:{len(lines)}: expected at least one MOTIF with a matrix, got none."
-        )
+        raise UserError(f"{path}: expected at least one MOTIF with a matrix, got none.")
     return motifs
 
 
-def _matrix(path: Path, lines: list[str], start: int, width: int) -> list[list[float]]:
-    """The `width` rows of probabilities that follow line `start` (counted from 1)."""
-    rows = []
-    for number in range(start + 1, start + 1 + width):
-        line = lines[number - 1] if number <= len(lines) else "the end of the file"
-        row = _numbers(line)
-        if len(row) != 4 or not (min(row) >= 0 and abs(sum(row) - 1) <= 1e-4):
-            raise UserError(
-                f"{path}:{number}: expected four probabilities that sum to 1, got {line!r}."
-            )
-        rows.append([value / sum(row) for value in row])
-    after = lines[start + width] if start + width < len(lines) else ""
-    if _numbers(after):
-        raise UserError(
-            f"{path}:{start + width + 1}: expected no more than {width} rows (w=), got {after!r}."
-        )
-    return rows
-
-
-def _numbers(line: str) -> list[float]:
-    """The numbers of a line that holds nothing else, or none."""
+def _matrix(block: str, where: str) -> np.ndarray:
+    """The probabilities of a motif, (w, 4): the lines behind that which says w=."""
+    found = re.findall(
+        r"^letter-probability matrix.*\bw=\s*([1-9]\d*).*\n((?:[ \d].*\n?)*)", block, re.M
+    )
     try:
-        return [float(field) for field in line.split()]
-    except ValueError:
-        return []
+        ((width, text),) = found
+        rows = np.array([line.split() for line in text.splitlines()], dtype=float)
+        if (
+            rows.shape == (int(width), 4)
+            and (rows >= 0).all()
+            and np.allclose(rows.sum(1), 1, 0, 1e-4)
+        ):
+            return rows / rows.sum(axis=1, keepdims=True)
+    except ValueError:  # no matrix, or two; or rows of another length, or no numbers
+        pass
+    raise UserError(
+        f"{where}: expected one matrix of w= rows, each four probabilities that sum to 1."
+    )

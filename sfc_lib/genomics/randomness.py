@@ -16,35 +16,31 @@ LOW = np.uint64(0xFFFFFFFF)  # the lower half of 64 bits
 HALF = np.uint64(32)
 
 
-def row_numbers(caller: str, rows: np.ndarray | None, examples: int) -> np.ndarray:
-    """`rows` checked, as uint64 (examples,); by default 0, 1, 2, ….
+def streams(
+    caller: str, seed: int, stream: int, rows: np.ndarray | None, examples: int
+) -> np.ndarray:
+    """State of each row's stream at its beginning, uint64 (examples,).
+
+    Args:
+        caller: How messages begin.
+        seed: An integer ≥ 0.
+        stream: Number of the use that is made of the seed.
+        rows: Number of each row in the whole set, integers ≥ 0; by default 0, 1, 2, ….
+        examples: How many rows there are.
 
     Raises:
-        ValueError: They are not that many integers ≥ 0; the message begins with `caller`.
+        ValueError: `seed` or `rows` is not what it should be.
     """
+    if type(seed) is not int or seed < 0:
+        raise ValueError(f"{caller}: seed must be an integer >= 0, got {seed!r}.")
     numbers = np.arange(examples) if rows is None else np.asarray(rows)
     if numbers.shape != (examples,) or numbers.dtype.kind not in "iu" or numbers.min(initial=0) < 0:
         raise ValueError(
             f"{caller}: rows must be {examples} integers >= 0, one a sequence, got "
             f"{numbers.dtype} {numbers.shape}."
         )
-    return numbers.astype(np.uint64)
-
-
-def key(caller: str, seed: int, stream: int) -> np.uint64:
-    """64 bits that stand for (seed, stream).
-
-    Raises:
-        ValueError: `seed` is not an integer ≥ 0; the message begins with `caller`.
-    """
-    if type(seed) is not int or seed < 0:
-        raise ValueError(f"{caller}: seed must be an integer >= 0, got {seed!r}.")
-    return np.random.SeedSequence((seed, stream)).generate_state(1, np.uint64)[0]
-
-
-def streams(stream_key: np.uint64, rows: np.ndarray) -> np.ndarray:
-    """State of each row's stream at its beginning, uint64 like `rows`."""
-    return _mix(stream_key + _mix(rows + STEP))
+    key = np.random.SeedSequence((seed, stream)).generate_state(1, np.uint64)[0]
+    return _mix(key + _mix(numbers.astype(np.uint64) + STEP))
 
 
 def below(state: np.ndarray, index: np.ndarray, bounds: np.ndarray | int) -> np.ndarray:

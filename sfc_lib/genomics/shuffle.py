@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from sfc_lib.genomics.dna import ALPHABET
-from sfc_lib.genomics.randomness import below, key, row_numbers, streams, uniform
+from sfc_lib.genomics.randomness import below, streams, uniform
 
 BASES = 4
 N = ALPHABET.index("N")
@@ -56,7 +56,7 @@ def dinucleotide_shuffle(
             f"{codes.dtype} of shape {codes.shape} and maximum {codes.max(initial=0)}."
         )
     shuffled = np.array(codes, order="C")
-    state = streams(key(name, seed, STREAM), row_numbers(name, rows, len(codes)))
+    state = streams(name, seed, STREAM, rows, len(codes))
     for row, start, length in _batches(shuffled):
         path = np.full((len(row), length.max(initial=0)), N, np.uint8)
         place = np.arange(path.shape[1])
@@ -178,7 +178,7 @@ def dinucleotide_chain(counts: np.ndarray, length: int, seed: int, rows: np.ndar
         raise ValueError(f"{name}: counts must be (4, 4), each row with a count > 0, got {counts}.")
     edges = np.cumsum(np.vstack([counts, counts.sum(axis=1)]), axis=1)  # last: of the first base
     edges = edges[:, :-1] / edges[:, -1:]
-    state, each = streams(key(name, seed, STREAM), row_numbers(name, rows, len(rows))), len(rows)
+    state, each = streams(name, seed, STREAM, rows, len(rows)), len(rows)
     codes, base = np.empty((length, each), np.uint8), np.full(each, BASES)
     for place in range(length):
         base = (uniform(state, np.arange(each))[:, None] >= edges[base]).sum(axis=1)

@@ -8,9 +8,8 @@ file gets its final name only after its content was checked. Environment variabl
   nothing is downloaded.
 - `SFC_DATA_TIMEOUT`: seconds without data after which a server is given up, 30 by default.
 
-requests does the transfer. pooch's downloader waits for a whole block however slowly it
-drips, and stores without end what a server sends without end; pooch's hashes are those of a
-file's bytes, and here the same content counts, compressed otherwise or not at all.
+requests does the transfer. pooch would wait for a whole block however slowly it drips, and
+hashes a file's bytes, while here the same content counts, however it is compressed.
 """
 
 from __future__ import annotations
@@ -32,6 +31,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import requests
@@ -41,9 +41,7 @@ from tqdm import tqdm
 
 from sfc_lib.errors import UserError
 from sfc_lib.files import (
-    GZIP,
     SCRATCH,
-    atomic_write,
     cache_folder,
     data_dir,
     forget,
@@ -107,22 +105,19 @@ class Source:
 
     @property
     def size(self) -> str:
-        """Bytes to be expected of a download, for people to read."""
-        return _size(self, None)
+        """Bytes to be expected, for people to read."""
+        return (
+            f"{'' if self.expected_bytes == self.bytes else 'about '}{self.expected_bytes:,} bytes"
+        )
+
+    @property
+    def expected_bytes(self) -> int:
+        """Of the file in the mirror folder, if there is one, else of a download."""
+        return (self.bytes if _mirror() else 0) or self.download_bytes
 
 
 @cache
-def _read_registry() -> dict[str, Source]:
-    with open(RESOURCES / "registry.tsv", newline="") as file:
-        return {row["file"]: _source(row) for row in csv.DictReader(file, delimiter="\t")}
-
-
-def _source(row: dict[str, Any]) -> Source:
-    sizes = {name: int(row[name] or 0) for name in ("bytes", "download_bytes")}
-    return Source(**row | sizes | {"addresses": tuple(row["addresses"].split())})
-
-
-def registry() -> dict[str, Source]:
+def registry() -> Mapping[str, Source]:
     """Every source file the library knows, by name.
 
     Example:
@@ -130,7 +125,14 @@ def registry() -> dict[str, Source]:
     >>> registry()["hg19/chr20.fa.gz"].region
     'chr20:0-63025520'
     """
-    return dict(_read_registry())
+    with open(RESOURCES / "registry.tsv", newline="") as file:
+        sources = map(_source, csv.DictReader(file, delimiter="\t"))
+        return MappingProxyType({source.file: source for source in sources})
+
+
+def _source(row: dict[str, Any]) -> Source:
+    sizes = {name: int(row[name] or 0) for name in ("bytes", "download_bytes")}
+    return Source(**row | sizes | {"addresses": tuple(row["addresses"].split())})
 
 
 def select(patterns: Sequence[str] = ()) -> list[Source]:
@@ -144,29 +146,31 @@ def select(patterns: Sequence[str] = ()) -> list[Source]:
     >>> [source.file for source in select(["hg19/chr[12]*"])]
     ['hg19/chr1_0-9876492.fa.gz', 'hg19/chr20.fa.gz', 'hg19/chr22_0-22000000.fa.gz']
     """
-    known, chosen = registry(), dict[str, Source]()
     if not patterns:
-        return [source for name, source in known.items() if not name.startswith(FULL)]
+        return [source for name, source in registry().items() if not name.startswith(FULL)]
+    chosen = dict[str, Source]()
     for pattern in patterns:
         found = {
             name: source
-            for name, source in known.items()
+            for name, source in registry().items()
             if PurePosixPath(name).match(pattern)
             or PurePosixPath(name).parent == PurePosixPath(pattern)
         }
-        if not found:
-            raise _unknown(pattern, known)
-        chosen |= found
+        chosen |= found or {pattern: _registered(pattern)}
     return list(chosen.values())
 
 
-def _unknown(name: str, known: Mapping[str, Source]) -> UserError:
+def _registered(name: str) -> Source:
+    """The source of this name, or an error that lists similar names."""
+    known = registry()
+    if name in known:
+        return known[name]
     similar = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     hint = f"Similar: {similar}. " if similar else ""
-    return UserError(f"no source file {name!r}. {hint}`sfc data list` shows all {len(known)}.")
+    raise UserError(f"no source file {name!r}. {hint}`sfc data list` shows all {len(known)}.")
 
 
-def fetch(name: str, mirror: Path | None = None) -> Path:
+def fetch(name: str) -> Path:
     """Path of a source file on this machine, verified; obtained first if it is not here.
 
     A file is accepted if its bytes have the registered SHA-256, if its decompressed content
@@ -176,23 +180,18 @@ def fetch(name: str, mirror: Path | None = None) -> Path:
 
     Args:
         name: Of the registry.
-        mirror: Folder that holds the files under their names; by default `SFC_DATA_MIRROR`.
 
     Raises:
         UserError: Unknown name; neither mirrored nor downloadable; wrong content; or no
             place to write it. The message says how to place the file by hand.
     """
-    known = registry()
-    if name not in known:
-        raise _unknown(name, known)
-    source = known[name]
+    source = _registered(name)
     if noted(source.path) == source.content_hash:  # it was found right, and not touched since
         return source.path
     cache_folder("downloads")
     with _writing(source), _locked(source.path):
         if not _is_right(source):
-            _obtain(source, mirror or _mirror())
-        compress(source.path)
+            _obtain(source)
     return source.path
 
 
@@ -224,43 +223,32 @@ def recheck(sources: Sequence[Source] | None = None) -> tuple[list[Source], dict
     return good, bad
 
 
-def announce(sources: Sequence[Source], mirror: Path | None = None) -> str:
+def announce(sources: Sequence[Source]) -> str:
     """What obtaining these sources will bring here: each size, from where, and the total."""
-    mirror, folder = mirror or _mirror(), cache_folder("downloads")
-    sizes = [_size(source, mirror) for source in sources]
+    mirror, folder = _mirror(), cache_folder("downloads")
     lines = [
-        f"{size:>23}  {source.file}  from {mirror or source.addresses[0].split('/')[2]}"
-        for source, size in zip(sources, sizes, strict=True)
+        f"{source.size:>23}  {source.file}  from {mirror or source.addresses[0].split('/')[2]}"
+        for source in sources
     ]
-    total = sum(_bytes(source, mirror) for source in sources)
-    about = "about " if any(size.startswith("about") for size in sizes) else ""
+    total = sum(source.expected_bytes for source in sources)
+    about = "about " if any(source.size.startswith("about") for source in sources) else ""
     free = shutil.disk_usage(folder).free
     total_line = f"{len(sources)} files, {about}{total:,} bytes, to {folder} ({free:,} free)."
     return "\n".join([*lines, total_line])
 
 
-def check_space(sources: Sequence[Source], mirror: Path | None = None) -> None:
+def check_space(sources: Sequence[Source]) -> None:
     """Make sure that there is room for these source files in the cache.
 
     Raises:
         UserError: There is not; needed and free bytes are named.
     """
-    mirror, folder = mirror or _mirror(), cache_folder("downloads")
-    needed = sum(_bytes(source, mirror) for source in sources)
+    folder, needed = cache_folder("downloads"), sum(source.expected_bytes for source in sources)
     if needed + MARGIN > (free := shutil.disk_usage(folder).free):
         raise UserError(
             f"{folder}: expected room for {needed:,} bytes, got {free:,} bytes free. "
             "Free some, or set SFC_DATA_DIR to a folder on a larger disk."
         )
-
-
-def _bytes(source: Source, mirror: Path | None) -> int:
-    return (source.bytes if mirror else 0) or source.download_bytes
-
-
-def _size(source: Source, mirror: Path | None) -> str:
-    size = _bytes(source, mirror)
-    return f"{'' if size == source.bytes else 'about '}{size:,} bytes"
 
 
 def _mirror() -> Path | None:
@@ -363,31 +351,17 @@ def md5_of_region(file: BufferedIOBase, start: int, end: int) -> str:
     return digest.hexdigest()
 
 
-def compress(path: Path) -> None:
-    """Compress a file that has come plain under a name that ends on `.gz`; else do nothing."""
-    if path.suffix != ".gz":
-        return
-    with open(path, "rb") as plain:
-        if plain.read(len(GZIP)) == GZIP:
-            return
-        plain.seek(0)
-        with (
-            atomic_write(path) as file,
-            gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed,
-        ):
-            shutil.copyfileobj(plain, packed, BLOCK)
-
-
-def _obtain(source: Source, mirror: Path | None) -> None:
-    check_space([source], mirror)
+def _obtain(source: Source) -> None:
+    check_space([source])
+    mirror = _mirror()
     if mirror is None:
         _download(source)
         return
     path = mirror / source.file
     if not path.is_file():
         raise UserError(
-            f"{path}: expected {source.file} ({_size(source, path)}) in the mirror folder, got no "
-            f"such file. Place it there (it comes from {source.addresses[0]}), or unset "
+            f"{path}: expected {source.file} ({source.size}) in the mirror folder, got no such "
+            f"file. Place it there (it comes from {source.addresses[0]}), or unset "
             "SFC_DATA_MIRROR to download it."
         )
     with open(path, "rb") as original:
@@ -418,9 +392,9 @@ def _download(source: Source) -> None:
     Raises:
         UserError: No address did; each is named with the reason.
     """
-    seconds, failures = _timeout(), []
+    failures = []
     for address in source.addresses:
-        if (problem := _problem(source, address, seconds)) is None:
+        if (problem := _problem(source, address)) is None:
             return
         failures.append(f"  {address}: {problem}")
     raise UserError(
@@ -430,7 +404,7 @@ def _download(source: Source) -> None:
     )
 
 
-def _problem(source: Source, address: str, seconds: float) -> str | None:
+def _problem(source: Source, address: str) -> str | None:
     """Why a file could not be had from an address; None if it is here.
 
     Server errors and broken transfers are tried again, wrong content and all else are not.
@@ -439,9 +413,9 @@ def _problem(source: Source, address: str, seconds: float) -> str | None:
     for attempt in range(TRIES):
         time.sleep(attempt and PAUSE * 2 ** (attempt - 1))
         try:
-            return _arrive(source, partial(_transfer, source, address, seconds))
+            return _arrive(source, partial(_transfer, source, address))
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            problem, passes = _reason(error, seconds)
+            problem, passes = _reason(error)
             if not passes:
                 break
     return problem
@@ -463,7 +437,8 @@ class _GivenUpError(requests.RequestException):
     """We ended the transfer; the message says why."""
 
 
-def _transfer(source: Source, address: str, seconds: float, file: BinaryIO) -> None:
+def _transfer(source: Source, address: str, file: BinaryIO) -> None:
+    seconds = _timeout()
     print(f"{source.file}: {source.size} from {address}", file=sys.stderr, flush=True)
     headers = {"Accept-Encoding": "identity"}  # a .gz must come as it is
     with (
@@ -490,17 +465,17 @@ def _watched(raw: urllib3.HTTPResponse, most: int, seconds: float) -> Iterator[b
         yield piece
 
 
-def _reason(error: Exception, seconds: float) -> tuple[str, bool]:
+def _reason(error: Exception) -> tuple[str, bool]:
     """The error in a few words (requests tells it in many), and whether it may pass."""
-    told = "(SFC_DATA_TIMEOUT sets how long to wait)"
+    waited = f"for {_timeout():g} s (SFC_DATA_TIMEOUT sets how long to wait)"
     if (response := getattr(error, "response", None)) is not None:
         return f"HTTP status {response.status_code}", response.status_code in PASSING
     if isinstance(error, _GivenUpError):
         return str(error), False
     if isinstance(error, requests.ConnectTimeout):
-        return f"no connection for {seconds:g} s {told}", False
+        return f"no connection {waited}", False
     if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
-        return f"no data for {seconds:g} s {told}", False
+        return f"no data {waited}", False
     if isinstance(error, urllib3.exceptions.ProtocolError) or "Connection aborted" in str(error):
         return "the transfer broke off", True
     if cause := re.search(r"\[Errno [^\]]*\] [\w ]+", str(error)):

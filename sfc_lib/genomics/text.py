@@ -9,7 +9,6 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
-import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,13 +93,24 @@ def _decoded(
 def _refuse_emptied(path: Path) -> None:
     """Refuse what can be read but once, and has been: nothing of it may be lost unseen."""
     about = path.stat()
-    if stat.S_ISREG(about.st_mode) or stat.S_ISDIR(about.st_mode):
-        return
     if (about.st_dev, about.st_ino) in _emptied:
+        require_file(path)
+    if not (path.is_file() or path.is_dir()):
+        _emptied.add((about.st_dev, about.st_ino))
+
+
+def require_file(path: Path) -> None:
+    """Refuse what is not there, and a pipe, which can be read but once.
+
+    Raises:
+        UserError: It is one of the two.
+    """
+    if not path.exists():
+        raise UserError(f"{path}: expected a readable file, got: No such file or directory.")
+    if not (path.is_file() or path.is_dir()):
         raise UserError(
             f"{path}: expected a file that can be read again, got a pipe. Save it as a file first."
         )
-    _emptied.add((about.st_dev, about.st_ino))
 
 
 def _no_text(path: Path, line: int, byte: int, start: bytes) -> UserError:

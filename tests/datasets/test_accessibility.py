@@ -17,19 +17,18 @@ from sfc_lib.datasets.accessibility import (
     Hematopoiesis,
     SimulatedAccessibility,
     Tiling,
-    accessible_regions,
-    drawn,
-    expand,
-    factors,
+    accessible_windows,
+    drawn_codes,
     label_windows,
-    sequences,
-    shuffled,
-    simulate,
+    read_summits,
+    real_codes,
+    shuffled_codes,
     summits_inside,
-    tiles,
     tiling,
+    with_motifs,
 )
 from sfc_lib.datasets.base import SPLITS, load_dataset, make_recipe
+from sfc_lib.datasets.chip_seq import factors
 from sfc_lib.errors import UserError
 from sfc_lib.genomics import genome as genome_module
 from sfc_lib.genomics.dna import decode, random_sequences
@@ -66,30 +65,20 @@ def bases(*tables):
 
 
 @given(st.lists(peaks(), min_size=1, max_size=3))
-def test_regions_are_the_padded_runs_of_the_union(tables):
+def test_windows_are_whole_ones_on_the_grid_of_each_padded_run_of_the_union(tables):
     union, expected = bases(*tables), []
     for chrom in CHROMS:
         for start in range(1501):
             if (chrom, start) in union and (chrom, start - 1) not in union:
                 end = next(p for p in range(start, 1502) if (chrom, p) not in union)
-                expected.append((chrom, max(start - 100, 0), end + 100))
-    assert triples(accessible_regions(tables)) == expected
-
-
-@given(peaks(least=0))
-def test_tiles_are_all_whole_windows_on_the_grid_of_their_region(regions):
-    expected = [
-        (c, p, p + 200)
-        for c, s, e in triples(regions)
-        for p in range(s, e - 199)
-        if not (p - s) % 50
-    ]
-    assert triples(tiles(regions)) == expected
+                begins = range(max(start - 100, 0), end + 100 - 199, 50)
+                expected += [(chrom, begin, begin + 200) for begin in begins]
+    assert triples(accessible_windows(tables)) == expected
 
 
 @given(st.lists(peaks(), min_size=1, max_size=3))
 def test_labels_say_where_half_of_a_window_is_covered(tables):
-    windows = tiles(accessible_regions(tables))
+    windows = accessible_windows(tables)
     expected = [
         [2 * sum((c, p) in held for p in range(s, e)) >= 200 for held in map(bases, tables)]
         for c, s, e in triples(windows)
@@ -103,13 +92,6 @@ def test_a_window_is_labelled_at_a_half_and_not_at_one_base_less():
     windows = frame([("chr1", 1000, 1200)] * 3)
     covers = [frame([("chr1", 0, 1000 + covered)]) for covered in (99, 100, 101)]
     assert label_windows(windows, covers)[0].tolist() == [0, 1, 1]
-
-
-def test_expanded_windows_have_the_same_centre():
-    assert triples(expand(frame([("chr1", 1000, 1200), ("chr2", 50, 250)]))) == [
-        ("chr1", 600, 1600),
-        ("chr2", -350, 650),
-    ]
 
 
 @given(
@@ -171,7 +153,7 @@ def test_windows_stay_in_their_split(toy):
     for (chrom, start, end), split in zip(triples(tiled.windows), tiled.splits, strict=True):
         name, low, high = spans[split]
         assert (chrom, low <= start, end <= high) == (name, True, True)
-    every = tiles(accessible_regions(_toy_cells()))
+    every = accessible_windows(_toy_cells())
     assert len(tiled.windows) + sum(tiled.outside.values()) + _across() == len(every)
     assert all(tiled.outside[split] > 0 for split in SPLITS)
 
@@ -186,7 +168,7 @@ def _toy_cells():
 
 def _across():
     """Tiles of the toy that lie in two splits themselves."""
-    windows = tiles(accessible_regions(_toy_cells()))
+    windows = accessible_windows(_toy_cells())
     return int(
         (
             (windows["chrom"] == "chr1") & (windows["start"] < 40_000) & (windows["end"] > 40_000)
@@ -197,7 +179,7 @@ def _across():
 def test_real_sequences_are_those_of_the_genome_and_n_is_dropped(toy):
     genome, tiled, _, sequence = toy
     kept, dropped = [], Counter()
-    for split, rows, codes, why in sequences(genome, tiled, size=5):
+    for split, rows, codes, why in real_codes(genome, tiled, size=5):
         assert set(tiled.splits[rows]) <= {split}
         for row, found in zip(rows, codes, strict=True):
             chrom, start, end = triples(tiled.windows)[row]
@@ -218,10 +200,10 @@ def test_real_sequences_are_those_of_the_genome_and_n_is_dropped(toy):
 def test_simulated_sequence_is_the_shuffled_window_with_motifs_at_the_summits(toy):
     genome, tiled, summits, _ = toy
     codes, dropped, counts = whole(
-        simulate(shuffled(genome, tiled, 4), tiled, summits, [ACG, WIDE], 4)
+        with_motifs(shuffled_codes(genome, tiled, 4), tiled, summits, [ACG, WIDE], 4)
     )
     inserted = skipped = 0
-    for split, rows, real, _ in sequences(genome, tiled, size=10_000):
+    for split, rows, real, _ in real_codes(genome, tiled, size=10_000):
         for row, window, found in zip(rows, real, codes[split], strict=True):
             expected = dinucleotide_shuffle(window[None], 4, [row])
             sites = summits_inside(tiled.windows.iloc[[row]], summits)
@@ -236,8 +218,10 @@ def test_simulated_sequence_is_the_shuffled_window_with_motifs_at_the_summits(to
 @pytest.mark.parametrize("size", [1, 7, 16])
 def test_simulated_bytes_are_the_same_in_any_chunks(toy, size):
     genome, tiled, summits, _ = toy
-    whole_set = whole(simulate(shuffled(genome, tiled, 0), tiled, summits, [ACG, WIDE], 0))
-    pieces = whole(simulate(shuffled(genome, tiled, 0, size), tiled, summits, [ACG, WIDE], 0))
+    whole_set = whole(with_motifs(shuffled_codes(genome, tiled, 0), tiled, summits, [ACG, WIDE], 0))
+    pieces = whole(
+        with_motifs(shuffled_codes(genome, tiled, 0, size), tiled, summits, [ACG, WIDE], 0)
+    )
     assert all(np.array_equal(whole_set[0][split], pieces[0][split]) for split in SPLITS)
     assert whole_set[1:] == pieces[1:]
 
@@ -245,7 +229,7 @@ def test_simulated_bytes_are_the_same_in_any_chunks(toy, size):
 def test_seed_changes_the_sequences(toy):
     genome, tiled, summits, _ = toy
     first, second = (
-        whole(simulate(shuffled(genome, tiled, s), tiled, summits, [ACG, WIDE], s))[0]
+        whole(with_motifs(shuffled_codes(genome, tiled, s), tiled, summits, [ACG, WIDE], s))[0]
         for s in (0, 1)
     )
     assert not (first["train"] == second["train"]).all(axis=1).any()
@@ -260,7 +244,7 @@ def test_a_split_without_windows_is_empty(toy):
         tiled.splits[train],
         dict.fromkeys(SPLITS, 0),
     )
-    codes = whole(simulate(shuffled(genome, only, 0), only, summits, [ACG, WIDE], 0))[0]
+    codes = whole(with_motifs(shuffled_codes(genome, only, 0), only, summits, [ACG, WIDE], 0))[0]
     assert [codes[split].shape for split in SPLITS] == [(len(codes["train"]), 1000)] + [
         (0, 1000)
     ] * 2
@@ -269,7 +253,7 @@ def test_a_split_without_windows_is_empty(toy):
 def test_chain_needs_no_genome_and_is_the_same_in_any_chunks(toy):
     _, tiled, summits, _ = toy
     pieces = [
-        whole(simulate(drawn(tiled, 3, size), tiled, summits, [ACG, WIDE], 3))
+        whole(with_motifs(drawn_codes(tiled, 3, size), tiled, summits, [ACG, WIDE], 3))
         for size in (1, 7, 10_000)
     ]
     for codes, dropped, counts in pieces[1:]:
@@ -281,8 +265,8 @@ def test_chain_needs_no_genome_and_is_the_same_in_any_chunks(toy):
 @pytest.mark.parametrize("least", [1, 2, 5])
 def test_windows_with_too_few_motifs_are_left_out_and_the_others_are_what_they_were(toy, least):
     _, tiled, summits, _ = toy
-    every = whole(simulate(drawn(tiled, 0), tiled, summits, [ACG, WIDE], 0))
-    some = whole(simulate(drawn(tiled, 0), tiled, summits, [ACG, WIDE], 0, least))
+    every = whole(with_motifs(drawn_codes(tiled, 0), tiled, summits, [ACG, WIDE], 0))
+    some = whole(with_motifs(drawn_codes(tiled, 0), tiled, summits, [ACG, WIDE], 0, least))
     for split in SPLITS:
         windows = tiled.windows[tiled.splits == split].reset_index(drop=True)
         sites = summits_inside(windows, summits)
@@ -450,6 +434,13 @@ def real(shared_data):
         yield
 
 
+@pytest.fixture(scope="module")
+def tiled(real):
+    """The windows of hg19-subset."""
+    recipe = SimulatedAccessibility()
+    return tiling(recipe.peaks(), recipe.profile)
+
+
 def rates(dataset):
     total = sum(len(getattr(dataset, split)) for split in SPLITS)
     positives = np.sum([getattr(dataset, split).positives for split in SPLITS], axis=0)
@@ -478,10 +469,8 @@ def dinucleotide_counts(codes):
     return np.bincount(pairs.ravel(), minlength=25).reshape(5, 5)[:4, :4]
 
 
-def test_frequencies_of_the_chain_are_those_of_the_real_training_windows(real):
-    recipe = SimulatedAccessibility()
-    tiled = tiling(recipe.peaks(), recipe.profile)
-    parts = sequences(load_genome(recipe.profile), tiled)
+def test_frequencies_of_the_chain_are_those_of_the_real_training_windows(tiled):
+    parts = real_codes(load_genome("hg19-subset"), tiled)
     counts = sum(dinucleotide_counts(codes) for split, _, codes, _ in parts if split == "train")
     rows = [line.split() for line in DINUCLEOTIDES.read_text().splitlines()]
     assert rows[0] == ["first", *"ACGT"]
@@ -492,18 +481,15 @@ def test_frequencies_of_the_chain_are_those_of_the_real_training_windows(real):
 def test_genome_wide_set_without_a_genome(real):
     """Windows, labels and splits of all hg19, from interval files alone."""
     recipe = SimulatedAccessibility(profile="full", background="chain", min_motifs=1)
-    regions = {region.chrom: region.split for region in recipe.regions()}
+    summits, _ = read_summits(factors())
+    regions = {region.chrom: region.split for region in recipe.regions(summits)}
     assert set(regions) == {f"chr{n}" for n in [*range(2, 8), *range(9, 21), 22, "X"]}
     assert (regions["chr3"], regions["chr2"], regions["chr4"]) == ("valid", "test", "train")
-    motifs = recipe.true_motifs()
-    assert [len(labels) for _, labels in motifs.values()] == [612_871, 51_305, 63_868]
-    features, labels = motifs["valid"]
-    assert features.shape == (51_305, 2 * len({factor.motif for factor in factors()}))
-    assert labels.sum(axis=0).tolist() == [31_087, 30_142]
-    count, nearest = np.hsplit(features, 2)
-    assert (count.sum(axis=1) >= 1).all()
-    assert ((nearest < 1000) == (count > 0)).all()
-    assert nearest[count > 0].max() <= 500
+    tiled = tiling(recipe.peaks(), recipe.regions(summits))
+    sites = summits_inside(tiled.windows, summits)
+    used = np.bincount(sites[:, 0], minlength=len(tiled.windows)) >= recipe.min_motifs
+    assert [int(used[tiled.splits == split].sum()) for split in SPLITS] == [612_871, 51_305, 63_868]
+    assert tiled.labels[used & (tiled.splits == "valid")].sum(axis=0).tolist() == [31_087, 30_142]
 
 
 def test_hematopoiesis_of_hg19_subset(real):
@@ -516,11 +502,9 @@ def test_hematopoiesis_of_hg19_subset(real):
     assert dataset.dropped[OUTSIDE] == 8
 
 
-def test_shuffles_of_real_windows_keep_every_dinucleotide(real):
-    recipe = SimulatedAccessibility()
-    tiled = tiling(recipe.peaks(), recipe.profile)
-    _, rows, codes, _ = next(iter(sequences(load_genome(recipe.profile), tiled, size=12_000)))
-    assert len(rows) >= 10_000
+def test_shuffles_of_real_windows_keep_every_dinucleotide(tiled):
+    _, rows, codes, _ = next(iter(real_codes(load_genome("hg19-subset"), tiled, size=2_000)))
+    assert len(rows) >= 1_500
     shuffled = dinucleotide_shuffle(codes, 0, rows)
     offset = np.arange(len(codes))[:, None] * 16
     before, after = (

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -19,13 +20,13 @@ from sfc_lib.datasets import base, simulated_tf
 from sfc_lib.datasets.base import (
     Chunk,
     Recipe,
-    RowFile,
     Split,
     StreamedRecipe,
     built_datasets,
     damage,
     load_dataset,
     make_recipe,
+    row_file,
 )
 from sfc_lib.datasets.simulated_tf import SimulatedTF
 from sfc_lib.errors import UserError
@@ -423,30 +424,31 @@ def test_a_build_that_fails_leaves_nothing(toy, home):
 
 def test_row_file_is_a_npy_file_and_grows_past_every_digit(tmp_path):
     path = tmp_path / "rows.npy"
-    with RowFile(path, 3) as file:
+    with row_file(path, 3) as append:
         for count in (0, 9, 1, 90, 900):
-            file.append(np.full((count, 3), count % 256, np.uint8))
+            append(np.full((count, 3), count % 256, np.uint8))
     expected = np.repeat(np.uint8([9, 1, 90, 900 % 256]), [9, 1, 90, 900])
     assert np.array_equal(np.load(path, mmap_mode="r"), np.tile(expected[:, None], 3))
 
 
 def test_row_file_takes_views(tmp_path):
     table = np.arange(24, dtype=np.uint8).reshape(4, 6)
-    with RowFile(tmp_path / "rows.npy", 3) as file:
-        file.append(table[::2, ::2])
+    with row_file(tmp_path / "rows.npy", 3) as append:
+        append(table[::2, ::2])
     assert np.load(tmp_path / "rows.npy").tolist() == [[0, 2, 4], [12, 14, 16]]
 
 
 @pytest.mark.parametrize("rows", [np.zeros((2, 4), np.uint8), np.zeros(3, np.uint8), np.eye(3)])
 def test_row_file_refuses_other_rows(tmp_path, rows):
-    with RowFile(tmp_path / "rows.npy", 3) as file, pytest.raises(ValueError, match="of width 3"):
-        file.append(rows)
+    with row_file(tmp_path / "rows.npy", 3) as append:  # noqa: SIM117
+        with pytest.raises(ValueError, match="of width 3"):
+            append(rows)
 
 
 def test_row_file_that_was_not_finished_has_no_rows(tmp_path: Path):
-    file = RowFile(tmp_path / "rows.npy", 3)
-    file.append(np.ones((5, 3), np.uint8))
-    file.__exit__(KeyError, KeyError(), None)
+    with suppress(KeyError), row_file(tmp_path / "rows.npy", 3) as append:
+        append(np.ones((5, 3), np.uint8))
+        raise KeyError
     assert np.load(tmp_path / "rows.npy").shape == (0, 3)
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from sfc_lib.datasets import load_dataset, make_recipe
-from sfc_lib.datasets.chip_seq import DNASE, EXPERIMENTS, PEAKS, Sites
+from sfc_lib.datasets.chip_seq import DNASE, cut, peak_files, sort_out
 from sfc_lib.genomics.dna import decode, reverse_complement
 from sfc_lib.genomics.genome import Genome, split_of
 from sfc_lib.genomics.intervals import read_intervals, resize
@@ -53,7 +53,7 @@ def test_counts_of_the_subset(load, tf):
 def test_every_peak_is_used_or_counted_as_dropped(load, shared_data, tf):
     data = load(tf=tf)
     for kind, used, file in (
-        ("positive", COUNTS[tf][0], PEAKS.format(EXPERIMENTS[tf])),
+        ("positive", COUNTS[tf][0], peak_files()[tf]),
         ("negative", COUNTS[tf][1], DNASE),
     ):
         with gzip.open(shared_data / file, "rt") as lines:
@@ -68,7 +68,7 @@ def truth(shared_data, tf, text):
 
     No negative window shares a base with any peak of the TF.
     """
-    with gzip.open(shared_data / PEAKS.format(EXPERIMENTS[tf]), "rt") as lines:
+    with gzip.open(shared_data / peak_files()[tf], "rt") as lines:
         peaks = [line.split("\t") for line in lines if line.startswith("chr22\t")]
     with gzip.open(shared_data / DNASE, "rt") as lines:
         dnase = [line.split("\t") for line in lines if line.startswith("chr22\t")]
@@ -183,9 +183,9 @@ def test_every_option_and_every_input_changes_the_fingerprint():
 
 def test_all_registered_tfs_of_gm12878_can_be_had():
     files = {name for name in registry() if name.startswith("encode_tf_gm12878/")}
-    assert {PEAKS.format(name) for name in EXPERIMENTS.values()} == files
-    assert len(files) == len(EXPERIMENTS) == 28
-    assert list(EXPERIMENTS) == sorted(EXPERIMENTS)
+    assert set(peak_files().values()) == files
+    assert len(files) == len(peak_files()) == 28
+    assert list(peak_files()) == sorted(peak_files())
 
 
 @pytest.mark.parametrize("profile", ["hg19-subset", "full"])
@@ -201,9 +201,9 @@ def test_inputs_are_peaks_dnase_and_the_profiles_sequence(profile):
     ("options", "message"),
     [
         ({"tf": "NANOG"}, r"tf must be one of \['BATF', .*'ZBTB33'\], got 'NANOG'"),
-        ({"tf": None}, "tf must be one of .* got None"),
-        ({"tf": 3}, "tf must be one of .* got 3"),
-        ({"profile": "hg38"}, "profile must be 'hg19-subset' or 'full', got 'hg38'"),
+        ({"tf": None}, "tf must be one of .* got 'NONE'"),
+        ({"tf": 3}, "tf must be one of .* got '3'"),
+        ({"profile": "hg38"}, "profile must be one of .*'hg19-subset', 'full'.*, got 'hg38'"),
         ({"length": 10**8}, "length must be an integer of 1 to 100,000 bp, got 100000000"),
         ({"length": 0}, "length must be an integer of 1 to 100,000 bp, got 0"),
         ({"length": 10.0}, "length must be an integer of 1 to 100,000 bp, got 10.0"),
@@ -227,27 +227,28 @@ def test_bad_options(options, message):
 
 
 @pytest.fixture
-def sites(tmp_path, monkeypatch):
+def toy(tmp_path, monkeypatch):
     """Toy regions: chr1 0–40 for training, 40–80 for validation; chr2 for the test."""
     from sfc_lib.genomics import genome
 
-    toy = [("chr1", 0, 40, "train"), ("chr1", 40, 80, "valid"), ("chr2", 0, 40, "test")]
-    profile = tuple(genome.Region(c, s, e, split) for c, s, e, split in toy)
+    spans = [("chr1", 0, 40, "train"), ("chr1", 40, 80, "valid"), ("chr2", 0, 40, "test")]
+    profile = tuple(genome.Region(c, s, e, split) for c, s, e, split in spans)
     monkeypatch.setitem(genome.REGIONS, "toy", profile)
     path = tmp_path / "toy.fa"
     path.write_text(f">chr1\n{'ACGTACGTAC' * 9}\n>chr2\n{'A' * 20}N{'C' * 19}\n")
-    return Sites(Genome(path, profile), "toy")
+    return Genome(path, profile)
 
 
 def windows(*starts, chrom="chr1", width=10):
     return pd.DataFrame({"chrom": chrom, "start": starts}).assign(end=lambda a: a["start"] + width)
 
 
-def test_windows_go_to_the_split_of_their_centre_or_are_counted(sites):
-    kept = sites.add("x", 1, windows(-9, -5, 0, 30, 34, 35, 36, 40, 70, 71, 80, 0))
+def test_windows_go_to_the_split_of_their_centre_or_are_counted(toy):
+    table = sort_out("x", 1, windows(-9, -5, 0, 30, 34, 35, 36, 40, 70, 71, 80, 0), "toy")
+    kept = table[table["why"] == ""]
     assert kept["start"].tolist() == [0, 30, 40, 70]
     assert kept["split"].tolist() == ["train", "train", "valid", "valid"]
-    assert sites.dropped == {
+    assert cut(table, toy)[1] == {
         "x: outside the profile": 2,  # centres −4 and 85
         "train x: leaves the split's regions": 2,  # −5 and 34
         "valid x: leaves the split's regions": 3,  # 35, 36 and 71
@@ -255,26 +256,28 @@ def test_windows_go_to_the_split_of_their_centre_or_are_counted(sites):
     }
 
 
-def test_windows_with_n_are_counted_by_split_and_kind(sites):
-    sites.add("x", 1, windows(0, 15, chrom="chr2"))
-    sites.add("y", 0, windows(11, 12, 30, chrom="chr2"))
-    sites.add("y", 0, windows(5))
-    splits = sites.splits()
-    assert sites.dropped == {"test x: N in the window": 1, "test y: N in the window": 2}
+def test_windows_with_n_are_counted_by_split_and_kind(toy):
+    tables = [
+        sort_out("x", 1, windows(0, 15, chrom="chr2"), "toy"),
+        sort_out("y", 0, windows(11, 12, 30, chrom="chr2"), "toy"),
+        sort_out("y", 0, windows(5), "toy"),
+    ]
+    splits, dropped = cut(pd.concat(tables, ignore_index=True), toy)
+    assert dropped == {"test x: N in the window": 1, "test y: N in the window": 2}
     assert [len(splits[split]) for split in SPLITS] == [1, 0, 2]
     assert decode(splits["test"].codes) == ["A" * 10, "C" * 10]
     assert splits["test"].labels.tolist() == [[1], [0]]
 
 
-def test_windows_marked_to_be_dropped_are_counted_under_their_reason(sites):
+def test_windows_marked_to_be_dropped_are_counted_under_their_reason(toy):
     mask = np.array([True, False, True])
-    kept = sites.add("x", 0, windows(0, 5, 50), {"near a peak": mask})
-    assert kept["start"].tolist() == [5]
-    assert sites.dropped == {"train x: near a peak": 1, "valid x: near a peak": 1}
+    table = sort_out("x", 0, windows(0, 5, 50), "toy", {"near a peak": mask})
+    assert table.loc[table["why"] == "", "start"].tolist() == [5]
+    assert cut(table, toy)[1] == {"train x: near a peak": 1, "valid x: near a peak": 1}
 
 
 def test_no_window_of_one_split_shares_a_base_with_another(load, shared_data):
-    peaks = read_intervals(shared_data / PEAKS.format(EXPERIMENTS["CTCF"]), summits=True)
+    peaks = read_intervals(shared_data / peak_files()["CTCF"], summits=True)
     around = resize(peaks, 1000, peaks["summit"])
     split = split_of(around, "hg19-subset")
     on_x = (around["chrom"] == "chrX").to_numpy()

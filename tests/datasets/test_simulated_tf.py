@@ -17,7 +17,6 @@ from sfc_lib.datasets.simulated_tf import (
     MOTIFS,
     SimulatedTF,
     Simulation,
-    read_authors_file,
     simulate,
 )
 from sfc_lib.genomics.dna import encode
@@ -276,7 +275,9 @@ def test_global_random_state_is_left_alone():
 
 @pytest.mark.parametrize("source", ["paper", None, 1])
 def test_bad_source_is_named(source):
-    with pytest.raises(ValueError, match=rf"source must be 'generated' or .*, got {source!r}\."):
+    with pytest.raises(
+        ValueError, match=rf"source must be one of .*'generated', .*, got {source!r}\."
+    ):
         SimulatedTF(source=source)
 
 
@@ -345,57 +346,3 @@ def test_task_names_fit_the_authors_columns(deeplift, table):
     assert deeplift.task_names == ("TAL1+GATA", "GATA", "TAL1")
     names = {fields["seqName"].rsplit("_", 1)[0] for fields in table if fields["task2"] == "1"}
     assert names == {"gata_only", "gata_tal1"}
-
-
-HEADER = "seqName\tsequence\tembeddings\ttask1\ttask2\ttask3"
-ROW = "{name}\t" + "ACGT" * 50 + "\t\t0\t1\t0"
-ROWS = [HEADER, *(ROW.format(name=f"s{number}") for number in range(10))]
-
-
-@pytest.fixture
-def files(tmp_path):
-    """Function that writes a `.simdata` table and test names, and reads them with the library."""
-
-    def read(lines, test=("s9",)):
-        paths = tmp_path / "made.simdata.gz", tmp_path / "test.txt.gz"
-        for path, text in zip(paths, (lines, test), strict=True):
-            with gzip.open(path, "wt") as file:
-                file.write("\n".join(text) + "\n")
-        return read_authors_file(*paths)
-
-    return read
-
-
-def test_small_authors_file_is_split(files):
-    splits = files(ROWS)
-    assert {name: len(split) for name, split in splits.items()} == {
-        "train": 8,
-        "valid": 1,
-        "test": 1,
-    }
-    assert splits["test"].labels.tolist() == [[0, 1, 0]]
-
-
-@pytest.mark.parametrize(
-    ("line", "text", "message"),
-    [
-        (2, ROWS[1].replace("ACGT", "ACG", 1), "a sequence of 200 bp .*, got 199 bp"),
-        (11, ROWS[10].replace("\t1\t", "\t2\t"), r"of 0 or 1, got 200 bp and \['0', '2', '0'\]"),
-        (3, ROWS[2][:-2], r"of 0 or 1, got 200 bp and \['0', '1', None\]"),
-        (4, "s2", "a sequence of 200 bp .*, got 0 bp"),
-        (1, HEADER.replace("task3", "task4"), "task3"),
-        (1, HEADER.replace("seqName", "name"), "seqName"),
-        (3, ROWS[2].replace("ACGT", "AXGT", 1), "ACGTN"),
-    ],
-    ids=["short", "label 2", "no label", "no field", "no task3", "no names", "bad letter"],
-)
-def test_malformed_authors_file_is_named_with_its_line(files, line, text, message):
-    lines = [*ROWS]
-    lines[line - 1] = text
-    with pytest.raises(ValueError, match=rf"made\.simdata\.gz:{line}: expected .*{message}"):
-        files(lines)
-
-
-def test_test_name_that_is_not_in_the_file_is_reported(files):
-    with pytest.raises(ValueError, match=r"test\.txt\.gz:1: expected .*, got 2 of which 1 do"):
-        files(ROWS, test=("s9", "s99"))

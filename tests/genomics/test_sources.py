@@ -18,11 +18,10 @@ from servers import CONTENT, NAME, PLAIN, a_source, fetching, serving, sha256
 
 from sfc_lib import files
 from sfc_lib.errors import UserError
-from sfc_lib.files import data_dir, sha256_file, stamp
+from sfc_lib.files import data_dir, open_content, sha256_file, stamp
 from sfc_lib.genomics import sources
 from sfc_lib.genomics.sources import (
     FULL,
-    compress,
     fetch,
     md5_of_region,
     mismatch,
@@ -241,21 +240,6 @@ def test_md5_of_any_region_in_any_blocks(sequence, width, block, extent):
     assert found == hashlib.md5(sequence[start:end].upper().encode()).hexdigest()
 
 
-@pytest.mark.parametrize(
-    ("name", "before", "after"),
-    [("x.gz", PLAIN, PLAIN), ("x.gz", CONTENT, None), ("x.txt", PLAIN, None), ("x.gz", b"", b"")],
-)
-def test_compress_only_what_is_plain_under_a_compressed_name(tmp_path, name, before, after):
-    path = tmp_path / name
-    path.write_bytes(before)
-    compress(path)
-    if after is None:
-        assert path.read_bytes() == before
-    else:
-        assert gzip.decompress(path.read_bytes()) == after
-    assert [item.name for item in tmp_path.iterdir()] == [name]
-
-
 # The mirror
 
 
@@ -264,12 +248,6 @@ def test_mirror_is_not_needed_once_the_file_is_here(mirror):
     assert fetch(NAME).read_bytes() == CONTENT
     mirror.unlink()
     assert fetch(NAME).read_bytes() == CONTENT
-
-
-def test_mirror_may_be_an_argument(mirror, monkeypatch):
-    mirror.write_bytes(CONTENT)
-    monkeypatch.delenv("SFC_DATA_MIRROR")
-    assert fetch(NAME, mirror=mirror.parent.parent).read_bytes() == CONTENT
 
 
 def test_wrong_bytes_in_the_mirror_are_refused(mirror):
@@ -412,7 +390,8 @@ def test_timeout_must_be_a_number_above_0(server, monkeypatch, text):
 def test_other_compression_of_the_same_content_is_accepted(server, deed):
     server.behaviour["/first"] = [deed]
     path = fetch(NAME)
-    assert gzip.decompress(path.read_bytes()) == PLAIN
+    with open_content(path) as file:
+        assert file.read() == PLAIN
     assert server.requests == ["/first"]
     assert fetch(NAME) == path
     assert len(server.requests) == 1
@@ -434,7 +413,7 @@ def test_damaged_file_in_the_cache_is_replaced(server, damage, capfd):
 def test_file_placed_by_hand_is_taken(server, content):
     server.source.path.parent.mkdir(parents=True)
     server.source.path.write_bytes(content)
-    assert gzip.decompress(fetch(NAME).read_bytes()) == PLAIN
+    assert fetch(NAME).read_bytes() == content
     assert server.requests == []
 
 

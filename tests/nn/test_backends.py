@@ -1,21 +1,15 @@
 """The same weights and inputs give the same numbers in TensorFlow, JAX, torch and NumPy."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from truth import expected_rows
 
-import sfc_lib
 from sfc_lib.nn.layers import FORMS
 
 BACKENDS = ("tensorflow", "jax", "torch")
 LENGTH, CHANNELS, UNITS, LIMIT = 7, 3, 4, 0.3
 
-# Runs in a process of its own, because Keras chooses its backend once. `loss` is a function
+# Runs in a process of its backend's own, because Keras chooses it once. `loss` is a function
 # of the two weights alone, so that every backend can differentiate it in one line.
 SCRIPT = """
 import sys
@@ -127,25 +121,15 @@ def truth(given):
 
 
 @pytest.fixture(scope="module")
-def results(given, require_backend, tmp_path_factory):
+def results(given, on_backend, tmp_path_factory):
     """Function that gives the arrays a backend computes; each backend runs once."""
     folder, known = tmp_path_factory.mktemp("backends"), {}
     np.savez(folder / "given.npz", **given)
-    library = str(Path(sfc_lib.__file__).parent.parent)
 
     def run(backend):
-        require_backend(backend)
         if backend not in known:
-            path = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH")]))
             output = folder / f"{backend}.npz"
-            process = subprocess.run(
-                [sys.executable, "-c", SCRIPT, folder / "given.npz", output, backend],
-                env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            assert process.returncode == 0, process.stderr
+            on_backend(backend, SCRIPT, folder / "given.npz", output, backend)
             known[backend] = dict(np.load(output))
         return known[backend]
 

@@ -140,25 +140,35 @@ def test_plain_papermill_works_as_the_readme_says(tmp_path):
     assert "image/svg+xml" in text
 
 
-def test_figure_notebook_trains_what_is_missing_where_the_user_says(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("SFC_RUNS_DIR", "mine")
-    path, values = FOLDER / "figure1_performance.ipynb", {"size": "smoke", "seeds": 1}
-    text = json.dumps(nbformat.read(run_notebook(path, tmp_path / "out.ipynb", values), 4))
+SMOKE = {"size": "smoke", "seeds": 1}
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """A user's folder where Figure 1 has trained what was missing into `mine`; and the page."""
+    folder = tmp_path_factory.mktemp("smoke")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("SFC_RUNS_DIR", "mine")
+        page = run_notebook(FOLDER / "figure1_performance.ipynb", folder / "out.ipynb", SMOKE)
+    return folder, json.dumps(nbformat.read(page, 4))
+
+
+def test_figure_notebook_trains_what_is_missing_where_the_user_says(smoke):
+    folder, text = smoke
     assert "size **smoke**" in text
     assert "too few seeds" in text
-    trained = {folder.name for folder in (tmp_path / "mine").iterdir()}
+    trained = {run.name for run in (folder / "mine").iterdir()}
     assert {spec.id for spec in load_size("smoke", 1).specs} == trained
     assert not (FOLDER / "mine").exists()
 
 
-def test_figures_3_and_4_show_runs_that_were_just_trained(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_figures_3_and_4_show_runs_that_were_just_trained(smoke, tmp_path, monkeypatch):
+    monkeypatch.chdir(smoke[0])
     monkeypatch.setenv("SFC_RUNS_DIR", "mine")
-    values = {"size": "smoke", "seeds": 1}
     pages = {}
     for name in ("figure3_importance", "figure4_positional_weights"):
-        out = run_notebook(FOLDER / f"{name}.ipynb", tmp_path / f"{name}.ipynb", values)
+        out = run_notebook(FOLDER / f"{name}.ipynb", tmp_path / f"{name}.ipynb", SMOKE)
         pages[name] = json.dumps(nbformat.read(out, 4), ensure_ascii=False)
         assert "size **smoke**" in pages[name]
         assert "image/svg+xml" in pages[name]

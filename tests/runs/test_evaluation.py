@@ -1,16 +1,11 @@
 """Gradient × input is what finite differences, mutagenesis and hand computation say."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
-import sfc_lib
 from sfc_lib.datasets import simulated_tf
 from sfc_lib.nn.architectures import build_model
 from sfc_lib.nn.gradients import (
@@ -220,7 +215,7 @@ def test_model_without_the_two_layers_is_refused_by_name():
         importance_profiles(model, np.zeros((1, 4), np.uint8))
 
 
-# Runs in a process of its own, because Keras chooses its backend once.
+# Runs in a process of its backend's own, because Keras chooses it once.
 SCRIPT = """
 import sys
 import keras, numpy as np
@@ -240,8 +235,7 @@ np.savez(sys.argv[2], **found)
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_every_backend_equals_finite_differences(backend, require_backend, tmp_path):
-    require_backend(backend)
+def test_every_backend_equals_finite_differences(backend, on_backend, tmp_path):
     codes = random_codes(5, LENGTHS["simulated_tf"], seed=1)
     given, truth = {"codes": codes}, {}
     for variant in VARIANTS:
@@ -249,16 +243,7 @@ def test_every_backend_equals_finite_differences(backend, require_backend, tmp_p
         given |= {f"{variant}_{i}": w for i, w in enumerate(model.get_weights())}
         truth[variant] = finite_differences(model, codes)
     np.savez(tmp_path / "given.npz", **given)
-    library = str(Path(sfc_lib.__file__).parent.parent)
-    path = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, tmp_path / "given.npz", tmp_path / "out.npz", backend],
-        env={**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    on_backend(backend, SCRIPT, tmp_path / "given.npz", tmp_path / "out.npz", backend)
     found = dict(np.load(tmp_path / "out.npz"))
     for variant, expected in truth.items():
         scale = np.abs(expected).max()

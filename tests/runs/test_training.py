@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import QUICKLY_COMPILED, FailedError
 from tiny import tiny as two_epochs
 
 from sfc_lib.datasets.base import Dataset, Split, load_dataset, make_recipe
@@ -224,30 +225,30 @@ def test_other_backend_is_refused_before_anything_is_written(folder):
     [("float64", "0", None), ("float64", "1", "float64"), ("mixed_bfloat16", "0", "float32")],
 )
 def test_record_says_what_was_computed_and_nothing_else_is_trained(
-    precision, enabled, dtype, tmp_path, require_backend
+    precision, enabled, dtype, tmp_path, on_backend
 ):
     """JAX makes float32 of a float64 that it was not told to allow."""
-    require_backend("jax")
     spec = tiny(backend="jax", precision=precision, epochs=1)
-    done = subprocess.run(
-        [sys.executable, "-c", ONE_RUN, json.dumps(spec.to_dict()), str(tmp_path)],
-        env={**os.environ, **ONE_THREAD, "KERAS_BACKEND": "jax", "JAX_ENABLE_X64": enabled},
-        capture_output=True,
-        text=True,
-    )
+    arguments = json.dumps(spec.to_dict()), tmp_path, enabled
     if dtype:
-        assert done.returncode == 0, done.stderr
+        on_backend("jax", ONE_RUN, *arguments)
         assert verify_record(tmp_path / spec.id).result["weights_dtype"] == dtype
     else:
         expected = "precision float64: jax makes weights of float32 here. Set JAX_ENABLE_X64=1."
-        assert f"UserError: {expected}" in done.stderr
+        with pytest.raises(FailedError, match=f"UserError: {expected}"):
+            on_backend("jax", ONE_RUN, *arguments)
         assert not (tmp_path / spec.id / "history.jsonl").exists()
 
 
 ONE_RUN = """
 import json, sys
+import jax
 from sfc_lib.runs.pool import run_one
-run_one(json.loads(sys.argv[1]), sys.argv[2])
+jax.config.update("jax_enable_x64", sys.argv[3] == "1")  # what JAX_ENABLE_X64 sets
+try:
+    run_one(json.loads(sys.argv[1]), sys.argv[2])
+finally:
+    jax.config.update("jax_enable_x64", False)
 """
 
 
@@ -603,7 +604,7 @@ def test_killed_run_ends_in_the_bytes_of_an_uninterrupted_one(backend, tmp_path,
     }
     done = subprocess.run(
         [sys.executable, "-c", DRIVER, json.dumps(spec.to_dict()), json.dumps(lives)],
-        env={**os.environ, **ONE_THREAD, **compiled, "KERAS_BACKEND": backend},
+        env={**os.environ, **ONE_THREAD, **QUICKLY_COMPILED, **compiled, "KERAS_BACKEND": backend},
         capture_output=True,
         text=True,
     )

@@ -9,6 +9,7 @@ from servers import CONTENT, NAME, a_source, serving
 
 import sfc_lib
 from sfc_lib.cli import main
+from sfc_lib.datasets import simulated_tf  # noqa: F401  (imported before the registry is replaced)
 from sfc_lib.datasets.base import parse_options
 from sfc_lib.genomics import sources
 
@@ -134,7 +135,7 @@ def test_build_needs_no_source_for_generated_data():
         (["simulated_tf", "-o", "example", "40"], "has options ['source', 'examples', 'seed']"),
         (["simulated_tf", "-o", "examples", "many"], "must be an integer >= 0, got 'many'"),
         (["simulated_tf", "-o", "examples", "41"], "examples must be a multiple of 40"),
-        (["simulated_tf", "-o", "source", "x"], "source must be 'generated' or 'deeplift'"),
+        (["simulated_tf", "-o", "source", "x"], "source must be one of ['generated', 'deeplift']"),
     ],
 )  # fmt: skip
 def test_bad_dataset_or_option_is_one_message(arguments, message):

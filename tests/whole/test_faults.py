@@ -4,6 +4,7 @@
 single write of a run struck instead of a choice of them.
 """
 
+import functools
 import itertools
 import json
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from processes import QUICKLY_COMPILED
 from tiny import TINY, Inline, tiny
 
 from sfc_lib import files
@@ -45,7 +47,7 @@ def in_fresh_process(backend, tmp_path, *arguments):
     }
     done = subprocess.run(
         [sys.executable, *map(str, arguments)],
-        env={**os.environ, **ONE_THREAD, **compiled, "KERAS_BACKEND": backend},
+        env={**os.environ, **ONE_THREAD, **QUICKLY_COMPILED, **compiled, "KERAS_BACKEND": backend},
         capture_output=True,
         text=True,
     )
@@ -53,11 +55,40 @@ def in_fresh_process(backend, tmp_path, *arguments):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def live(spec, tmp_path, **plan):
-    root = tmp_path / "lives"
-    root.mkdir()
-    values, plan = json.dumps(spec.to_dict()), json.dumps({**plan, "root": str(root)})
-    return in_fresh_process(spec.backend, tmp_path, LIVES, values, plan)
+def random_kills(backend):
+    return tiny(backend=backend, epochs=6), {"mode": "random", "kills": KILLS, "seed": 0}
+
+
+def at_points(deed, every, thin):
+    return TINY, {"mode": "points", "deed": deed, "every": every, "thin": thin}
+
+
+def live(backend, folder, **lives):
+    """What became of several lives, by name, in one process of a backend."""
+    plans = [
+        [spec.to_dict(), {**plan, "root": str(folder / name)}]
+        for name, (spec, plan) in lives.items()
+    ]
+    return dict(
+        zip(lives, in_fresh_process(backend, folder, LIVES, json.dumps(plans)), strict=True)
+    )
+
+
+@pytest.fixture(scope="session")
+def lived(tmp_path_factory, require_backend):
+    """What became of the lives on a backend: each imports it once."""
+    points = {
+        "killed": at_points("kill", EVERY, 2 * THIN - 1),
+        "full": at_points("full", 1, THIN),
+    }
+
+    @functools.cache
+    def on(backend):
+        require_backend(backend)
+        more = points if backend == TINY.backend else {}
+        return live(backend, tmp_path_factory.mktemp("lives"), random=random_kills(backend), **more)
+
+    return on
 
 
 @pytest.fixture(scope="session")
@@ -76,9 +107,8 @@ def folder(trained):
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_kills_at_random_moments_change_nothing(backend, tmp_path, require_backend):
-    require_backend(backend)
-    result = live(tiny(backend=backend, epochs=6), tmp_path, mode="random", kills=KILLS, seed=0)
+def test_kills_at_random_moments_change_nothing(backend, lived):
+    result = lived(backend)["random"]
     whole, *killed = result["runs"]
     assert whole["lives"] == [[0, 1, 2, 3, 4, 5]]
     assert result["kills"] == KILLS
@@ -92,8 +122,8 @@ def test_kills_at_random_moments_change_nothing(backend, tmp_path, require_backe
         assert lives[-1][-1] == 5
 
 
-def test_kill_at_every_write_changes_nothing(tmp_path):
-    result = live(TINY, tmp_path, mode="points", deed="kill", every=EVERY, thin=2 * THIN - 1)
+def test_kill_at_every_write_changes_nothing(lived):
+    result = lived(TINY.backend)["killed"]
     assert len(result["points"]) > 25
     for each in result["points"]:
         assert (each["status"], each["last"]) == (-signal.SIGKILL, 0), each
@@ -103,8 +133,8 @@ def test_kill_at_every_write_changes_nothing(tmp_path):
         assert each["files"] == sorted(NAMES + ["checkpoint"] * (each["halfway"] is not None))
 
 
-def test_full_disk_is_named_and_changes_nothing(tmp_path):
-    result = live(TINY, tmp_path, mode="points", deed="full", every=1, thin=THIN)
+def test_full_disk_is_named_and_changes_nothing(lived):
+    result = lived(TINY.backend)["full"]
     assert len(result["points"]) > 50
     assert {name: result["now"][name] for name in result["whole"]} == result["whole"]
     for each in result["points"]:
@@ -197,12 +227,11 @@ print(json.dumps([[r.result["status"], r.result["epochs"], r.history()[-1]] for 
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_diverged_runs_are_recorded_and_the_sweep_goes_on(backend, tmp_path, require_backend):
+def test_diverged_runs_are_recorded_and_the_sweep_goes_on(backend, on_backend):
     """The loss overflows, the weights do, and the run after them is done."""
-    require_backend(backend)
     rates = (1e37, 1e20, 0.001)
     specs = [tiny(backend=backend, learning_rate=rate).to_dict() for rate in rates]
-    *diverged, last = in_fresh_process(backend, tmp_path, "-c", DIVERGING, json.dumps(specs))
+    *diverged, last = json.loads(on_backend(backend, DIVERGING, json.dumps(specs)))
     assert last[:2] == ["done", 2]
     for status, epochs, line in diverged:
         assert (status, line["epoch"], line["loss"]) == ("diverged", epochs, None)
