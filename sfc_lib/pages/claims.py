@@ -53,7 +53,7 @@ TERMINAL = 80  # characters of a terminal
 SHARED = (
     *("dataset", "dataset_options", "architecture", "width", "dropout", "learning_rate"),
     *("batch_size", "most_epochs", "samples_per_epoch", "valid_samples", "patience"),
-    *("class_weight", "backend", "precision"),
+    *("class_weight", "train_samples", "backend", "precision"),
 )
 GRADE = (
     *("claim", "figure", "experiment", "data", "metric", "asks", "favoured", "other", "seeds"),
