@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -165,16 +166,16 @@ def test_a_comparison_about_other_data_is_not_made(tmp_path):
 
 
 def test_every_claim_names_known_models_metrics_data_and_figures():
-    size = load_size("full")
-    models = {model for e in size.experiments.values() for model in e.models}
-    data = {name for e in size.experiments.values() for name in (e.name, e.specs[0].dataset)}
+    every = [e for name in ("full", "controls") for e in load_size(name).experiments.values()]
+    models = {model for e in every for model in e.models}
+    data = {name for e in every for name in (e.name, e.specs[0].dataset)}
     known = load_claims()
     assert len({claim.id for claim in known.claims}) == len(known.claims)
     for claim in known.claims:
         assert claim.figure in range(5)
         assert claim.comparisons or claim.arithmetic in claims.ARITHMETIC or claim.why
         for comparison in claim.comparisons:
-            assert {name for m in comparison.models for name in m.split("|")} <= models
+            assert set(re.split(r"\|| - ", "|".join(comparison.models))) <= models
             assert set(comparison.data) <= data
             assert set(comparison.varies) <= set(claims.SHARED)
             assert comparison.asks in ("better", "not worse")
