@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from sfc_lib.datasets.base import load_dataset
 from sfc_lib.files import silenced
 from sfc_lib.pages.results import Results, cpu_minutes, provenance
+from sfc_lib.pages.statistics import Compared, shift
 from sfc_lib.pages.style import STYLE, closed, colour_of, name_of, plain_log, spread
 from sfc_lib.runs.sizes import Size, load_size
 from sfc_lib.runs.spec import RunSpec
@@ -30,7 +31,7 @@ from sfc_lib.runs.store import look_up
 VARIANTS = ("std", "sep", "symm")
 FOREST = ("readouts", "initialisation", "constraint")  # what is drawn beside std and sep
 COLUMNS = ["model", "seed", "variant", "learning_rate", "auroc", "auprc"]  # where no run is
-ALPHA = 0.05
+MEASURED = [field.name for field in dataclasses.fields(Compared)]
 MARGIN = 0.005  # auROC: a smaller difference does not matter
 EDGE = 0.02  # auROC: the figure shows differences up to this size, and writes larger ones
 FONT = 10  # points; figures of `WIDTH` inches keep it above 11 pixels on every page
@@ -120,22 +121,6 @@ class Controls:
         return runs.sort_values("model", key=lambda m: m.map(models.index), kind="stable")
 
 
-class Ahead(NamedTuple):
-    """How far one model is ahead of another in auROC, over pairs of the same seed.
-
-    Attributes:
-        seeds: Pairs.
-        effect: Hodges-Lehmann estimate: median of all averages of two differences.
-        low, high: Its 95 % interval, from the signed-rank test; nan for fewer than six pairs,
-            of which no interval is that sure.
-    """
-
-    seeds: int
-    effect: float
-    low: float
-    high: float
-
-
 def load_controls(seeds: int = 0, published: bool = True) -> Controls:
     """The runs of the size `controls` that have a record. Nothing is trained.
 
@@ -162,8 +147,10 @@ def load_controls(seeds: int = 0, published: bool = True) -> Controls:
     return Controls(wanted, Results(size, [found[spec] for spec in size.specs]))
 
 
-def ahead(runs: pd.DataFrame, model: str, other: str) -> Ahead:
-    """How far a model is ahead of another; runs that diverged are left out, with their pair.
+def ahead(runs: pd.DataFrame, model: str, other: str) -> Compared:
+    """How far a model is ahead of another in auROC, over pairs of the same seed.
+
+    Runs that diverged are left out, with their pair. Without any pair all numbers are nan.
 
     Args:
         runs: As `Controls.runs`.
@@ -171,12 +158,9 @@ def ahead(runs: pd.DataFrame, model: str, other: str) -> Ahead:
         other: Which it is held against.
     """
     between = pairs(runs, model, other)
-    left, right = np.triu_indices(len(between))
-    averages = np.sort((between[left] + between[right]) / 2)
-    rejected = int((rank_sum_p(len(between)) < ALPHA).sum())
-    low, high = (averages[rejected - 1], averages[-rejected]) if rejected else (np.nan, np.nan)
-    effect = np.median(averages) if len(averages) else np.nan
-    return Ahead(len(between), float(effect), float(low), float(high))
+    if not len(between):
+        return Compared(0, *[np.nan] * 5)
+    return shift(between, np.zeros(len(between)))
 
 
 def pairs(runs: pd.DataFrame, model: str, other: str) -> np.ndarray:
@@ -188,34 +172,20 @@ def pairs(runs: pd.DataFrame, model: str, other: str) -> np.ndarray:
     return (both[model] - both[other]).to_numpy()
 
 
-def rank_sum_p(count: int) -> np.ndarray:
-    """Two-sided p-value of each signed-rank sum in its lower half, for so many pairs.
-
-    Example:
-
-    >>> rank_sum_p(6)[:2].tolist()
-    [0.03125, 0.0625]
-    """
-    ways = np.ones(1)
-    for rank in range(1, count + 1):  # a rank is in the sum or not
-        ways = np.convolve(ways, [1, *[0] * (rank - 1), 1])
-    return 2 * np.cumsum(ways)[: len(ways) // 2] / 2**count
-
-
 def differences(controls: Controls) -> pd.DataFrame:
     """How far each model of the forest plot is ahead of std and of sep.
 
-    Columns: `experiment`, `model`, `against`, `seeds`, `effect`, `low`, `high`.
+    Columns: `experiment`, `model`, `against`, and those of `statistics.Compared`.
     """
     runs = controls.runs
     rows = [
-        (experiment, model, against, *ahead(runs, model, against))
+        {"experiment": experiment, "model": model, "against": against}
+        | vars(ahead(runs, model, against))
         for experiment, model in _listed(controls)
         for against in ("std", "sep")
         if model != against
     ]
-    columns = ["experiment", "model", "against", *Ahead._fields]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=["experiment", "model", "against", *MEASURED])
 
 
 def forest(controls: Controls) -> Figure | None:
@@ -367,15 +337,15 @@ def answers(controls: Controls) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def answer(found: Ahead) -> str:
+def answer(found: Compared) -> str:
     """What an interval says, in words: ahead, behind, no difference that matters, or nothing.
 
     Example:
 
-    >>> answer(Ahead(10, 0.002, -0.001, 0.004)), answer(Ahead(10, 0.007, 0.001, 0.009))
-    ('no difference that matters', 'yes')
+    >>> answer(shift(np.arange(0.001, 0.008, 0.001), np.zeros(7)))
+    'yes'
     """
-    if np.isnan(found.low):
+    if not np.isfinite(found.low):
         return "too few seeds"
     if found.low > 0:
         return "yes" if found.high > MARGIN else "yes, but too little to matter"
@@ -486,8 +456,10 @@ def _row(axes: Axes, place: int, row: Any, between: np.ndarray, colour: str) -> 
         axes.text(side * EDGE, place, text, ha="left" if side < 0 else "right", va="center",
                   color=colour)  # fmt: skip
         return
-    axes.plot(np.clip([row.low, row.high], -EDGE, EDGE), [place] * 2, color=colour, linewidth=2.2)
-    fill = "white" if np.isnan(row.low) else colour
+    if known := bool(np.isfinite(row.low)):
+        ends = np.clip([row.low, row.high], -EDGE, EDGE)
+        axes.plot(ends, [place] * 2, color=colour, linewidth=2.2)
+    fill = colour if known else "white"
     axes.plot(row.effect, place, "o", color=fill, markeredgecolor="black", markersize=7)
 
 
@@ -529,24 +501,24 @@ def _all_sequences(spec: RunSpec) -> int:
     return len(load_dataset(spec.dataset, **spec.dataset_options).train)
 
 
-def _share(found: Ahead, gain: Ahead) -> str:
-    if not gain.low > 0 or np.isnan(found.low):
+def _share(found: Compared, gain: Compared) -> str:
+    if not (gain.low > 0 and np.isfinite([gain.low, found.low]).all()):
         return ""
     return f", {found.effect / gain.effect:.0%} of that gain".replace("-", "−")
 
 
-def _so(found: Ahead) -> str:
-    return "" if np.isnan(found.low) else f" ({answer(found)})"
+def _so(found: Compared) -> str:
+    return f" ({answer(found)})" if np.isfinite(found.low) else ""
 
 
-def _within(found: Ahead) -> bool:
+def _within(found: Compared) -> bool:
     return found.low > -MARGIN and found.high < MARGIN
 
 
-def _interval(found: Ahead) -> str:
+def _interval(found: Compared) -> str:
     if not found.seeds:
         return "–"
-    if np.isnan(found.low):
+    if not np.isfinite(found.low):
         return f"{_signed(found.effect)} [too few seeds]"
     return f"{_signed(found.effect)} [{_signed(found.low)}, {_signed(found.high)}]"
 
