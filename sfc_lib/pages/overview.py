@@ -9,6 +9,7 @@ import pandas as pd
 from IPython.display import HTML
 
 from sfc_lib.pages import claims
+from sfc_lib.pages.statistics import MIN_SEEDS
 from sfc_lib.pages.style import VERDICT_STYLES, short_data
 
 LEGEND = ("holds", "holds in part", "does not hold", "no difference", "cannot tell yet")
@@ -19,11 +20,9 @@ def matrix(grades: pd.DataFrame) -> HTML:
 
     A row ends with the verdict on the claim, which all its data make together.
     """
-    about = grades[grades["data"] != "arithmetic"]
-    data = list(dict.fromkeys(about["data"]))
-    heads = "".join(
-        f'<th scope="col"><span>{html.escape(short_data(name))}</span></th>' for name in data
-    )
+    grades = grades.assign(short=grades["data"].map(_column))
+    data = list(dict.fromkeys(grades.short[grades["data"] != "arithmetic"]))
+    heads = "".join(f'<th scope="col"><span>{html.escape(name)}</span></th>' for name in data)
     rows = "".join(_row(claim, grades, data) for claim in claims.judge(grades).itertuples())
     legend = " · ".join(f"{_letter(verdict)} {verdict}" for verdict in LEGEND)
     return HTML(
@@ -37,6 +36,7 @@ def matrix(grades: pd.DataFrame) -> HTML:
 def headline(grades: pd.DataFrame) -> str:
     """A Markdown sentence of conclusion: the claims counted, and the gains they are about."""
     fair = grades[(grades.metric == "auroc") & (grades.confounded == "")]
+    fair = fair[fair.seeds >= MIN_SEEDS]
     parts = []
     for claim, name in (
         ("performance", "an SFC layer"),
@@ -55,11 +55,16 @@ def headline(grades: pd.DataFrame) -> str:
     return text.replace("-0.", "−.").replace("+0.", "+.")
 
 
+def _column(title: str) -> str:
+    """The data in few words: longer training and more of the same data share a column."""
+    return short_data(title).removesuffix(", converged").removesuffix(", genome")
+
+
 def _row(claim: Any, grades: pd.DataFrame, data: list[str]) -> str:
     found = grades[grades.claim == claim.id]
     cells = [_cell(claim, claim.verdict, claim.says)]
     for name in data:
-        here = found[found["data"] == name]
+        here = found[found.short == name]
         same = set(here.verdict) == {"no difference"}
         verdict = "no difference" if same else claims.conclude_on(here)
         cells.append(_cell(claim, verdict, name) if len(here) else "<td></td>")

@@ -79,7 +79,6 @@ PLOTLY_MIME = "application/vnd.plotly.v1+json"  # JupyterLab draws it; pages tak
 SHORT_DATA = (  # words of experiments' titles, and what stands for them where room is short
     ("Simulated TF binding, generated", "TF simulated"),
     ("Simulated TF binding, authors' file", "TF authors' file"),
-    ("Simulated TF binding", "TF simulated"),
     (" ChIP-seq, GM12878", ""),
     ("Hematopoiesis (stand-in)", "hematopoiesis"),
     ("Simulated accessibility", "accessibility"),
@@ -102,7 +101,9 @@ def name_of(model: str) -> str:
 
 
 def short_data(title: str) -> str:
-    """Data in few words."""
+    """Data in few words; controls, whose titles have a colon, all in one."""
+    if ": " in title:
+        return "controls"
     for words, fewer in SHORT_DATA:
         title = title.replace(words, fewer)
     return title
