@@ -228,15 +228,13 @@ def score_table(controls: Controls, experiment: str) -> pd.DataFrame:
         parameters, products = cost(controls.specs[model])
         rows.append(
             {
-                "network": label(model),
-                "what differs": NAMES.get(model, ("", "as in the paper"))[1],
+                "network": ": ".join(NAMES.get(model, (model, "as in the paper"))),
                 "parameters": f"{parameters:,}",
-                "multiplications": f"{products / 1e6:.2f} million",
+                "multiplications, millions": f"{products / 1e6:.2f}",
                 "seconds an epoch": f"{(runs.cpu_seconds / runs.epochs).min():.1f}",
                 "auROC: median (min – max)": spread(runs.auroc, _score),
                 "auPRC: median": _score(runs.auprc.median()),
-                "seeds": len(runs),
-                "diverged": int(runs.diverged.sum()),
+                "seeds (diverged)": f"{len(runs)} ({runs.diverged.sum()})",
             }
         )
     return pd.DataFrame(rows)
