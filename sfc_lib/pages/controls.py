@@ -228,15 +228,13 @@ def score_table(controls: Controls, experiment: str) -> pd.DataFrame:
         parameters, products = cost(controls.specs[model])
         rows.append(
             {
-                "network": label(model),
-                "what differs": NAMES.get(model, ("", "as in the paper"))[1],
+                "network": ": ".join(NAMES.get(model, (model, "as in the paper"))),
                 "parameters": f"{parameters:,}",
-                "multiplications": f"{products / 1e6:.2f} million",
+                "multiplications, millions": f"{products / 1e6:.2f}",
                 "seconds an epoch": f"{(runs.cpu_seconds / runs.epochs).min():.1f}",
                 "auROC: median (min – max)": spread(runs.auroc, _score),
                 "auPRC: median": _score(runs.auprc.median()),
-                "seeds": len(runs),
-                "diverged": int(runs.diverged.sum()),
+                "seeds (diverged)": f"{len(runs)} ({runs.diverged.sum()})",
             }
         )
     return pd.DataFrame(rows)
@@ -346,7 +344,7 @@ def answer(found: Compared) -> str:
     'yes'
     """
     if not np.isfinite(found.low):
-        return "too few seeds"
+        return "too few seeds" if found.seeds else "not tried yet"
     if found.low > 0:
         return "yes" if found.high > MARGIN else "yes, but too little to matter"
     if found.high < 0:
@@ -459,8 +457,8 @@ def _row(axes: Axes, place: int, row: Any, between: np.ndarray, colour: str) -> 
     if known := bool(np.isfinite(row.low)):
         ends = np.clip([row.low, row.high], -EDGE, EDGE)
         axes.plot(ends, [place] * 2, color=colour, linewidth=2.2)
-    fill = colour if known else "white"
-    axes.plot(row.effect, place, "o", color=fill, markeredgecolor="black", markersize=7)
+    fill, edge = (colour, "black") if known else ("white", colour)
+    axes.plot(row.effect, place, "o", color=fill, markeredgecolor=edge, markersize=7)
 
 
 def _reference(axes: Axes, against: str, table: pd.DataFrame, models: Sequence[str]) -> None:
