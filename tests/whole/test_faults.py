@@ -32,7 +32,7 @@ from sfc_lib.runs.training import train_run
 
 KILLS = int(os.environ.get("SFC_KILLS", "2"))  # of each backend
 THIN = 7 if KILLS < 100 else 1  # of the many writes of zip files, every how many
-EVERY = 2 if KILLS < 100 else 1  # of all other points, every how many are killed at
+EVERY = 2 if KILLS < 100 else 1  # of all other points, every how many are struck
 FLIPS = 1200
 LIVES = Path(__file__).parents[1] / "lives.py"
 NAMES = ["W_pos.npy", "history.jsonl", "model.keras", "result.json", "spec.json"]
@@ -79,7 +79,7 @@ def lived(tmp_path_factory, require_backend):
     """What became of the lives on a backend: each imports it once."""
     points = {
         "killed": at_points("kill", EVERY, 2 * THIN - 1),
-        "full": at_points("full", 1, THIN),
+        "full": at_points("full", EVERY, 2 * THIN - 1),
     }
 
     @functools.cache
@@ -135,7 +135,7 @@ def test_kill_at_every_write_changes_nothing(lived):
 
 def test_full_disk_is_named_and_changes_nothing(lived):
     result = lived(TINY.backend)["full"]
-    assert len(result["points"]) > 50
+    assert len(result["points"]) > 25
     assert {name: result["now"][name] for name in result["whole"]} == result["whole"]
     for each in result["points"]:
         _, name, _ = each["point"]
