@@ -17,6 +17,7 @@ from sfc_lib.errors import UserError
 from sfc_lib.files import SCRATCH
 from sfc_lib.nn.architectures import build_model
 from sfc_lib.pages import book, figure4_positional_weights, notebook
+from sfc_lib.pages.claims import load_claims
 
 ROOT = Path(__file__).resolve().parents[2]
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
@@ -252,7 +253,49 @@ def test_the_search_finds_a_page_without_a_server(html, browser):
 
 
 def test_the_first_page_leads_to_the_book(survey):
-    assert survey["index.html", "desktop"]["title"].startswith("Separable fully connected")
+    assert survey["index.html", "desktop"]["title"].startswith("Does the paper hold?")
+
+
+@pytest.mark.parametrize("screen", [(1440, 900), (390, 844)])
+def test_the_first_screen_holds_the_verdicts_on_all_claims(html, browser, screen):
+    width, height = screen
+    reader = Reader(browser, {"width": width, "height": height})
+    page = reader.open(html / "_executed" / "index.html")
+    box = page.locator(".sfc-matrix table").bounding_box()
+    assert box["y"] + box["height"] <= height
+    assert box["x"] + box["width"] <= width
+    assert page.locator(".sfc-matrix tbody tr").count() == len(load_claims().claims)
+    reader.context.close()
+
+
+def test_a_link_to_a_claim_unfolds_its_comparisons_and_a_click_sorts_them(html, browser):
+    reader = Reader(browser, DESKTOP)
+    page = reader.open(html / "_executed" / "claims.html", "#performance")
+    claim = page.locator("details#performance")
+    assert claim.evaluate("element => element.open")
+    head = claim.locator("thead th", has_text="P(better)")
+    place = head.evaluate("element => element.cellIndex")
+    values = []
+    for _ in range(2):
+        head.click()
+        texts = claim.locator(f"tbody tr td:nth-child({place + 1})").all_inner_texts()
+        values.append([float(text) for text in texts if text != "–"])
+    assert values[0] == sorted(values[0]) != values[1] == sorted(values[0], reverse=True)
+    assert page.locator("details[open]").count() == 1
+    reader.context.close()
+
+
+def test_the_verdicts_lie_beside_the_pages(html):
+    content = json.loads((html / "claims.json").read_text())
+    assert [claim["id"] for claim in content["claims"]] == [c.id for c in load_claims().claims]
+    assert (html / "claims.csv").read_text().startswith("claim,")
+
+
+def test_code_is_in_one_folded_block_at_the_end(survey):
+    for page in ("_executed/index.html", "_executed/figure1_performance.html"):
+        text = survey[page, "desktop"]["text"]
+        assert "Show code cell source" not in text
+        assert "How this page was made" in text
 
 
 def test_nothing_names_a_folder_of_this_machine(html):
