@@ -127,7 +127,7 @@ def _tidy(notebook: dict[str, Any]) -> None:
     """
     for name in ("papermill", "widgets"):
         notebook["metadata"].pop(name, None)
-    code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    code = [cell for cell in notebook["cells"] if "outputs" in cell]
     for cell in code:
         cell["metadata"].setdefault("tags", []).append("remove-input")
     notebook["cells"].append(_how_made(code))

@@ -350,6 +350,7 @@ def test_a_notebook_gets_the_parameters_it_declares(tmp_path, monkeypatch):
     monkeypatch.setattr(book, "run_notebook", remember)
     monkeypatch.setattr(book, "repository", lambda: repository)
     monkeypatch.setattr(book, "_build_pages", lambda source, scratch: scratch)
+    monkeypatch.setattr(book, "_write_claims", lambda *values: given.update(claims=values[1:]))
     repository = tmp_path / "repository"
     (repository / "book").mkdir(parents=True)
     (repository / "book" / "_toc.yml").write_text((ROOT / "book" / "_toc.yml").read_text())
@@ -365,6 +366,7 @@ def test_a_notebook_gets_the_parameters_it_declares(tmp_path, monkeypatch):
         "jobs": 1,
     }
     assert given["method"] == given["data"] == {}
+    assert given["claims"] == ("quick", 3, False)
     assert not left.exists()
     for script in book.SCRIPTS:
         assert (repository / "book" / "assets" / script).stat().st_size > 1e6
@@ -384,7 +386,11 @@ def test_progress_bars_and_folders_stay_out_of_a_page():
     notebook = {
         "metadata": {"papermill": {"input_path": "/home"}, "widgets": {}, "kernelspec": {}},
         "cells": [
-            {"metadata": {"tags": ["injected-parameters"]}, "outputs": [bar, text, plot, stream]},
+            {
+                "metadata": {"tags": ["injected-parameters"]},
+                "outputs": [bar, text, plot, stream],
+                "source": "size = 1",
+            },
             {"metadata": {}, "source": "prose"},
         ],
     }
@@ -392,7 +398,8 @@ def test_progress_bars_and_folders_stay_out_of_a_page():
     assert notebook["metadata"] == {"kernelspec": {}}
     only_html = {"output_type": "display_data", "data": {"text/html": "plot"}}
     assert notebook["cells"][0]["outputs"] == [text, only_html, stream]
-    assert notebook["cells"][0]["metadata"]["tags"] == ["injected-parameters", "hide-input"]
+    assert notebook["cells"][0]["metadata"]["tags"] == ["injected-parameters", "remove-input"]
+    assert "size = 1" in notebook["cells"][-1]["source"]
 
 
 def test_a_warning_fails_the_build_and_is_shown(tmp_path):

@@ -157,7 +157,7 @@ def smoke(tmp_path_factory):
 def test_figure_notebook_trains_what_is_missing_where_the_user_says(smoke):
     folder, text = smoke
     assert "size **smoke**" in text
-    assert "too few seeds" in text
+    assert "undecided (1 seed)" in text
     trained = {run.name for run in (folder / "mine").iterdir()}
     assert {spec.id for spec in load_size("smoke", 1).specs} == trained
     assert not (FOLDER / "mine").exists()
