@@ -12,7 +12,10 @@ from sfc_lib.pages import claims
 from sfc_lib.pages.statistics import MIN_SEEDS
 from sfc_lib.pages.style import VERDICT_STYLES, short_data
 
-LEGEND = ("holds", "holds in part", "does not hold", "no difference", "cannot tell yet")
+LEGEND = (
+    *("holds", "holds in part", "does not hold", "no difference"),
+    *("cannot tell yet", "not testable here"),
+)
 
 
 def matrix(grades: pd.DataFrame) -> HTML:
