@@ -11,12 +11,14 @@ The only module that names the backends: Keras computes on all three, but has no
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from sfc_lib.errors import UserError
 from sfc_lib.nn.folding import fold_separable
 from sfc_lib.nn.layers import positive_integer
 
@@ -120,7 +122,8 @@ def gradient_times_input(
 
 def _scorer(model: keras.Model, columns: Sequence[int]) -> Scorer:
     """Function from codes (examples, length) to both forms, (2, tasks, examples, length)."""
-    model = fold_separable(model)
+    with suppress(UserError):  # an SFC layer that no Dense follows stays as it is
+        model = fold_separable(model)
     tail = keras.Model(model.get_layer(INPUT).output, model.get_layer(OUTPUT).output)
     encode = model.get_layer(INPUT)
     gradients = _BACKENDS[keras.backend.backend()](tail, columns)

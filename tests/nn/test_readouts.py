@@ -16,6 +16,7 @@ from sfc_lib.errors import UserError
 from sfc_lib.nn.architectures import build_model
 from sfc_lib.nn.curvature import CurvatureConstraint
 from sfc_lib.nn.folding import fold_separable
+from sfc_lib.nn.gradients import gradient_times_input
 from sfc_lib.nn.layers import SeparableFC
 from sfc_lib.nn.readouts import (
     DENSE,
@@ -388,3 +389,15 @@ def test_backend_agrees_and_trains(backend, require_backend, tmp_path):
         np.testing.assert_allclose(found[name], layer(given["x"]), rtol=1e-4, atol=1e-5)
         assert found[f"{name}_moved"].all(), name
     assert found["rank_one_moved"].all()
+
+
+@EVERY_READOUT
+def test_importance_of_every_readout_can_be_measured(variant, readout):
+    model = build_model(
+        "simulated_tf", variant, length=60, tasks=2, width=0.1, readout=readout, precision="float64"
+    )
+    codes = np.random.default_rng(0).integers(0, 4, (3, 60)).astype(np.uint8)
+    found = gradient_times_input(model, codes)
+    assert found.shape == (2, 3, 60)
+    assert np.isfinite(found).all()
+    assert np.abs(found).max() > 0
