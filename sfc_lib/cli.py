@@ -309,14 +309,14 @@ def show_claims(size: str, seeds: int, published: bool, form: str) -> None:
 @jobs_option
 @published_option
 @click.option("-o", "--output", type=PATH, default="book/_build/html")
-def book(output: Path, **shown: Any) -> None:
+def book(output: Path, **how: Any) -> None:
     """Run every notebook and build the book.
 
     Example: sfc book --size quick --no-published
     """
     from sfc_lib.pages.book import build_book
 
-    index = build_book(output, **shown)
+    index = build_book(output, **how)
     click.echo(f"Open {index}")
 
 

@@ -105,7 +105,7 @@ def load_genome(regions: str) -> Genome:
 
 
 class Genome:
-    """Sequences of one or more FASTA files, by the canonical name of their chromosome.
+    r"""Sequences of one or more FASTA files, by the canonical name of their chromosome.
 
     `chr20`, `20` and hg19's `NC_000020.10` name the same chromosome, in files and in
     questions. Files may be plain, gzip or bgzip, see `sfc_lib.genomics.fasta`.
@@ -120,9 +120,11 @@ class Genome:
 
     Example:
 
-    >>> genome = Genome("hg19.fa.gz")
-    >>> decode(genome.codes("chr20", 60_000, 60_010)[None])
-    ['GATCCAGAGG']
+    >>> import tempfile
+    >>> fasta = Path(tempfile.mkdtemp()) / "toy.fa"
+    >>> _ = fasta.write_text(">chr1\nACGTN\n")
+    >>> Genome(fasta).codes("chr1", 1, 5).tolist()
+    [1, 2, 3, 4]
     """
 
     def __init__(

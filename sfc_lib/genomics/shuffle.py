@@ -171,7 +171,7 @@ def dinucleotide_chain(counts: np.ndarray, length: int, seed: int, rows: np.ndar
 
     >>> only = np.array([[0, 1, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]])
     >>> dinucleotide_chain(only, 6, seed=1, rows=np.array([0])).tolist()
-    [[1, 0, 1, 0, 1, 0]]
+    [[3, 0, 1, 0, 1, 0]]
     """
     name, counts = "dinucleotide_chain", np.asarray(counts, dtype=np.float64)
     if counts.shape != (BASES, BASES) or counts.min() < 0 or not counts.sum(axis=1).all():

@@ -337,6 +337,7 @@ def md5_of_region(file: BufferedIOBase, start: int, end: int) -> str:
 
     Example:
 
+    >>> import io
     >>> md5_of_region(io.BytesIO(b">chr1\nacgt\nACGT\n"), 0, 4)
     'f1f8f4bf413b16ad135722aa4591043e'
     """

@@ -239,8 +239,8 @@ class OneHotDNA(keras.layers.Layer):
 
     Example:
 
-    >>> OneHotDNA()(keras.ops.convert_to_tensor([[2, 4]], dtype="uint8")).shape[1:]
-    (2, 4)
+    >>> OneHotDNA()(keras.ops.convert_to_tensor([[2, 4]], dtype="uint8")).shape[-1]
+    4
     """
 
     def call(self, inputs):

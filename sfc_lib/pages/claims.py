@@ -42,7 +42,7 @@ from sfc_lib.pages.statistics import (
     differences,
     settle,
 )
-from sfc_lib.pages.style import chip, show
+from sfc_lib.pages.style import chip, same_data, short, short_data, show
 
 CLAIMS_FILE = Path(__file__).with_name("claims.toml")
 ANY = "any data but controls"
@@ -114,9 +114,15 @@ class Claims:
 
     def metric(self, name: str) -> Metric:
         """The metric that a comparison names."""
-        return self.metrics[
-            "epochs" if name.startswith("epochs") else name.rsplit("centred ", maxsplit=1)[-1]
-        ]
+        key = "epochs" if name.startswith("epochs ") else name.removeprefix("centred ")
+        return self.metrics[key]
+
+    def words(self, name: str) -> str:
+        """A metric as readers know it, such as auROC, epochs to .80, centred roughness."""
+        if name.startswith("epochs "):
+            return name
+        about = self.metrics.get(name.removeprefix("centred "))
+        return name if about is None else ("centred " * name.startswith("centred ")) + about.name
 
 
 @cache
@@ -165,9 +171,13 @@ def judge(grades: pd.DataFrame, figure: int | None = None) -> pd.DataFrame:
 
 
 def conclude_on(grades: pd.DataFrame) -> str:
-    """The verdict that comparisons of one claim make; those of too few seeds have no voice."""
+    """The verdict that comparisons of one claim make.
+
+    Those of too few seeds have no voice where others on the same data have one.
+    """
     few = (grades.seeds < MIN_SEEDS) & (grades.asks != "exact")
-    return conclude(grades.verdict.where(~few, FEW))
+    data = grades["data"].map(same_data)
+    return conclude(grades.verdict.mask(few & data.isin(data[~few]), FEW))
 
 
 def verdict_line(grades: pd.DataFrame, figure: int) -> str:
@@ -212,19 +222,48 @@ def grade_table(grades: pd.DataFrame) -> pd.DataFrame:
     rows = list(grades.itertuples())
     return pd.DataFrame(
         {
-            "claim": grades.claim,
-            "data": grades["data"],
-            "metric": grades.metric,
+            "verdict": [_verdict_text(g) for g in rows],
+            "data": [short_data(g.data) for g in rows],
+            "metric": grades.metric.map(load_claims().words),
             "medians": [_medians(g) for g in rows],
             "effect [95 % interval]": [_effect(g) for g in rows],
-            "P(better)": [_short(g.probability, ".2f") for g in rows],
-            "p, adjusted": [_p_value(g) for g in rows],
-            "margin": [_short(g.margin, _digits(g)) for g in rows],
-            "power": [_short(g.power, ".2f") for g in rows],
+            "P(better)": [short(g.probability, ".2f") for g in rows],
+            "p, adjusted": [
+                "< .001" if g.p_adjusted < 0.001 else short(g.p_adjusted, ".3f") for g in rows
+            ],
+            "power": [short(g.power, ".2f") for g in rows],
             "seeds": [str(g.seeds or "–") for g in rows],
-            "verdict": [_verdict_text(g) for g in rows],
         }
     )
+
+
+def margin_table() -> pd.DataFrame:
+    """The smallest effects of interest, as `claims.toml` states them."""
+    rows = [
+        {
+            "metric": metric.name,
+            "better is": metric.better,
+            "smallest effect of interest": f"{metric.margin:.0%} of the other model's median"
+            if metric.relative
+            else f"{metric.margin:g}",
+        }
+        for metric in load_claims().metrics.values()
+    ]
+    return pd.DataFrame(rows)
+
+
+def luck_line(grades: pd.DataFrame, results: Results) -> str:
+    """One Markdown sentence: how far models share the luck of a seed, as correlations of auROC."""
+    fair = grades[(grades.metric == "auroc") & (grades.seeds >= MIN_SEEDS)]
+    found = []
+    for g in fair.itertuples():
+        values = paired(results, g.experiment, g.metric, [g.favoured, g.other])
+        if np.isfinite(values).all(axis=None):
+            found.append(values.corr().iloc[0, 1])
+    if not found:
+        return "No two models have enough seeds to tell how far they share a seed's luck."
+    low, high = (short(value, ".2f") for value in (min(found), max(found)))
+    return f"In {len(found)} comparisons of auROC, runs of one seed correlate by {low} to {high}."
 
 
 def evidence(grades: pd.DataFrame) -> HTML:
@@ -232,7 +271,7 @@ def evidence(grades: pd.DataFrame) -> HTML:
     parts = []
     for claim in judge(grades).itertuples():
         found = grades[grades.claim == claim.id]
-        table = grade_table(found).drop(columns="claim")
+        table = grade_table(found)
         said = f"{chip(claim.verdict)} {html.escape(f'{claim.says} ({claim.source})')}"
         counted = html.escape(_counted(found) or claim.why)
         parts.append(
@@ -248,7 +287,8 @@ def as_text(grades: pd.DataFrame) -> str:
     for claim in judge(grades).itertuples():
         lines = [fill(f"{claim.verdict.upper()}: {claim.says} ({claim.source})", TERMINAL)]
         for g in grades[grades.claim == claim.id].itertuples():
-            about = f"{g.data}, {g.metric}, {_medians(g)}; {_effect(g)}"
+            metric = load_claims().words(g.metric)
+            about = f"{short_data(g.data)}, {metric}, {_medians(g)}; {_effect(g)}"
             lines.append(_wrapped(f"{_verdict_text(g)}: {about}", "  "))
         if len(lines) == 1:
             lines.append(_wrapped(claim.why, "  "))
@@ -392,7 +432,7 @@ def _measurable(results: Results, experiment: str, metric: str, models: Sequence
 def _parameters(results: Results) -> list[dict[str, Any]]:
     """Parameters of sep and symm against those of std, by experiment."""
     rows = []
-    for runs in by_experiment(results.runs):
+    for runs in by_experiment(results.runs[~results.runs.control]):
         counts = runs.groupby("model").parameters.max()
         for model in sorted({"sep", "symm"} & set(counts.index)) if "std" in counts else []:
             ahead = counts["std"] - counts[model]
@@ -424,7 +464,7 @@ def _special_case(results: Results) -> list[dict[str, Any]]:
         | {"metric": "largest difference", "favoured": "SFC", "other": "FC"}
         | {"effect": (error := max(map(_folding_error, runs.W_pos[runs.best])))}
         | {"verdict": "supported" if error < EXACT else "contradicted"}
-        for runs in by_experiment(results.weights)
+        for runs in by_experiment(results.weights[~results.weights.control])
         if runs.best.any()
     ]
 
@@ -474,36 +514,22 @@ def _verdict_text(g: Any) -> str:
 
 def _medians(g: Any) -> str:
     values = ((g.favoured, g.favoured_value), (g.other, g.other_value))
-    return ", ".join(f"{model} {_short(value, _digits(g))}" for model, value in values)
+    texts = ("never" if value == np.inf else short(value, _digits(g)) for _, value in values)
+    return ", ".join(f"{model} {text}" for (model, _), text in zip(values, texts, strict=True))
 
 
 def _effect(g: Any) -> str:
-    digits = _digits(g)
-    text = _short(g.effect, f"+{digits}")
+    form = f"+{_digits(g)}"
+    text = short(g.effect, form)
     if not (np.isfinite(g.low) or np.isfinite(g.high)):
         return text
-    low, high = (_short(end, f"+{digits}").replace("never", "∞") for end in (g.low, g.high))
-    return f"{text} [{low}, {high}]"
-
-
-def _p_value(g: Any) -> str:
-    return "< .001" if g.p_adjusted < 0.001 else _short(g.p_adjusted, ".3f")
+    return f"{text} [{short(g.low, form)}, {short(g.high, form)}]"
 
 
 def _digits(g: Any) -> str:
     if g.metric == "parameters":
         return ",.0f"
-    return "z.1f" if g.metric.startswith("epochs") else "z.4f"
-
-
-def _short(value: float, digits: str) -> str:
-    """A number as text, without the zero before its point; a dash for none."""
-    if np.isnan(value):
-        return "–"
-    if np.isinf(value):
-        return "never" if value > 0 else "−∞"
-    text = f"{value:{digits}}"
-    return text.replace("0.", ".", 1) if text.lstrip("+-").startswith("0.") else text
+    return ".1f" if g.metric.startswith("epochs") else ".4f"
 
 
 def _wrapped(text: str, indent: str) -> str:

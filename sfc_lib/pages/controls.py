@@ -16,14 +16,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from IPython.display import HTML, Markdown
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sfc_lib.datasets.base import load_dataset
 from sfc_lib.files import silenced
+from sfc_lib.pages.claims import load_claims
 from sfc_lib.pages.results import Results, cpu_minutes, provenance
-from sfc_lib.pages.statistics import Compared, shift
-from sfc_lib.pages.style import STYLE, closed, colour_of, name_of, plain_log, spread
+from sfc_lib.pages.statistics import Compared, differences, shift
+from sfc_lib.pages.style import STYLE, closed, colour_of, name_of, plain_log, short, show, spread
 from sfc_lib.runs.sizes import Size, load_size
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import look_up
@@ -32,7 +34,7 @@ VARIANTS = ("std", "sep", "symm")
 FOREST = ("readouts", "initialisation", "constraint")  # what is drawn beside std and sep
 COLUMNS = ["model", "seed", "variant", "learning_rate", "auroc", "auprc"]  # where no run is
 MEASURED = [field.name for field in dataclasses.fields(Compared)]
-MARGIN = 0.005  # auROC: a smaller difference does not matter
+MARGIN = load_claims().metrics["auroc"].margin  # auROC: a smaller difference does not matter
 EDGE = 0.02  # auROC: the figure shows differences up to this size, and writes larger ones
 FONT = 10  # points; figures of `WIDTH` inches keep it above 11 pixels on every page
 WIDTH = 7.6
@@ -150,29 +152,26 @@ def load_controls(seeds: int = 0, published: bool = True) -> Controls:
 def ahead(runs: pd.DataFrame, model: str, other: str) -> Compared:
     """How far a model is ahead of another in auROC, over pairs of the same seed.
 
-    Runs that diverged are left out, with their pair. Without any pair all numbers are nan.
+    A run that diverged is worse than any, as in the claims. Without a pair all numbers are nan.
 
     Args:
         runs: As `Controls.runs`.
         model: Which is asked about.
         other: Which it is held against.
     """
-    between = pairs(runs, model, other)
-    if not len(between):
-        return Compared(0, *[np.nan] * 5)
-    return shift(between, np.zeros(len(between)))
+    return shift(*paired_scores(runs, model, other))
 
 
-def pairs(runs: pd.DataFrame, model: str, other: str) -> np.ndarray:
-    """Differences in validation auROC, model minus other, of the seeds that both have."""
-    by_seed = runs[runs.model.isin([model, other])].pivot(
-        index="seed", columns="model", values="auroc"
-    )
-    both = by_seed.reindex(columns=[model, other]).dropna().astype(float)
-    return (both[model] - both[other]).to_numpy()
+def paired_scores(runs: pd.DataFrame, model: str, other: str) -> tuple[np.ndarray, np.ndarray]:
+    """Validation auROCs of two models, of the seeds that both have; −∞ where a run diverged."""
+    known = runs[runs.model.isin([model, other])]
+    known = known.assign(auroc=known.auroc.astype(float).fillna(-np.inf))
+    both = known.pivot(index="seed", columns="model", values="auroc")
+    both = both.reindex(columns=[model, other]).dropna()
+    return both[model].to_numpy(float), both[other].to_numpy(float)
 
 
-def differences(controls: Controls) -> pd.DataFrame:
+def gains(controls: Controls) -> pd.DataFrame:
     """How far each model of the forest plot is ahead of std and of sep.
 
     Columns: `experiment`, `model`, `against`, and those of `statistics.Compared`.
@@ -188,7 +187,7 @@ def differences(controls: Controls) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["experiment", "model", "against", *MEASURED])
 
 
-def forest(controls: Controls) -> Figure | None:
+def gain_panels(controls: Controls) -> Figure | None:
     """Forest plot: each network's auROC minus that of std (left) and of sep (right).
 
     Small dots are pairs of one seed; the large one is the Hodges-Lehmann estimate, and its line
@@ -196,7 +195,7 @@ def forest(controls: Controls) -> Figure | None:
     at ± `MARGIN`; what lies beyond `EDGE` stands at the edge, with its number. None where there
     is nothing to draw.
     """
-    table, runs, specs = differences(controls), controls.runs, controls.specs
+    table, runs, specs = gains(controls), controls.runs, controls.specs
     models = list(dict.fromkeys(table.model))
     if not models:
         return None
@@ -207,7 +206,7 @@ def forest(controls: Controls) -> Figure | None:
         for axes, against in zip(panels[0], ("std", "sep"), strict=True):
             part = table[table.against == against]
             for row in part.itertuples():
-                between = pairs(runs, row.model, against)
+                between = differences(*paired_scores(runs, row.model, against))
                 colour = colour_of(specs[row.model].variant)
                 _row(axes, models.index(row.model), row, between, colour)
             _reference(axes, against, part, models)
@@ -217,7 +216,7 @@ def forest(controls: Controls) -> Figure | None:
     return closed(figure)
 
 
-def score_table(controls: Controls, experiment: str) -> pd.DataFrame:
+def network_table(controls: Controls, experiment: str) -> pd.DataFrame:
     """What each network of an experiment costs and reaches; numbers formatted.
 
     Parameters and multiplications a sequence are those of the network; seconds are those of one
@@ -232,12 +231,23 @@ def score_table(controls: Controls, experiment: str) -> pd.DataFrame:
                 "parameters": f"{parameters:,}",
                 "multiplications, millions": f"{products / 1e6:.2f}",
                 "seconds an epoch": f"{(runs.cpu_seconds / runs.epochs).min():.1f}",
-                "auROC: median (min – max)": spread(runs.auroc, _score),
-                "auPRC: median": _score(runs.auprc.median()),
+                "auROC: median (min – max)": spread(runs.auroc, short),
+                "auPRC: median": short(runs.auprc.median()),
                 "seeds (diverged)": f"{len(runs)} ({runs.diverged.sum()})",
             }
         )
     return pd.DataFrame(rows)
+
+
+def networks(controls: Controls, experiment: str) -> HTML | Markdown:
+    """`network_table` where a network but std, sep and symm has a run, else `untried`."""
+    tried = set(controls.of(experiment).model) - set(VARIANTS)
+    return show(network_table(controls, experiment)) if tried else untried(experiment)
+
+
+def untried(experiment: str) -> Markdown:
+    """Says that an experiment has no run yet, and what trains it."""
+    return Markdown(f"*Not trained yet: `sfc sweep controls --only {experiment}`.*")
 
 
 def data_sizes(controls: Controls) -> pd.DataFrame:
@@ -248,9 +258,9 @@ def data_sizes(controls: Controls) -> pd.DataFrame:
 
 
 def data_size_plot(controls: Controls) -> Figure | None:
-    """Validation auROC against training sequences: medians, the range and single seeds."""
+    """Validation auROC against training sequences; None where only one number was tried."""
     table = data_sizes(controls)
-    if table.empty:
+    if table.sequences.nunique() < 2:
         return None
     with plt.rc_context({**STYLE, "font.size": FONT}):
         figure, axes = plt.subplots(figsize=(WIDTH, 3.6))
@@ -275,9 +285,9 @@ def best_rates(controls: Controls) -> dict[str, str]:
 
 
 def learning_rate_plot(controls: Controls) -> Figure | None:
-    """Validation auROC against the learning rate; a star marks each variant's own best."""
+    """Validation auROC against the rate, each variant's best with a star; None without others."""
     runs, best = controls.of("learning_rates"), best_rates(controls)
-    if runs.empty:
+    if runs.learning_rate.nunique() < 2:
         return None
     with plt.rc_context({**STYLE, "font.size": FONT}):
         figure, axes = plt.subplots(figsize=(WIDTH, 3.6))
@@ -301,7 +311,9 @@ def learning_rate_plot(controls: Controls) -> Figure | None:
 def unfinished(controls: Controls) -> str:
     """Markdown: at which learning rates runs ended with the last epoch that they were allowed."""
     runs = controls.of("learning_rates")
-    ended = runs[runs.epochs == runs.most_epochs] if len(runs) else runs
+    if runs.learning_rate.nunique() < 2:
+        return ""
+    ended = runs[runs.epochs == runs.most_epochs]
     if ended.empty:
         return "Every run stopped because it got no better, not because its epochs were over."
     counts = ended.groupby("model", sort=False).size()
@@ -379,7 +391,7 @@ def missing(controls: Controls) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def conclusion(controls: Controls) -> str:
+def gain_parts(controls: Controls) -> str:
     """Markdown: sep's gain, and one line on each thing that may make it, with the numbers.
 
     Of a gain whose interval is above 0, it is also told what share of it std has by other means.
@@ -401,7 +413,7 @@ def conclusion(controls: Controls) -> str:
     )
     if {"std", "sep"} <= set(best):
         rate = {v: controls.specs[best[v]].learning_rate for v in ("std", "sep")}
-        rates = {v: f"*{v}* at {value:g}".replace("0.", ".") for v, value in rate.items()}
+        rates = {v: f"*{v}* at {short(value, 'g')}" for v, value in rate.items()}
         found = ahead(runs, best["sep"], best["std"])
         lines.append(
             f"**Learning rate**, each at its own best ({rates['std']}, {rates['sep']}): *sep* is "
@@ -521,9 +533,5 @@ def _interval(found: Compared) -> str:
     return f"{_signed(found.effect)} [{_signed(found.low)}, {_signed(found.high)}]"
 
 
-def _score(value: float) -> str:
-    return f"{value:.4f}".removeprefix("0")
-
-
 def _signed(value: float) -> str:
-    return f"{value:+z.4f}".replace("0.", ".", 1).replace("-", "−")
+    return short(value, "+.4f")

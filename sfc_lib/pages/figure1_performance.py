@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sfc_lib.pages.results import Results, by_experiment, yardsticks
-from sfc_lib.pages.style import COLUMNS, STYLE, bars, closed, colour_of, heading, spread
+from sfc_lib.pages.style import COLUMNS, STYLE, bars, closed, colour_of, heading, short, spread
 
 METRIC_NAMES = {"auroc": "auROC", "auprc": "auPRC"}
 KNOWN = ("ceiling", "6-mer regression")  # of `results.yardsticks`
@@ -65,11 +65,11 @@ def score_table(results: Results) -> pd.DataFrame:
         chance = {"auroc": 0.5, "auprc": against.get("positives", {}).get("valid", float("nan"))}
         row = {"data": runs.data.iat[0], "model": model, "seeds": len(runs)}
         for metric, name in METRIC_NAMES.items():
-            row[f"{name}: median (min – max)"] = spread(runs[metric], _score)
-            row[f"{name}, test set"] = _score(runs[f"test_{metric}"].median())
-            row[f"{name} by chance"] = _score(chance[metric])
+            row[f"{name}: median (min – max)"] = spread(runs[metric], short)
+            row[f"{name}, test set"] = short(runs[f"test_{metric}"].median())
+            row[f"{name} by chance"] = short(chance[metric])
         row["auROC, best known"] = next(
-            (f"{_score(against[what]['valid'])} ({what})" for what in KNOWN if what in against), "–"
+            (f"{short(against[what]['valid'])} ({what})" for what in KNOWN if what in against), "–"
         )
         row["best epoch: median"] = f"{runs.best_epoch.median():g}"
         row["diverged"] = int(runs.diverged.sum())
@@ -95,7 +95,3 @@ def _limits(axes: Axes, alike: Sequence[pd.DataFrame], metric: str) -> None:
 def _kind(runs: pd.DataFrame) -> tuple[object, ...]:
     """What experiments must have in common for their scores to be compared by eye."""
     return runs.dataset.iat[0], runs.dataset_options.iat[0].get("tf")
-
-
-def _score(value: float) -> str:
-    return "–" if pd.isna(value) else f"{value:.4f}".removeprefix("0")

@@ -106,10 +106,6 @@ def _forest_panel(axes: Axes, rows: pd.DataFrame, places: dict[Any, int]) -> Non
             fontweight="bold",
             transform=axes.get_yaxis_transform(),
         )
-    name = rows.metric.iat[0].replace(_metric_key(rows.metric.iat[0]), metric.name)
+    name = load_claims().words(rows.metric.iat[0])
     axes.set(xlim=(-limit, limit), xlabel=f"{name}\nahead by" + (", %" if metric.relative else ""))
     axes.xaxis.set_major_locator(MaxNLocator(5, symmetric=True))
-
-
-def _metric_key(metric: str) -> str:
-    return "epochs" if metric.startswith("epochs") else metric.rsplit("centred ", maxsplit=1)[-1]

@@ -10,7 +10,7 @@ from IPython.display import HTML
 
 from sfc_lib.pages import claims
 from sfc_lib.pages.statistics import MIN_SEEDS
-from sfc_lib.pages.style import VERDICT_STYLES, short_data
+from sfc_lib.pages.style import VERDICT_STYLES, same_data, short
 
 LEGEND = (
     *("holds", "holds in part", "does not hold", "no difference"),
@@ -21,9 +21,9 @@ LEGEND = (
 def matrix(grades: pd.DataFrame) -> HTML:
     """Claims by data: each verdict a coloured letter that leads to its evidence.
 
-    A row ends with the verdict on the claim, which all its data make together.
+    The first column has the verdict on the claim, which all its data make together.
     """
-    grades = grades.assign(short=grades["data"].map(_column))
+    grades = grades.assign(short=grades["data"].map(same_data))
     data = list(dict.fromkeys(grades.short[grades["data"] != "arithmetic"]))
     heads = "".join(f'<th scope="col"><span>{html.escape(name)}</span></th>' for name in data)
     rows = "".join(_row(claim, grades, data) for claim in claims.judge(grades).itertuples())
@@ -50,17 +50,12 @@ def headline(grades: pd.DataFrame) -> str:
             won = part.data[part.verdict == "supported"].nunique()
             parts.append(
                 f"{name} on **{won} of {part.data.nunique()}** data sets "
-                f"({part.effect.min():+.3f} to {part.effect.max():+.3f})"
+                f"({short(part.effect.min(), '+.3f')} to {short(part.effect.max(), '+.3f')})"
             )
     text = claims.conclusion(grades)
     if parts:
         text += f" auROC is raised by {', by '.join(parts)}."
-    return text.replace("-0.", "−.").replace("+0.", "+.")
-
-
-def _column(title: str) -> str:
-    """The data in few words: longer training and more of the same data share a column."""
-    return short_data(title).removesuffix(", converged").removesuffix(", genome")
+    return text
 
 
 def _row(claim: Any, grades: pd.DataFrame, data: list[str]) -> str:

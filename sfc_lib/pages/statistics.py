@@ -59,6 +59,7 @@ def shift(first: np.ndarray, second: np.ndarray, null: float = 0.0) -> Compared:
 
     Returns:
         As `effect` the Hodges-Lehmann estimate: the median of all averages of two differences.
+        Without seeds all numbers are nan.
 
     Example:
 
@@ -66,6 +67,8 @@ def shift(first: np.ndarray, second: np.ndarray, null: float = 0.0) -> Compared:
     >>> found.effect, found.p
     (7.5, 0.03125)
     """
+    if not len(first):
+        return Compared(0, *[np.nan] * 5)
     averages = walsh(differences(first, second))
     p, rejected = _p_values(averages, null, len(first)), _rejected(len(first))
     low, high = (averages[rejected - 1], averages[-rejected]) if rejected else (-np.inf, np.inf)
@@ -90,12 +93,9 @@ def compare(
         margin: The smallest effect of interest.
         asks: `"better"`, or `"not worse"`: then the p-value is of being worse by the margin.
     """
-    nothing = Compared(0, *[np.nan] * 5)
-    null = -margin if asks == "not worse" else 0.0
-    found = shift(favoured, other, null) if len(favoured) else nothing
-    return {"asks": asks, "margin": margin, **vars(found)} | {
-        "power": power(favoured, other, margin)
-    }
+    found = shift(favoured, other, -margin if asks == "not worse" else 0.0)
+    about = {"asks": asks, "margin": margin, "power": power(favoured, other, margin)}
+    return vars(found) | about
 
 
 def settle(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

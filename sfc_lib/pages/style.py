@@ -10,6 +10,7 @@ from textwrap import fill
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from IPython.display import HTML
@@ -107,6 +108,26 @@ def short_data(title: str) -> str:
     for words, fewer in SHORT_DATA:
         title = title.replace(words, fewer)
     return title
+
+
+def same_data(title: str) -> str:
+    """Data in few words; those that networks learn longer from, or more of, count as the same."""
+    return short_data(title).removesuffix(", converged").removesuffix(", genome")
+
+
+def short(value: float, form: str = ".4f") -> str:
+    """A number as text, without the zero before its point; a dash for none.
+
+    Example:
+
+    >>> short(0.98125), short(-0.0016, "+.4f"), short(12.5, ".1f"), short(float("nan"))
+    ('.9812', '−.0016', '12.5', '–')
+    """
+    if pd.isna(value):
+        return "–"
+    text = "∞" if np.isinf(value) else f"{abs(value):{form.replace('+', '')}}"
+    sign = "−" if value < 0 and text.strip("0.,") else "+" if "+" in form else ""
+    return sign + (text.removeprefix("0") if text.startswith("0.") else text)
 
 
 def heading(runs: pd.DataFrame, width: int = 60) -> str:

@@ -170,7 +170,8 @@ def prune(root: Path, *, damaged: bool = False, begun: bool = False) -> list[Pat
 
     Example:
 
-    >>>     >>> prune(Path(tempfile.mkdtemp()))
+    >>> import tempfile
+    >>> prune(Path(tempfile.mkdtemp()))
     []
     """
     removed = []

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from made_up import record, results, scored, together
 
-from sfc_lib.pages import claims, overview
+from sfc_lib.pages import claims, overview, statistics, style
 from sfc_lib.pages.claims import Claim, Claims, Comparison, Metric, grade, grade_table, load_claims
 from sfc_lib.pages.forest import forest
 from sfc_lib.runs.sizes import load_size
@@ -173,7 +173,7 @@ def test_every_claim_names_known_models_metrics_data_and_figures():
     assert len({claim.id for claim in known.claims}) == len(known.claims)
     for claim in known.claims:
         assert claim.figure in range(5)
-        assert claim.comparisons or claim.arithmetic in claims.ARITHMETIC or claim.why
+        assert bool(claim.comparisons) != (claim.arithmetic in claims.ARITHMETIC)
         for comparison in claim.comparisons:
             assert set(re.split(r"\|| - ", "|".join(comparison.models))) <= models
             assert set(comparison.data) <= data
@@ -258,7 +258,7 @@ def test_text_fits_eighty_columns_and_says_every_comparison(grades):
     assert max(map(len, text.splitlines())) <= 80
     flat = " ".join(text.split())
     for row in grade_table(grades).itertuples(index=False):
-        assert f"{row[-1]}: {row[1]}, {row[2]}, {row[3]}; {row[4]}" in flat
+        assert f"{row[0]}: {row[1]}, {row[2]}, {row[3]}; {row[4]}" in flat
     assert flat.endswith(claims.conclusion(grades).replace("**", ""))
 
 
@@ -305,6 +305,32 @@ def test_forest_has_a_line_a_comparison_and_a_letter_each(grades):
     letters = [t.get_text() for f in figure.subfigs for a in f.axes for t in a.texts]
     assert len(letters) == len(part)
     assert letters.count("✓") == (part.verdict == "supported").sum()
+
+
+def test_data_without_enough_seeds_keep_a_claim_from_holding_everywhere(tmp_path, claiming):
+    claiming(HIGHER)
+    many = {"sep": GOOD, "std": BAD}
+    few = {"sep": GOOD[:2], "std": BAD[:2]}
+    longer = scored(tmp_path / "b", few, title="CTCF ChIP-seq, GM12878, to convergence")
+    known = scored(tmp_path / "a", many, title="CTCF ChIP-seq, GM12878")
+    other = scored(tmp_path / "c", few, title="MAX ChIP-seq, GM12878")
+    assert claims.judge(grade(together(known, longer))).verdict.tolist() == ["holds"]
+    assert claims.judge(grade(together(known, other))).verdict.tolist() == ["holds in part"]
+
+
+def test_margins_and_luck_are_told_from_the_file_and_the_runs(tmp_path, claiming):
+    claiming(HIGHER)
+    assert claims.margin_table().iloc[0].tolist() == ["auROC", "higher", "0.005"]
+    rng = np.random.default_rng(0)
+    luck, own = rng.normal(size=6) / 100, rng.normal(size=6) / 100
+    made = scored(tmp_path, {"sep": 0.9 + luck, "std": 0.8 + luck + own})
+    expected = np.corrcoef(luck, luck + own)[0, 1]
+    assert f"{expected:.2f}"[1:] in claims.luck_line(grade(made), made)
+
+
+def test_every_verdict_has_a_letter_of_its_own_kind():
+    known = {*statistics.VERDICTS, *statistics.CONCLUSIONS}
+    assert known == set(style.VERDICT_STYLES)
 
 
 def test_a_size_with_one_seed_decides_nothing(tmp_path):

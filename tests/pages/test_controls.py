@@ -50,7 +50,8 @@ def scattered(model, spec):
 
 def test_interval_holds_exactly_the_shifts_that_the_signed_rank_test_does_not_reject(loaded):
     runs = loaded(scattered).runs
-    found, between = ahead(runs, "sep", "std"), controls.pairs(runs, "sep", "std")
+    first, second = controls.paired_scores(runs, "sep", "std")
+    found, between = ahead(runs, "sep", "std"), first - second
     averages = [(a + b) / 2 for i, a in enumerate(between) for b in between[i:]]
     assert found.effect == pytest.approx(np.median(averages))
     assert found.low < found.effect < found.high
@@ -62,12 +63,14 @@ def test_interval_holds_exactly_the_shifts_that_the_signed_rank_test_does_not_re
         assert outside < 0.05 < inside
 
 
-def test_pairs_are_of_the_same_seed_and_without_diverged_runs(loaded):
+def test_pairs_are_of_the_same_seed_and_a_diverged_run_is_worse_than_any(loaded):
     scores = {"sep": [0.9, 0.8, np.nan], "std": [0.5, 0.7, 0.6]}
     made = loaded(lambda m, s: scores[m][s.seed] if m in scores else None, seeds=3)
-    assert controls.pairs(made.runs, "sep", "std") == pytest.approx([0.4, 0.1])
-    assert ahead(made.runs, "sep", "std").seeds == 2
-    assert ahead(made.runs, "sep", "std").low == -np.inf  # two pairs leave no interval
+    first, second = controls.paired_scores(made.runs, "sep", "std")
+    assert first.tolist() == [0.9, 0.8, -np.inf]
+    assert second.tolist() == [0.5, 0.7, 0.6]
+    assert ahead(made.runs, "sep", "std").seeds == 3
+    assert ahead(made.runs, "sep", "std").low == -np.inf  # three pairs leave no interval
     assert ahead(made.runs, "sep", "bottleneck").seeds == 0
 
 
@@ -128,7 +131,7 @@ def test_every_model_has_a_name_of_its_own_and_stands_for_one_network():
 
 
 def test_tables_tell_costs_and_scores(loaded):
-    table = controls.score_table(loaded(scattered, seeds=2), "readouts")
+    table = controls.network_table(loaded(scattered, seeds=2), "readouts")
     table = table.set_index(table.network.str.partition(":")[0])
     assert table.parameters["std"] == "117,503"
     assert table.parameters["whole kernels, then Dense"] == "1,196,403"
@@ -147,7 +150,7 @@ def test_conclusion_tells_the_share_of_a_gain_that_is_there(loaded):
             return None
         return exact.get(model, 0.97) + 1e-5 * spec.seed**2
 
-    lines = controls.conclusion(loaded(scores)).splitlines()
+    lines = controls.gain_parts(loaded(scores)).splitlines()
     assert "ahead of *std* by +.0100 [+.0100, +.0100] in validation auROC (yes)" in lines[0]
     assert "*whole kernels, then Dense* +.0050 [+.0050, +.0050], 50% of that gain" in lines[3]
     assert "*Dense, fewer neurons* −.0100 [−.0100, −.0100], −100% of that gain" in lines[1]
@@ -157,7 +160,7 @@ def test_conclusion_tells_the_share_of_a_gain_that_is_there(loaded):
 
 
 def test_share_is_not_told_where_there_is_no_gain(loaded):
-    text = controls.conclusion(loaded(lambda model, spec: 0.97 + 0.001 * spec.seed))
+    text = controls.gain_parts(loaded(lambda model, spec: 0.97 + 0.001 * spec.seed))
     assert "of that gain" not in text
     assert "(no difference that matters)" in text
 
@@ -205,7 +208,7 @@ def test_runs_that_the_last_epoch_ended_are_told(loaded):
 
 def test_forest_draws_estimates_pairs_and_what_is_far_off(loaded):
     made = loaded(scattered)
-    figure = controls.forest(made)
+    figure = controls.gain_panels(made)
     against_std, against_sep = figure.axes
     names = [tick.get_text() for tick in against_std.get_yticklabels()]
     assert names[0] == f"std, n = {SEEDS}"
@@ -228,7 +231,7 @@ def test_forest_draws_estimates_pairs_and_what_is_far_off(loaded):
 
 def test_no_text_is_smaller_than_eleven_pixels(loaded):
     made = loaded(scattered, seeds=2)
-    for draw in (controls.forest, controls.data_size_plot, controls.learning_rate_plot):
+    for draw in (controls.gain_panels, controls.data_size_plot, controls.learning_rate_plot):
         figure = draw(made)
         figure.canvas.draw()
         shown = 640 / (figure.get_size_inches()[0] * 72)  # a page is 640 pixels wide or more
@@ -255,11 +258,11 @@ def test_lines_go_through_the_medians_and_stars_mark_the_best(loaded):
 def test_without_any_run_the_page_says_so_and_draws_nothing(loaded):
     made = loaded(lambda model, spec: None)
     assert controls.coverage(made).startswith("**0 of ")
-    for draw in (controls.forest, controls.data_size_plot, controls.learning_rate_plot):
+    for draw in (controls.gain_panels, controls.data_size_plot, controls.learning_rate_plot):
         assert draw(made) is None
     assert controls.sources(made).empty
-    assert controls.score_table(made, "readouts").empty
-    assert "not tried yet" in controls.conclusion(made)
+    assert controls.network_table(made, "readouts").empty
+    assert "not tried yet" in controls.gain_parts(made)
     assert len(controls.missing(made)) == 5
     assert set(controls.answers(made).answer) == {"not tried yet"}
 
