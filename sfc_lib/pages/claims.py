@@ -222,7 +222,7 @@ def grade_table(grades: pd.DataFrame) -> pd.DataFrame:
     rows = list(grades.itertuples())
     return pd.DataFrame(
         {
-            "verdict": [_verdict_text(g) for g in rows],
+            "verdict": grades.verdict,
             "data": [short_data(g.data) for g in rows],
             "metric": grades.metric.map(load_claims().words),
             "medians": [_medians(g) for g in rows],

@@ -309,7 +309,7 @@ def learning_rate_plot(controls: Controls) -> Figure | None:
 
 
 def unfinished(controls: Controls) -> str:
-    """Markdown: at which learning rates runs ended with the last epoch that they were allowed."""
+    """Markdown: at which rates runs ended with their last epoch; empty where none was tried."""
     runs = controls.of("learning_rates")
     if runs.learning_rate.nunique() < 2:
         return ""

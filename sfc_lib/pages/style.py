@@ -245,7 +245,7 @@ def folded(summary: str, table: pd.DataFrame) -> HTML:
 
 def chip(verdict: str) -> str:
     """A verdict as HTML: its letter, and its words, in a coloured field."""
-    letter, kind, _ = VERDICT_STYLES[verdict.partition(" (")[0]]
+    letter, kind, _ = VERDICT_STYLES[verdict]
     return f'<span class="sfc-chip sfc-{kind}">{letter}&nbsp;{html.escape(verdict)}</span>'
 
 
