@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import shlex
 import shutil
 import sys
@@ -28,8 +29,16 @@ class Typed(click.Command):
         return super().parse_args(ctx, args)
 
 
+class Existing(click.Path):
+    """A file that is there, `~` and all: a shell leaves that of `--genome=~/hg19.fa` as it is."""
+
+    def convert(self, value: Any, *where: Any) -> Any:
+        """The path, or click's error if nothing is there."""
+        return super().convert(os.path.expanduser(value), *where)
+
+
 TABLE = click.Path(dir_okay=False, path_type=Path)
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+FILE = Existing(exists=True, dir_okay=False, path_type=Path)
 COUNT, FACTOR = click.IntRange(min=1), click.FloatRange(min=0, min_open=True)
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 PATH = click.Path(path_type=Path)

@@ -292,3 +292,11 @@ def test_prune_removes_what_it_names(options, left, begun):
     assert f"{1 + len(options)} removed from {runs_dir()}." in done.output
     assert names() == left
     assert "\n0 removed" in "\n" + sfc("runs", "prune", *options).output
+
+
+def test_a_home_folder_behind_an_equals_sign_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.fa").write_text("no FASTA\n")
+    done = sfc("train", "--positives=~/mine.fa", "--negatives=~/mine.fa")
+    assert f"{tmp_path / 'mine.fa'}" in done.output
+    assert "does not exist" not in done.output
