@@ -58,7 +58,7 @@ def minutes(results: Results) -> str:
 def main() -> None:
     """Write both parts."""
     results = load_results("standard")
-    picture = figure1_performance.performance(results, ["auroc"], columns=4)
+    picture = figure1_performance.performance(results, "auroc")
     picture.savefig(PICTURE, dpi=110, metadata={"Software": None})
     begin, end = MARKS
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)

@@ -10,23 +10,39 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sfc_lib.pages.results import Results, by_experiment, yardsticks
-from sfc_lib.pages.style import COLUMNS, STYLE, bars, closed, colour_of, heading, short, spread
+from sfc_lib.pages.style import (
+    PAGE,
+    SMALL,
+    STYLE,
+    bars,
+    closed,
+    colour_of,
+    heading,
+    short,
+    spread,
+)
 
 METRIC_NAMES = {"auroc": "auROC", "auprc": "auPRC"}
+TITLE = 12  # characters of a title in an inch
 KNOWN = ("ceiling", "6-mer regression")  # of `results.yardsticks`
 
 
 def performance(
-    results: Results,
-    metrics: Sequence[str] = tuple(METRIC_NAMES),
-    columns: int = COLUMNS,
+    results: Results, metric: str = "both", columns: int = 4, width: float = PAGE
 ) -> Figure:
     """Figure 1: median auROC and auPRC over seeds, with range and single seeds.
 
     One column an experiment, auROC above auPRC; after `columns` experiments new rows begin.
     Bars are medians, black lines reach from the worst to the best seed, dots are the
     seeds. The axes do not start at 0; experiments on the same kind of data share theirs.
+
+    Args:
+        results: What is shown.
+        metric: `"auroc"`, `"auprc"` or `"both"`.
+        columns: Experiments side by side.
+        width: Of the figure, in inches.
     """
+    metrics = list(METRIC_NAMES) if metric == "both" else [metric]
     parts = by_experiment(results.runs)
     columns = min(columns, len(parts))
     blocks = -(-len(parts) // columns)
@@ -34,21 +50,23 @@ def performance(
         figure, grid = plt.subplots(
             blocks * len(metrics),
             columns,
-            figsize=(1 + 3.4 * columns, 2.6 * len(metrics) * blocks),
+            figsize=(width, 1.75 * len(metrics) * blocks + 0.5 * blocks),
             squeeze=False,
+            layout="constrained",
         )
-        for row, metric in enumerate(metrics):
+        for row, name in enumerate(metrics):
             axes = grid[row :: len(metrics)].ravel()
             for place, runs in zip(axes, parts, strict=False):
-                _panel(place, runs, metric)
-                _limits(place, [p for p in parts if _kind(p) == _kind(runs)], metric)
+                _panel(place, runs, name)
+                _limits(place, [p for p in parts if _kind(p) == _kind(runs)], name)
                 if row == 0:
-                    place.set_title(heading(runs), fontsize=10)
+                    place.set_title(heading(runs, round(TITLE * width / columns)), fontsize=SMALL)
+                if row < len(metrics) - 1:
+                    place.tick_params(axis="x", labelbottom=False)
             for place in axes[len(parts) :]:
                 place.remove()
             for place in axes[: len(parts) : columns]:
-                place.set_ylabel(f"validation {METRIC_NAMES[metric]}, mean of tasks")
-        figure.tight_layout()
+                place.set_ylabel(f"validation {METRIC_NAMES[name]}")
     return closed(figure)
 
 
@@ -81,7 +99,7 @@ def _panel(axes: Axes, runs: pd.DataFrame, metric: str) -> None:
     models = list(runs.model.unique())
     bars(axes, runs, "model", metric, models, {m: colour_of(m) for m in models}, ranges=True)
     if len(models) > 3:
-        axes.tick_params(axis="x", labelrotation=30)
+        axes.tick_params(axis="x", labelrotation=60)
 
 
 def _limits(axes: Axes, alike: Sequence[pd.DataFrame], metric: str) -> None:

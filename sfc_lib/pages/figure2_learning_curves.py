@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -10,8 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from sfc_lib.pages.figure1_performance import METRIC_NAMES
 from sfc_lib.pages.results import Results, by_experiment
-from sfc_lib.pages.style import STYLE, bars, closed, colour_of, heading, name_of
+from sfc_lib.pages.style import PAGE, SMALL, STYLE, bars, closed, colour_of, heading, name_of
 
 LEVELS = {"simulated_tf": (0.8, 0.9, 0.95)}  # auROCs to which epochs are counted
 SHARES = (0.5, 0.8, 0.95)  # elsewhere: of what std gains over chance
@@ -34,9 +37,10 @@ def level(epochs: pd.DataFrame, share: float) -> float:
     return CHANCE + share * (float(best[reference].median()) - CHANCE)
 
 
-def levels(dataset: str, epochs: pd.DataFrame) -> tuple[float, ...]:
-    """The auROCs to which epochs are counted: fixed for simulated TF binding, else by std."""
-    return LEVELS.get(dataset) or tuple(level(epochs, share) for share in SHARES)
+def levels(dataset: str, epochs: pd.DataFrame, given: Sequence[float] = ()) -> tuple[float, ...]:
+    """The auROCs to which epochs are counted: those given, or fixed ones, or by std."""
+    fixed = tuple(given) or LEVELS.get(dataset)
+    return fixed or tuple(level(epochs, share) for share in SHARES)
 
 
 def epochs_to(epochs: pd.DataFrame, auroc: float) -> pd.DataFrame:
@@ -49,33 +53,45 @@ def epochs_to(epochs: pd.DataFrame, auroc: float) -> pd.DataFrame:
     return first.reindex(runs).fillna(np.inf).rename("epochs").reset_index()
 
 
-def learning_curves(results: Results) -> Figure:
+def learning_curves(
+    results: Results, curve: str = "auroc", smoothing: int = 1, given: Sequence[float] = ()
+) -> Figure:
     """Figure 2: validation auROC by epoch, and the epochs needed to reach a given auROC.
 
     One row an experiment. Left: thin lines are seeds, thick lines their median and
     shades their range, drawn while every seed of the model still trains. Right: each
     dot is a seed, bars are medians.
+
+    Args:
+        results: What is shown.
+        curve: The metric on the left, `"auroc"` or `"auprc"`.
+        smoothing: Epochs over whose mean, up to each epoch, the curves on the left run.
+        given: The three auROCs on the right, those of `levels` by default.
     """
     parts = by_experiment(results.runs)
     with plt.rc_context(STYLE):
         figure, grid = plt.subplots(
-            len(parts), 2, figsize=(8.4, 0.4 + 3.4 * len(parts)), squeeze=False
+            len(parts),
+            2,
+            figsize=(PAGE, 0.4 + 2.6 * len(parts)),
+            squeeze=False,
+            width_ratios=(3, 2),
+            layout="constrained",
         )
         for row, runs in zip(grid, parts, strict=True):
             epochs = _epochs_of(results, runs)
-            _curves(row[0], epochs)
-            row[0].set_title(heading(runs), fontsize=10)
-            _epochs_needed(row[1], epochs, levels(runs.dataset.iat[0], epochs))
-        figure.tight_layout()
+            _curves(row[0], epochs, curve, smoothing)
+            row[0].set_title(heading(runs))
+            _epochs_needed(row[1], epochs, levels(runs.dataset.iat[0], epochs, given))
     return closed(figure)
 
 
-def epochs_table(results: Results) -> pd.DataFrame:
+def epochs_table(results: Results, given: Sequence[float] = ()) -> pd.DataFrame:
     """Median epochs of each model to each auROC, and how many seeds never got there."""
     rows = []
     for runs in by_experiment(results.runs):
         epochs = _epochs_of(results, runs)
-        aurocs = levels(runs.dataset.iat[0], epochs)
+        aurocs = levels(runs.dataset.iat[0], epochs, given)
         reached = [(auroc, epochs_to(epochs, auroc)) for auroc in aurocs]
         for model in runs.model.unique():
             row = {"data": runs.data.iat[0], "model": model}
@@ -90,12 +106,15 @@ def _epochs_of(results: Results, runs: pd.DataFrame) -> pd.DataFrame:
     return results.epochs[results.epochs.experiment == runs.experiment.iat[0]]
 
 
-def _curves(axes: Axes, epochs: pd.DataFrame) -> None:
+def _curves(axes: Axes, epochs: pd.DataFrame, curve: str, smoothing: int) -> None:
+    by_run = epochs.groupby(["model", "seed"], sort=False)[curve]
+    smooth = by_run.transform(lambda run: run.rolling(smoothing, min_periods=1).mean())
+    epochs = epochs.assign(score=smooth)
     seeds = epochs.groupby("model").seed.transform("nunique")
     training = epochs.groupby(["model", "epoch"]).auroc.transform("count")
     common = epochs[training == seeds]  # epochs in which every seed still trains
     colours = {model: colour_of(model) for model in epochs.model.unique()}
-    shared = {"x": "epoch", "y": "auroc", "hue": "model", "palette": colours, "ax": axes}
+    shared = {"x": "epoch", "y": "score", "hue": "model", "palette": colours, "ax": axes}
     sns.lineplot(
         epochs, units="seed", estimator=None, linewidth=0.6, alpha=0.35, legend=False, **shared
     )
@@ -107,14 +126,13 @@ def _curves(axes: Axes, epochs: pd.DataFrame) -> None:
         linewidth=2.2,
         **shared,
     )
-    axes.set(xlabel="epoch", ylabel="validation auROC, mean of tasks")
+    over = f", mean of {smoothing} epochs" if smoothing > 1 else ""
+    axes.set(xlabel="epoch", ylabel=f"validation {METRIC_NAMES[curve]}{over}")
     axes.set_xlim(1, max([2, *common.epoch]))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     handles, models = axes.get_legend_handles_labels()
     names = [name_of(model) for model in models]
-    axes.legend(
-        handles, names, loc="upper center", bbox_to_anchor=(0.5, -0.22), fontsize=8, ncols=3
-    )
+    axes.legend(handles, names, loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2)
 
 
 def _epochs_needed(axes: Axes, epochs: pd.DataFrame, aurocs: tuple[float, ...]) -> None:
@@ -127,7 +145,7 @@ def _epochs_needed(axes: Axes, epochs: pd.DataFrame, aurocs: tuple[float, ...]) 
     bars(axes, table, "level", "epochs", range(len(aurocs)), colours, hue="model")
     if never.any():
         axes.axhline(top, color="black", linewidth=0.6, linestyle=":")
-        axes.annotate("never", (0, top), xytext=(2, 3), textcoords="offset points", fontsize=8)
+        axes.annotate("never", (0, top), xytext=(2, 3), textcoords="offset points", fontsize=SMALL)
     axes.set_xticks(range(len(aurocs)), [_short(auroc) for auroc in aurocs])
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="validation auROC to reach", ylabel="epochs needed")

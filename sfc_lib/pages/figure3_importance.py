@@ -16,9 +16,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sfc_lib.errors import UserError
 from sfc_lib.pages.results import Results, by_experiment
 from sfc_lib.pages.style import (
     COLUMNS,
+    PAGE,
+    SMALL,
     STYLE,
     bars,
     closed,
@@ -39,13 +42,30 @@ ORIGINAL, MIRROR = "#1f4fd8", "#2ca02c"  # blue and green, as in the paper
 NOISE = "#c62828"
 
 
-def collect(results: Results, centred: bool = False) -> pd.DataFrame:
+def collect(
+    results: Results,
+    centred: bool = False,
+    seed: int | str = "best",
+    task: str | None = None,
+    sequences: int | None = None,
+) -> pd.DataFrame:
     """Runs of all experiments of Figure 3 that have a profile, and the numbers of each.
 
     As `Results.profiles` gives them, with the columns of `with_numbers`.
+
+    Args:
+        results: What is shown.
+        centred: Whether profiles are of the centred gradient.
+        seed: The seed that panels show, in place of the one with the best validation auROC.
+        task: As for `Results.profiles`.
+        sequences: Likewise.
     """
     runs = results.runs[~results.runs.dataset.isin(NOT_IN_FIGURE)]
-    return with_numbers(results.profiles(runs.experiment.unique(), centred))
+    tasks = sorted({name for scores in runs.auroc_by_task.dropna() for name in scores})
+    if task and task not in tasks:
+        raise UserError(f"task: expected one that a run shown has, {tasks}, got {task!r}.")
+    found = with_numbers(results.profiles(runs.experiment.unique(), centred, task, sequences))
+    return found if seed == "best" else found.assign(best=found.seed == seed, best_seed=seed)
 
 
 def split_panels(found: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -138,13 +158,13 @@ def number_table(found: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def importance_panels(found: pd.DataFrame) -> Figure:
+def importance_panels(found: pd.DataFrame, mirror: bool = True) -> Figure:
     """Figure 3: the best seed's profile of each model and, in green, its mirror image.
 
     An experiment begins on a new row. The unit is the mean size of the centred profile in the
     region between the grey ends, which not every base of a motif can reach. The band is the
     noise: twice the standard error of a position's mean, averaged over positions. All panels
-    of an experiment have one scale.
+    of an experiment have one scale. Without `mirror` there is no mirror image.
     """
     rows = [
         (runs, runs.iloc[start : start + COLUMNS])
@@ -155,7 +175,7 @@ def importance_panels(found: pd.DataFrame) -> Figure:
         figure, grid = plt.subplots(
             max(1, len(rows)),
             COLUMNS,
-            figsize=(1 + 2.9 * COLUMNS, 0.6 + 2.7 * max(1, len(rows))),
+            figsize=(PAGE, 0.4 + 1.95 * max(1, len(rows))),
             squeeze=False,
             layout="constrained",
         )
@@ -163,8 +183,8 @@ def importance_panels(found: pd.DataFrame) -> Figure:
             axes.set_axis_off()
         for row, (experiment, runs) in zip(grid, rows, strict=False):
             for axes, (_, run) in zip(row, runs.iterrows(), strict=False):
-                _panel(axes, run, _limits(experiment))
-            row[0].set_ylabel(_label(experiment.iloc[0]), fontsize=9)
+                _panel(axes, run, _limits(experiment), mirror)
+            row[0].set_ylabel(_label(experiment.iloc[0]), fontsize=SMALL)
         if rows:
             handles, labels = grid[0, 0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=2)
@@ -183,7 +203,7 @@ def importance_numbers(found: pd.DataFrame) -> Figure:
         figure, grid = plt.subplots(
             max(1, len(parts)),
             len(NUMBERS),
-            figsize=(9.4, 0.4 + 2.4 * max(1, len(parts))),
+            figsize=(PAGE, 0.4 + 1.6 * max(1, len(parts))),
             squeeze=False,
             layout="constrained",
         )
@@ -205,19 +225,20 @@ def importance_numbers(found: pd.DataFrame) -> Figure:
                     zorder=5,
                 )
                 from_zero(axes, runs[number])
-                axes.set_title(name, fontsize=10)
+                if runs is parts[0]:
+                    axes.set_title(name)
                 if len(models) > 3:
                     axes.tick_params(axis="x", labelrotation=30)
             known, seeds = runs.groupby("model").size().min(), runs.seeds.iat[0]
             of_which = f"\nwith a profile: {known}" if known < seeds else ""
-            row[0].set_ylabel(heading(runs, 28) + of_which, fontsize=9)
+            row[0].set_ylabel(heading(runs, 24) + of_which, fontsize=SMALL)
     return closed(figure)
 
 
 def _label(run: pd.Series) -> str:
     letter = f" ({PANELS[run.experiment]})" if run.experiment in PANELS else ""
     of = f"{run.task}, {run.sequences:,} sequences"
-    return f"{fill(run['data'] + letter, 34)}\nimportance, {of}"
+    return f"{fill(run.title + letter, 26)}\n{fill(of, 26)}"
 
 
 def _limits(runs: pd.DataFrame) -> tuple[float, float]:
@@ -228,7 +249,7 @@ def _limits(runs: pd.DataFrame) -> tuple[float, float]:
     return values.min() - margin, values.max() + margin
 
 
-def _panel(axes: Axes, run: pd.Series, limits: tuple[float, float]) -> None:
+def _panel(axes: Axes, run: pd.Series, limits: tuple[float, float], mirror: bool) -> None:
     """One profile with its noise, its mirror image and its three numbers."""
     values, noise = (array / (run.unit or np.nan) for array in (run.profile, run.noise))
     error = 2 * float(np.sqrt(np.mean(noise[run.start : run.stop] ** 2)))
@@ -239,11 +260,12 @@ def _panel(axes: Axes, run: pd.Series, limits: tuple[float, float]) -> None:
     places = np.arange(len(values))
     axes.fill_between(places, values - error, values + error, color=ORIGINAL, alpha=0.15, lw=0)
     axes.plot(values, color=ORIGINAL, lw=1, label="original", zorder=3)
-    axes.plot(values[::-1], color=MIRROR, lw=1, label="mirror image")
+    if mirror:
+        axes.plot(values[::-1], color=MIRROR, lw=1, label="mirror image")
     axes.set_title(
-        f"{run.model}, seed {run.seed}\ndeparture {run.departure:.2f}, "
-        f"asymmetry {run.asymmetry:.2f}\nroughness {run.roughness:.3f}",
-        fontsize=9,
+        f"{run.model}, seed {run.seed}\ndeparture {run.departure:.2f}\n"
+        f"asymmetry {run.asymmetry:.2f}, roughness {run.roughness:.3f}",
+        fontsize=SMALL,
     )
     axes.set(xlim=(0, len(values) - 1), ylim=limits, xlabel="position, bp")
 

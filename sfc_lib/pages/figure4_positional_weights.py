@@ -26,8 +26,10 @@ from threadpoolctl import threadpool_limits
 
 from sfc_lib.pages.results import Results, by_experiment
 from sfc_lib.pages.style import (
+    PAGE,
     PLOTLY,
     PLOTLY_MIME,
+    SMALL,
     STYLE,
     bars,
     closed,
@@ -38,6 +40,12 @@ from sfc_lib.pages.style import (
 )
 
 CLUSTERS = 10
+NORMALISATIONS = ("mean and norm", "norm", "none")  # of rows: as the authors, and others
+WEIGHT = {
+    "mean and norm": "weight, rows of unit magnitude",
+    "norm": "weight, rows of norm 1",
+    "none": "weight",
+}
 STARTS = 50  # of k-means, of which the best is shown
 STATES = 20  # random states whose clusters are compared
 STABLE = 0.8  # adjusted Rand index from which on clusters are called stable: our choice
@@ -48,8 +56,30 @@ CLIPPED = 99.5  # percentile of the absolute weights at which the colours end
 HEIGHT = 560  # pixels of the interactive figure
 
 
-def normalise_rows(weights: np.ndarray) -> np.ndarray:
+@dataclass(frozen=True)
+class View:
+    """What of `W_pos` is shown, and how its rows are sorted.
+
+    Args:
+        strengths: Of CR; none for all.
+        clusters: The most that k-means may find.
+        random_state: Of k-means.
+        normalisation: One of `NORMALISATIONS`, for heat maps and clusters.
+    """
+
+    strengths: tuple[float, ...] = ()
+    clusters: int = CLUSTERS
+    random_state: int = 0
+    normalisation: str = NORMALISATIONS[0]
+
+
+VIEW = View()
+
+
+def normalise_rows(weights: np.ndarray, how: str = NORMALISATIONS[0]) -> np.ndarray:
     """Rows with mean 0 and Euclidean norm 1, float64; a constant row becomes zeros.
+
+    With `how="norm"` rows keep their mean, with `how="none"` all is as the layer has it.
 
     Example:
 
@@ -57,7 +87,10 @@ def normalise_rows(weights: np.ndarray) -> np.ndarray:
     [[-0.707, 0.707], [0.0, 0.0]]
     """
     rows = np.asarray(weights, dtype=np.float64)
-    rows = rows - rows.mean(axis=1, keepdims=True)
+    if how == "none":
+        return rows
+    if how != "norm":
+        rows = rows - rows.mean(axis=1, keepdims=True)
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     flat = norms <= 1e-6 * np.abs(weights).max(initial=0)  # nothing but rounding
     return np.where(flat, 0.0, rows / np.where(flat, 1.0, norms))
@@ -81,26 +114,27 @@ class Clusters:
         return np.cumsum(self.sizes)[:-1]
 
 
-def cluster(weights: np.ndarray, count: int = CLUSTERS) -> Clusters:
+def cluster(weights: np.ndarray, view: View = VIEW) -> Clusters:
     """Normalise the rows of `W_pos`, (units, length), and sort them by k-means cluster.
 
-    The random state is fixed; inside a cluster rows keep the layer's order. There are fewer
-    clusters where there are fewer different rows.
+    Inside a cluster rows keep the layer's order. There are fewer clusters where there are fewer
+    different rows.
 
     Example:
 
-    >>> cluster(np.array([[0, 1, 0], [1, 0, 0], [0, 3, 0], [0, 2, 0]]), 2).neurons.tolist()
+    >>> toy = np.array([[0, 1, 0], [1, 0, 0], [0, 3, 0], [0, 2, 0]])
+    >>> cluster(toy, View(clusters=2)).neurons.tolist()
     [0, 2, 3, 1]
     """
-    rows = normalise_rows(weights)
-    labels = _labels(rows, count, state=0)
+    rows = normalise_rows(weights, view.normalisation)
+    labels = _labels(rows, view.clusters, view.random_state)
     sizes = np.bincount(labels)
     ranks = np.argsort(-sizes, kind="stable")  # labels, the largest cluster first
     neurons = np.argsort(np.argsort(ranks)[labels], kind="stable")
     return Clusters(rows[neurons], neurons, sizes[ranks])
 
 
-def stability(weights: np.ndarray, count: int = CLUSTERS, states: int = STATES) -> float:
+def stability(weights: np.ndarray, view: View = VIEW, states: int = STATES) -> float:
     """How far the clusters of `W_pos` depend on k-means' random state.
 
     The median adjusted Rand index over all pairs of `states` random states, each the best of
@@ -108,13 +142,13 @@ def stability(weights: np.ndarray, count: int = CLUSTERS, states: int = STATES) 
 
     Example:
 
-    >>> stability(np.repeat([[0, 0, 1], [1, 0, 0]], 5, axis=0), 2)
+    >>> stability(np.repeat([[0, 0, 1], [1, 0, 0]], 5, axis=0), View(clusters=2))
     1.0
     """
     from sklearn.metrics import adjusted_rand_score
 
-    rows = normalise_rows(weights)
-    found = [_labels(rows, count, state) for state in range(states)]
+    rows = normalise_rows(weights, view.normalisation)
+    found = [_labels(rows, view.clusters, state) for state in range(states)]
     return float(np.median([adjusted_rand_score(*pair) for pair in combinations(found, 2)]))
 
 
@@ -151,12 +185,14 @@ def roughness_by_run(weights: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(roughness=[roughness(*pair) for pair in pairs])
 
 
-def shown(results: Results) -> pd.DataFrame:
+def shown(results: Results, view: View = VIEW) -> pd.DataFrame:
     """The best run with a symmetric layer at each strength of CR, weakest first.
 
     Of experiments with several strengths; if there are none, of all with one.
     """
     runs = results.weights[results.weights.best & (results.weights.variant == VARIANT)]
+    if view.strengths:
+        runs = runs[runs.curvature.isin(view.strengths)]
     parts = [
         part.sort_values(["curvature", "auroc"]).drop_duplicates("curvature", keep="last")
         for part in by_experiment(runs)
@@ -165,9 +201,9 @@ def shown(results: Results) -> pd.DataFrame:
     return pd.concat([part for part in parts if len(part) >= most] or [runs])
 
 
-def strengths_line(results: Results) -> str:
+def strengths_line(results: Results, view: View = VIEW) -> str:
     """One Markdown sentence: which strengths of CR the runs have, and what the paper shows."""
-    kept = by_experiment(shown(results))
+    kept = by_experiment(shown(results, view))
     if not kept:
         return "No run of this size has a symmetric SFC layer, so there is nothing to show."
     parts = [f"{runs['data'].iat[0]}: CR {', '.join(_strengths(runs))}" for runs in kept]
@@ -180,10 +216,10 @@ def strengths_line(results: Results) -> str:
     return line
 
 
-def strength_table(results: Results) -> pd.DataFrame:
+def strength_table(results: Results, view: View = VIEW) -> pd.DataFrame:
     """For reading: seeds, roughness over seeds, and cluster sizes of the best one, by strength."""
     rows = []
-    for runs in by_experiment(shown(results)):
+    for runs in by_experiment(shown(results, view)):
         table = _seeds_of(runs, results)
         for run in runs.itertuples():
             values = table.roughness[table.model == run.model]
@@ -194,21 +230,21 @@ def strength_table(results: Results) -> pd.DataFrame:
                     "seeds": len(values),
                     "roughness: median (min – max)": spread(values),
                     "best seed": run.seed,
-                    "rows of its clusters": _sizes(cluster(run.W_pos)),
+                    "rows of its clusters": _sizes(cluster(run.W_pos, view)),
                 }
             )
     return pd.DataFrame(rows)
 
 
-def weight_panels(results: Results) -> Figure:
+def weight_panels(results: Results, view: View = VIEW) -> Figure:
     """Figure 4: `W_pos` of the best seed at each strength of CR, rows sorted by cluster.
 
     One row an experiment, one column a strength (experiments side by side if all have just
     one); all on one colour scale. Lines part the clusters, the numbers beside the larger
     ones are their rows.
     """
-    runs = shown(results)
-    panels = [cluster(weights) for weights in runs.W_pos]
+    runs = shown(results, view)
+    panels = [cluster(weights, view) for weights in runs.W_pos]
     columns = max(map(len, by_experiment(runs)), default=1)
     columns = columns if columns > 1 else max(1, len(panels))
     rows = max(1, -(-len(panels) // columns))
@@ -217,7 +253,7 @@ def weight_panels(results: Results) -> Figure:
         figure, grid = plt.subplots(
             rows,
             columns,
-            figsize=(1.6 + 2.4 * max(columns, 2), 0.4 + 4.2 * rows),
+            figsize=(min(PAGE, 1.6 + 2.4 * max(columns, 2)), 0.4 + 3.6 * rows),
             squeeze=False,
             layout="constrained",
             dpi=300,  # of the cells, which are stored as an image
@@ -228,20 +264,21 @@ def weight_panels(results: Results) -> Figure:
             _heat_map(axes, clusters, top)
             run = runs.iloc[[place]]
             strength, seed = run.curvature.iat[0], run.seed.iat[0]
-            axes.set_title(f"{heading(run, 34)}\nCR {strength:g}, best seed: {seed}", fontsize=9)
+            title = f"{heading(run, 26)}\nCR {strength:g}, best seed: {seed}"
+            axes.set_title(title, fontsize=SMALL)
         for axes in grid[:, 0]:
             axes.set_ylabel("neurons of the SFC layer")
         bar = ScalarMappable(Normalize(-top, top), SCALE)
-        figure.colorbar(bar, ax=grid, label="weight, rows of unit magnitude", shrink=0.7)
+        figure.colorbar(bar, ax=grid, label=WEIGHT[view.normalisation], shrink=0.7)
     return closed(figure)
 
 
-def stability_line(results: Results) -> str:
+def stability_line(results: Results, view: View = VIEW) -> str:
     """One Markdown sentence: how far the clusters of each panel depend on chance."""
-    runs = shown(results)
+    runs = shown(results, view)
     if runs.empty:
         return ""
-    found = {f"CR {r.curvature:g} ({r.title})": stability(r.W_pos) for r in runs.itertuples()}
+    found = {f"CR {r.curvature:g} ({r.title})": stability(r.W_pos, view) for r in runs.itertuples()}
     parts = [f"{value:.2f} at {name}" for name, value in found.items()]
     line = (
         f"Adjusted Rand index between {STATES} random states of k-means, median over pairs (1: the "
@@ -256,18 +293,18 @@ def stability_line(results: Results) -> str:
     return line
 
 
-def roughness_by_strength(results: Results) -> Figure:
+def roughness_by_strength(results: Results, view: View = VIEW) -> Figure:
     """Roughness of `W_pos` at each strength of CR: a dot a seed, bars are medians.
 
     The axis is logarithmic where strengths differ tenfold or more.
     """
-    kept = by_experiment(shown(results))
+    kept = by_experiment(shown(results, view))
     columns = max(1, len(kept))
     with plt.rc_context(STYLE):
         figure, row = plt.subplots(
             1,
             columns,
-            figsize=(1 + 3.4 * columns, 3),
+            figsize=(min(PAGE, 1 + 3.4 * columns), 2.6),
             squeeze=False,
             sharey=True,
             layout="constrained",
@@ -280,7 +317,7 @@ def roughness_by_strength(results: Results) -> Figure:
             axes.set_xlim(-0.7, len(runs) - 0.3)
             from_zero(axes, table.roughness[table.roughness > 0])
             axes.set_xlabel("strength of CR")
-            axes.set_title(heading(runs, 34), fontsize=10)
+            axes.set_title(heading(runs, 34))
         row[0, 0].set_ylabel("roughness of $W_{pos}$")
     return closed(figure)
 
@@ -291,7 +328,7 @@ def colour_limit(clusters: Sequence[Clusters]) -> float:
     return float(np.percentile(np.concatenate(values), CLIPPED)) if values else 1.0
 
 
-def weight_slider(results: Results) -> Interactive | None:
+def weight_slider(results: Results, view: View = VIEW) -> Interactive | None:
     """`W_pos` by cluster with a slider over CR; None where no run has a symmetric layer.
 
     Of several experiments the first is shown. Point at a cell for its neuron, position and
@@ -299,10 +336,10 @@ def weight_slider(results: Results) -> Interactive | None:
     """
     import plotly.graph_objects as go
 
-    kept = by_experiment(shown(results))
+    kept = by_experiment(shown(results, view))
     if not kept:
         return None
-    panels = [cluster(weights) for weights in kept[0].W_pos]
+    panels = [cluster(weights, view) for weights in kept[0].W_pos]
     top = colour_limit(panels)
     steps: list[dict[str, Any]] = []
     for place, (strength, panel) in enumerate(zip(_strengths(kept[0]), panels, strict=True)):
@@ -384,7 +421,7 @@ def _heat_map(axes: Axes, clusters: Clusters, top: float) -> None:
     middles = np.cumsum(clusters.sizes) - clusters.sizes / 2
     for middle, size in zip(middles, clusters.sizes, strict=True):
         if size >= LABELLED * len(clusters.rows):
-            axes.text(length + 0.3, middle, str(size), fontsize=7, va="center")
+            axes.text(length + 0.3, middle, str(size), fontsize=SMALL, va="center")
     axes.tick_params(axis="x", labelrotation=0)
     axes.set_xlabel("position after pooling")
 

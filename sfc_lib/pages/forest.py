@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from sfc_lib.pages.claims import load_claims
 from sfc_lib.pages.style import STYLE, VERDICT_STYLES, closed, short_data
 
-WIDTH, ROW_HEIGHT, SMALL = 7.2, 0.19, 8.5  # inches, inches, points
+WIDTH, ROW_HEIGHT, SMALL = 7.2, 0.175, 8.5  # inches, inches, points
 
 
 def forest(grades: pd.DataFrame) -> Figure | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,40 @@ from typing import Any
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, checkout, silenced, writable
 
-TYPES: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool, "list": list}
+TYPES: dict[str, type] = {
+    item.__name__: item for item in (int, float, str, bool, list, dict)
+}  # in a parameter's annotation, alone or as `int | list`
 WORDS = {"true": "True", "false": "False"}
+
+
+def _one_of(*names: str) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: value in names, f"one of {', '.join(map(repr, names))}"
+
+
+def _at_least(least: float) -> tuple[Callable[[Any], bool], str]:
+    return lambda value: value >= least, f"a number >= {least}"
+
+
+# Which values parameters of these names may have, whatever the notebook, and that in words. Those
+# that name sizes, experiments, models and spec fields are checked by `sizes.choose`.
+RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "jobs": _at_least(0),
+    "metric": _one_of("auroc", "auprc", "both"),
+    "curve": _one_of("auroc", "auprc"),
+    "smoothing": _at_least(1),
+    "levels": (
+        lambda values: len(values) in (0, 3) and all(0.5 < float(v) < 1 for v in values),
+        "no level, or three auROCs between .5 and 1",
+    ),
+    "seed": (
+        lambda value: value == "best" or (type(value) is int and value >= 0),
+        "'best' or a seed >= 0",
+    ),
+    "sequences": _at_least(0),
+    "clusters": _at_least(1),
+    "random_state": _at_least(0),
+    "normalisation": _one_of("mean and norm", "norm", "none"),
+}
 FIGURE = {"size", "seeds", "published", "jobs"}  # what a notebook that shows runs declares
 
 
@@ -32,17 +64,26 @@ class Parameter:
     help: str
 
     def read(self, value: Any) -> Any:
-        """`value`, which strings may stand for; a `UserError` unless it has the type."""
-        wanted, read = TYPES[self.kind], value
-        if isinstance(value, str) and wanted is not str:
+        """`value`, which strings may stand for; a `UserError` if type or range is another."""
+        wanted = [TYPES[kind] for kind in self.kind.split(" | ")]
+        read = value
+        if isinstance(value, str) and wanted != [str]:
             with suppress(ValueError, SyntaxError, TypeError):
                 read = ast.literal_eval(WORDS.get(value.lower(), value))
-        if wanted is float and type(read) is int:
+        if type(read) is int and float in wanted and int not in wanted:
             read = float(read)
-        if type(read) is not wanted:
+        if type(read) not in wanted:
+            expected = self.kind.replace(" | ", " or ")
             raise UserError(
-                f"parameter {self.name}: expected {self.kind} ({self.help}), got {value!r}."
+                f"parameter {self.name}: expected {expected} ({self.help}), got {value!r}."
             )
+        fits, words = RANGES.get(self.name, (lambda _: True, ""))
+        try:
+            good = fits(read)
+        except (TypeError, ValueError):
+            good = False
+        if not good:
+            raise UserError(f"parameter {self.name}: expected {words}, got {value!r}.")
         return read
 
 
@@ -84,7 +125,8 @@ def parameters(path: Path) -> dict[str, Parameter]:
             )
         name, kind = ast.unparse(node.target), ast.unparse(node.annotation)
         default = ast.literal_eval(node.value)
-        if kind not in TYPES or type(default) is not TYPES[kind]:
+        kinds = kind.split(" | ")
+        if not set(kinds) <= set(TYPES) or type(default).__name__ not in kinds:
             raise UserError(f"{path}: expected a type of {list(TYPES)}, got {kind} = {default}.")
         found[name] = Parameter(name, kind, default, line.partition("#")[2].strip())
     return found
@@ -97,6 +139,36 @@ def check_parameters(path: Path, values: Mapping[str, Any]) -> dict[str, Any]:
         if name not in known:
             raise UserError(f"{path.stem} has the parameters {list(known)}, got {name!r}.")
     return {name: known[name].read(value) for name, value in values.items()}
+
+
+def check(namespace: dict[str, Any]) -> None:
+    """Refuse parameters in a running notebook that have another name, type or range.
+
+    For the cell behind the parameters: `check(globals())`. Plain papermill, and a reader who
+    edits the cell, let any value pass. What is not annotated there was injected by an unknown
+    name. Values that strings stand for get their type.
+
+    Raises:
+        UserError: With the parameters that there are.
+    """
+    declared = namespace["__annotations__"]
+    hidden = {
+        "In",
+        "Out",
+        "get_ipython",
+        "exit",
+        "quit",
+        "open",
+        "check",
+    }  # IPython's own, and this
+    for name in namespace:
+        if name not in declared and name not in hidden and not name.startswith("_"):
+            raise UserError(f"this notebook has the parameters {list(declared)}, got {name!r}.")
+    for name, kind in declared.items():
+        words = kind.__name__ if isinstance(kind, type) else str(kind)
+        namespace[name] = Parameter(name, words, None, "see the parameters cell").read(
+            namespace[name]
+        )
 
 
 def run_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> Path:
@@ -135,7 +207,8 @@ def _train_missing(settings: Mapping[str, Any]) -> None:
     """Train the runs that a figure's notebook will ask for here, where their bar is seen."""
     if set(settings) >= FIGURE and settings["jobs"]:  # with 0, the notebook says what is missing
         from sfc_lib.runs.pool import ensure
-        from sfc_lib.runs.sizes import load_size
+        from sfc_lib.runs.sizes import choose
 
-        size = load_size(settings["size"], settings["seeds"] or None)
+        only = [*settings.get("experiments", []), *settings.get("models", [])]
+        size = choose(settings["size"], settings["seeds"], only, settings.get("change"))
         ensure(size.specs, jobs=settings["jobs"], published=settings["published"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, partial
 from typing import Any
@@ -16,7 +16,7 @@ from sfc_lib.errors import UserError
 from sfc_lib.files import checkout, published_dir
 from sfc_lib.runs.evaluation import importance_of, target
 from sfc_lib.runs.pool import ensure
-from sfc_lib.runs.sizes import Experiment, Size, load_size
+from sfc_lib.runs.sizes import Experiment, Size, choose, cost_line, load_size
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import W_POS, Record, look_up
 
@@ -98,21 +98,34 @@ class Results:
         column = pd.Series(list(found.values()), index=list(found), dtype=object)
         return self.runs.loc[list(found)].assign(W_pos=column)
 
-    def profiles(self, experiments: Collection[str], centred: bool = False) -> pd.DataFrame:
+    def profiles(
+        self,
+        experiments: Collection[str],
+        centred: bool = False,
+        task: str | None = None,
+        sequences: int | None = None,
+    ) -> pd.DataFrame:
         """The runs of experiments whose importance is known or can be measured, with a bar.
 
         More columns: `profile`, float32 (length,), raw or centred; its `noise`, of the same
         shape (`evaluation.Importance`); the `task` it is about; `start` and `stop` of the region
         compared, 0-based half-open; `unit`, the mean size of the centred profile in that
         region; and the number of `sequences` it is a mean over.
+
+        Args:
+            experiments: Their names.
+            centred: Whether profiles are of the centred gradient.
+            task: Another task than the paper's, for runs that have it and still have a model.
+            sequences: The most that a profile may be a mean over, for runs that have a model.
         """
         rows = {}
         for run in self.runs[self.runs.experiment.isin(list(experiments))].itertuples():
             record = self.records[run.Index]
             bar = partial(tqdm, desc=f"importance of {run.model}, seed {run.seed}", leave=False)
-            found = _once(record, "importance", partial(importance_of, record, bar))
+            measured = partial(importance_of, record, bar, task, sequences)
+            found = _once(record, f"importance {task} {sequences}", measured)
             if found is not None:
-                goal = target(record.spec, found.values.shape[-1])
+                goal = target(record.spec, found.values.shape[-1], task)
                 profile, noise = found.values[int(centred)]
                 unit = np.abs(found.values[1, 0, slice(*goal.region)]).mean(dtype=float)
                 rows[run.Index] = (profile, noise, goal.task, *goal.region, unit, found.sequences)
@@ -127,28 +140,37 @@ class Results:
 
 
 def load_results(
-    size: str = "standard", seeds: int = 0, published: bool = True, jobs: int = 2
+    size: str = "standard",
+    seeds: int | Sequence[int] = 0,
+    published: bool = True,
+    jobs: int = 2,
+    *,
+    only: Sequence[str] = (),
+    change: Mapping[str, Any] | None = None,
 ) -> Results:
     """Results of every experiment of a size; runs that no store has are trained first.
 
+    Before it trains, it says how many runs are missing, and about how many minutes they take.
+
     Args:
         size: `"smoke"`, `"quick"`, `"standard"` or `"full"`.
-        seeds: Number of seeds, from 0 up; 0 for as many as the size has.
+        seeds: Number of seeds, from 0 up, 0 for as many as the size has; or a list of seeds.
         published: Whether to read the published records too.
         jobs: Processes that train at once; 0 to read only, and never train.
+        only: Experiments, labels of models, or both; none for all.
+        change: Values that all specs get in place of their own, by field of `RunSpec`.
 
     Raises:
-        UserError: There is no such size; or `jobs` is 0 and runs have no record: it says
-            which, and what trains them.
+        UserError: There is no such size, experiment, model or value; or `jobs` is 0 and runs
+            have no record: it says which, and what trains them.
     """
-    if type(seeds) is not int or seeds < 0:
-        raise UserError(f"seeds: expected an integer >= 0 (0: the size's own), got {seeds!r}.")
-    wanted = load_size(size, seeds or None)
+    wanted = choose(size, seeds, only, change)
     found = {spec: look_up(spec, published) for spec in wanted.specs}
     missing = [spec for spec, record in found.items() if record is None]
     if missing and not jobs:
-        raise UserError(_missing(wanted, set(missing), seeds, published))
+        raise UserError(_missing(wanted, set(missing), seeds, published, only, bool(change)))
     if missing:
+        print(cost_line(missing, jobs), flush=True)
         trained = ensure(missing, published=published, jobs=jobs)
         found |= dict(zip(missing, trained, strict=True))
     return Results(wanted, [record for spec in wanted.specs if (record := found[spec])])
@@ -203,20 +225,19 @@ def cpu_minutes(runs: pd.DataFrame) -> float:
 def settings(results: Results) -> pd.DataFrame:
     """How the networks of each experiment were trained: one row an experiment.
 
-    `filters` is the share of the filters, `epochs` the most there can be, `patience` how many
-    may pass without a better validation auROC.
+    Patience is how many epochs may pass without a better validation auROC.
     """
     units = results.weights.assign(units=results.weights.W_pos.map(len))
     rows = [
         {
             "data": runs.title.iat[0],
             "network": _each(runs.architecture),
-            "filters": _each(runs.width.map("{:g}".format)),
+            "share of the filters": _each(runs.width.map("{:g}".format)),
             "learning rate": _each(runs.learning_rate.map("{:g}".format)),
             "batch": _each(runs.batch_size),
             "SFC neurons": _each(units.units[units.index.isin(runs.index)]),
-            "epochs": _each(runs.most_epochs),
-            "patience": _each(runs.patience),
+            "most epochs": _each(runs.most_epochs),
+            "patience, epochs": _each(runs.patience),
             "sequences an epoch": _each(runs.samples_per_epoch.map(_samples)),
             "validated on": _each(runs.valid_samples.map(_samples)),
             "seeds": runs.seeds.iat[0],
@@ -292,7 +313,14 @@ def _once(record: Record, name: str, read: Callable[[], Any]) -> Any:
     return _read[key]
 
 
-def _missing(size: Size, missing: set[RunSpec], seeds: int, published: bool) -> str:
+def _missing(
+    size: Size,
+    missing: set[RunSpec],
+    seeds: int | Sequence[int],
+    published: bool,
+    only: Sequence[str],
+    changed: bool,
+) -> str:
     """Which runs have no record, and what trains them."""
     lacking = {
         experiment.name: ", ".join(
@@ -304,15 +332,17 @@ def _missing(size: Size, missing: set[RunSpec], seeds: int, published: bool) -> 
         if missing.intersection(experiment.specs)
     }
     command = f"sfc sweep {size.name}"
-    if len(lacking) < len(size.experiments):
-        command += "".join(f" --only {name}" for name in lacking)
+    if not only and len(lacking) < len(size.experiments):
+        only = list(lacking)
+    command += "".join(f" --only {name}" for name in only)
     command += (f" --seeds {seeds}" if seeds else "") + ("" if published else " --no-published")
+    by_sweep = not changed and isinstance(seeds, int)  # what the command can be told
     nowhere = " (the published ones are in the repository, which this is not a clone of)"
     return (
         f"size {size.name}: {len(missing)} of {len(size.specs)} runs have no record"
         f"{nowhere if published and published_dir() is None else ''}: "
         f"{'; '.join(f'{name} ({models})' for name, models in lacking.items())}. "
-        f"`{command}` trains them."
+        + (f"`{command}` trains them." if by_sweep else "Processes train them: jobs=2, say.")
     )
 
 

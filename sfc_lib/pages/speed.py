@@ -25,7 +25,7 @@ from matplotlib.ticker import NullLocator
 
 from sfc_lib.errors import UserError
 from sfc_lib.pages.notebook import repository
-from sfc_lib.pages.style import COLOURS, STYLE, closed, plain_log
+from sfc_lib.pages.style import COLOURS, PAGE, SMALL, STYLE, closed, plain_log
 
 FORMAT = 1  # of the result file
 TEXTS = (
@@ -269,15 +269,15 @@ def layer_forms(speed: Speed, part: str = "tensorflow") -> Figure:
     table["case"] = table["shape"] + ", batch " + table.batch.astype(str)
     titles = {"sep": "SFC layer", "symm": "symmetric SFC layer"}
     with plt.rc_context(STYLE):
-        figure, grid = plt.subplots(1, 2, figsize=(9.4, 5.6), sharey=True)
+        figure, grid = plt.subplots(1, 2, figsize=(PAGE, 5.6), sharey=True)
         for axes, (variant, title) in zip(grid, titles.items(), strict=True):
             axes.axvline(1, color="#7a7a7a", linewidth=1)
             _points(axes, table[table.variant == variant], "contender", x="relative", y="case")
             plain_log(axes, "x")
-            axes.set_title(title, fontsize=10)
+            axes.set_title(title)
             axes.set(xlabel=RELATIVE, ylabel="")
         handles, names = grid[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="lower center", ncol=4, fontsize=8)
+        figure.legend(handles, names, loc="lower center", ncol=4, fontsize=SMALL)
         figure.tight_layout(rect=(0, 0.09, 1, 1))
     return closed(figure)
 
@@ -289,10 +289,10 @@ def pairs(speed: Speed, parts: Sequence[str] = ("tensorflow", "tensorflow, all c
     """
     style: Any = {"x": "batch", "hue": "variant", "palette": PALETTE}
     with plt.rc_context(STYLE):
-        figure, grid = plt.subplots(1, len(parts), figsize=(9.4, 3.6), sharey=True, squeeze=False)
+        figure, grid = plt.subplots(1, len(parts), figsize=(PAGE, 3.6), sharey=True, squeeze=False)
         for axes, part in zip(grid[0], parts, strict=True):
             axes.axhline(1, color="#7a7a7a", linewidth=1)
-            axes.set_title(part, fontsize=10)
+            axes.set_title(part)
             rows, style["ax"] = speed.of("layers", part=part, kind="pair", contender=OURS), axes
             if rows.empty:
                 continue
@@ -318,7 +318,7 @@ def epochs(speed: Speed) -> Figure:
     steps = _values(speed.of("epochs", kind="steps", part="tensorflow"))
     style: Any = {**BARS, "hue": "contender", "gap": 0.05}
     with plt.rc_context(STYLE):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.8))
+        figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE, 3.8))
         sns.barplot(whole, x="part", y="value", ax=left, **style)
         sns.barplot(steps, x="architecture", y="relative", ax=right, legend=False, **style)
         left.set(xlabel="", ylabel="CPU seconds of a whole epoch")
@@ -337,10 +337,10 @@ def memory_and_sequences(speed: Speed) -> Figure:
     sequences["bar"] = sequences.kind + tasks + ": " + sequences.contender
     style: Any = {**BARS, "x": "value", "y": "bar", "hue": "contender", "alpha": 0.8}
     with plt.rc_context(STYLE):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9.4, 3.4))
+        figure, (left, right) = plt.subplots(1, 2, figsize=(PAGE, 3.4))
         for axes, table in ((left, memory), (right, sequences)):
             sns.barplot(table, ax=axes, legend=False, **style)
-            axes.tick_params(axis="y", labelsize=8)
+            axes.tick_params(axis="y", labelsize=SMALL)
         left.set(ylabel="", xlabel="peak memory of a training step (MB)")
         right.set(ylabel="", xlabel="sequences a CPU second")
         plain_log(right, "x", steps=(1,))
@@ -357,7 +357,7 @@ def scaling(speed: Speed) -> Figure:
     table = speed.of("scaling")
     names = list(dict.fromkeys(table.axis)) or ["positions"]
     with plt.rc_context(STYLE):
-        figure, grid = plt.subplots(1, len(names), figsize=(10.4, 4.9), squeeze=False)
+        figure, grid = plt.subplots(1, len(names), figsize=(PAGE, 4.9), squeeze=False)
         for axes, name in zip(grid[0], names, strict=True):
             rows = _values(table[table.axis == name])
             points = rows[rows.kind == "point"]
@@ -370,7 +370,7 @@ def scaling(speed: Speed) -> Figure:
             axes.set(xticks=sorted(set(points["size"])), xlabel=name, ylabel="")
             plain_log(axes, "y")
         below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.16)}
-        _legend(grid[0], title="exponent (range)", title_fontsize=8, **below)
+        _legend(grid[0], title="exponent (range)", title_fontsize=SMALL, **below)
         grid[0, 0].set_ylabel("CPU seconds")
         figure.tight_layout()
     return closed(figure)
@@ -406,4 +406,4 @@ def _legend(panels: Sequence[Axes], **options: Any) -> None:
     """Legends, where there is something to explain: not where a section was not run."""
     for axes in panels:
         if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize=8, **options)
+            axes.legend(fontsize=SMALL, **options)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import html
+import io
 import time
 from collections.abc import Callable, Sequence
 from itertools import product
@@ -19,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from sfc_lib.files import sha256_json
-from sfc_lib.pages.results import Results, cpu_minutes
+from sfc_lib.pages.results import Results, cpu_minutes, settings
 
 COLOURS = {
     "std": "#7a7a7a",
@@ -51,13 +53,19 @@ NAMES = {
 }
 OTHER = "#009e73"  # a model without a colour of its own
 COLUMNS = 3  # panels side by side that stay legible on a page
+PAGE = 8.2  # inches: the width of a page's column at 96 pixels an inch
+SMALL = 9  # points: the smallest text of a figure, 12 pixels on the screen
 STYLE: Any = {
     **sns.axes_style("ticks"),
     "axes.edgecolor": "black",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib
-    "font.size": 10,
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "legend.fontsize": SMALL,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
     "legend.frameon": False,
     "svg.hashsalt": "sfc_lib",  # the same figure gives the same bytes
 }
@@ -237,10 +245,31 @@ def show(table: pd.DataFrame) -> HTML:
     return HTML(f'<div class="sfc-table" tabindex="0">{styled.to_html()}</div>')
 
 
-def folded(summary: str, table: pd.DataFrame) -> HTML:
-    """A table that is closed until its summary is clicked."""
-    shown = show(table).data
+def folded(summary: str, content: pd.DataFrame | Figure, alt: str = "") -> HTML:
+    """A table, or a figure with its text for those who don't see it, closed until clicked."""
+    shown = _picture(content, alt) if isinstance(content, Figure) else show(content).data
     return HTML(f"<details><summary>{html.escape(summary)}</summary>{shown}</details>")
+
+
+def _picture(figure: Figure, alt: str) -> str:
+    with plt.rc_context(STYLE), io.BytesIO() as file:
+        figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
+        data = base64.b64encode(file.getvalue()).decode()
+    source = f"data:image/svg+xml;base64,{data}"
+    return f'<div><img class="sfc-wide" alt="{html.escape(alt)}" src="{source}"></div>'
+
+
+def how_trained(results: Results) -> HTML:
+    """Settings of the training: a sentence of what all experiments share, and a folded table.
+
+    The table has a row a setting that differs, and a column an experiment.
+    """
+    table = settings(results).set_index("data")
+    same = table.nunique() == 1 if len(table) > 1 else pd.Series(False, table.columns)
+    shared = [f"{name} {table[name].iat[0]}" for name in table.columns[same]]
+    line = f"<p>All networks: {html.escape(', '.join(shared))}.</p>" if shared else ""
+    differ = table.loc[:, ~same].rename(index=short_data).T.rename_axis("setting").reset_index()
+    return HTML(line + folded("How the networks were trained", differ).data)
 
 
 def chip(verdict: str) -> str:

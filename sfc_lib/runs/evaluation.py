@@ -87,8 +87,11 @@ class Target:
     region: tuple[int, int]
 
 
-def target(spec: RunSpec, length: int) -> Target:
+def target(spec: RunSpec, length: int, task: str | None = None) -> Target:
     """The task and region of a run's importance; `length` is that of its sequences in bp.
+
+    Raises:
+        UserError: The run has no task of that name.
 
     Example:
 
@@ -96,9 +99,9 @@ def target(spec: RunSpec, length: int) -> Target:
     Target(task='TAL1', column=2, region=(15, 185))
     """
     names = tuple(make_recipe(spec.dataset, spec.dataset_options).task_names)
-    task = TASKS.get(spec.dataset, names[0])
+    task = task or TASKS.get(spec.dataset, names[0])
     if task not in names:
-        raise UserError(f"importance: {spec.dataset} should have the task {task!r}, got {names}.")
+        raise UserError(f"task: expected one of {spec.dataset}, {list(names)}, got {task!r}.")
     margin = MARGINS.get(spec.dataset, 0)
     return Target(task, names.index(task), (margin, length - margin))
 
@@ -118,10 +121,17 @@ class Importance:
     sequences: int
 
 
-def importance_sequences(spec: RunSpec) -> np.ndarray:
+def importance_sequences(
+    spec: RunSpec, task: str | None = None, most: int | None = None
+) -> np.ndarray:
     """The sequences that importance is measured on, uint8 (sequences, length).
 
     Every run on a dataset gets the same ones, whatever its seed.
+
+    Args:
+        spec: The run.
+        task: As for `target`.
+        most: How many there may be, of the simulated ones or of the regions held out.
 
     Raises:
         UserError: Fewer than two of those held out are positive for the task.
@@ -133,12 +143,15 @@ def importance_sequences(spec: RunSpec) -> np.ndarray:
     """
     rng = np.random.default_rng(np.random.SeedSequence((0, STREAM)))
     if spec.dataset == "simulated_tf":
-        with_tal1 = [simulated_tf.CLASSES.index(name) for name in ("TAL1", "both")]
+        name = task or TASKS[spec.dataset]
+        positive = [
+            place for place, motifs in enumerate(simulated_tf.CLASSES) if motifs in (name, "both")
+        ]
         new, of = NEW_SEQUENCES
-        count = min(new, spec.dataset_options["examples"] * new // of)
-        return simulated_tf.simulate(np.resize(with_tal1, count), rng).codes
+        count = most or min(new, spec.dataset_options["examples"] * new // of)
+        return simulated_tf.simulate(np.resize(positive, count), rng).codes
     dataset = load_dataset(spec.dataset, **spec.dataset_options)
-    goal = target(spec, dataset.length)
+    goal = target(spec, dataset.length, task)
     held_out = (dataset.valid, dataset.test)
     places = [
         (split, row)
@@ -151,45 +164,65 @@ def importance_sequences(spec: RunSpec) -> np.ndarray:
             f"positive for {goal.task}, got {len(places)} among {sum(map(len, held_out))}."
         )
     chosen = np.array(places)
-    if len(chosen) > MAX_REGIONS:
-        chosen = chosen[np.sort(rng.choice(len(chosen), MAX_REGIONS, replace=False))]
+    if len(chosen) > (most := most or MAX_REGIONS):
+        chosen = chosen[np.sort(rng.choice(len(chosen), most, replace=False))]
     rows = [chosen[chosen[:, 0] == split, 1] for split in range(len(held_out))]
     return np.concatenate([part.codes[of] for part, of in zip(held_out, rows, strict=True)])
 
 
 def importance_of(
-    record: Record, progress: Callable[[Sequence[int]], Iterable[int]] | None = None
+    record: Record,
+    progress: Callable[[Sequence[int]], Iterable[int]] | None = None,
+    task: str | None = None,
+    sequences: int | None = None,
 ) -> Importance | None:
     """Importance of a run; None if its record has neither it nor a model.
 
-    A published record carries its importance, in place of the model. Of other records, and
-    of those published by another version, it is measured from the model and kept among the
-    data, under the hash of all it depends on.
+    A published record carries its importance, most of them in place of the model. Of other
+    records, of those published by another version, and for another task or number of sequences,
+    it is measured from the model and kept among the data, under the hash of all it depends on.
 
     Args:
         record: A verified record.
         progress: As for `measure`.
+        task: Another task than the paper's; None is returned for runs that have no such task.
+        sequences: As `most` of `importance_sequences`.
     """
     carried = record.result.get(MEASURED, {})
-    if IMPORTANCE in record.result["files"] and carried.get("version") == VERSION:
+    asked = [task, sequences]
+    if (
+        IMPORTANCE in record.result["files"]
+        and carried.get("version") == VERSION
+        and not any(asked)
+    ):
         return Importance(record.importance(), carried["sequences"])
     if MODEL not in record.result["files"] or record.diverged:
         return None
+    if (
+        task
+        and task not in make_recipe(record.spec.dataset, record.spec.dataset_options).task_names
+    ):
+        return None
     basis = [VERSION, record.result["files"][MODEL], record.result["dataset_fingerprint"]]
+    basis += asked if any(asked) else []
     path = data_dir() / "importance" / f"{sha256_json(basis)}.npz"
     try:
         content = io.BytesIO(path.read_bytes())  # np.load leaves the file of a damaged one open
         with np.load(content, allow_pickle=False) as kept:
             return Importance(kept["values"], int(kept["sequences"]))
     except UNREADABLE:
-        found = measure(record.model(), record.spec, progress)
+        found = measure(record.model(), record.spec, progress, task, sequences)
         with atomic_write(path) as file:
             np.savez(file, values=found.values, sequences=found.sequences)
         return found
 
 
 def measure(
-    model: Any, spec: RunSpec, progress: Callable[[Sequence[int]], Iterable[int]] | None = None
+    model: Any,
+    spec: RunSpec,
+    progress: Callable[[Sequence[int]], Iterable[int]] | None = None,
+    task: str | None = None,
+    sequences: int | None = None,
 ) -> Importance:
     """Importance of a run's model.
 
@@ -200,11 +233,13 @@ def measure(
         model: The Keras model of the run's best epoch.
         spec: The run.
         progress: Wraps the batches of each half, for a progress bar.
+        task: As for `importance_sequences`.
+        sequences: Its `most`.
     """
     from sfc_lib.nn.gradients import importance_forms  # imports Keras
 
-    codes = importance_sequences(spec)
-    column = target(spec, codes.shape[1]).column
+    codes = importance_sequences(spec, task, sequences)
+    column = target(spec, codes.shape[1], task).column
     odd = np.arange(len(codes)) * min(BLOCKS, len(codes)) // len(codes) % 2 == 1
     halves = [codes[~odd], codes[odd]]
     one, two = (importance_forms(model, half, [column], progress=progress)[:, 0] for half in halves)

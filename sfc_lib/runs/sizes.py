@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sfc_lib.errors import UserError
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import all_records, look_up, stores
+from sfc_lib.runs.store import Record, all_records, look_up, stores
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,17 +94,54 @@ class Size:
             raise UserError(f"only: {experiments} have no model {models}.")
         return dataclasses.replace(self, experiments=kept)
 
+    def changed(self, change: Mapping[str, Any]) -> Size:
+        """The same runs with other values of their specs; titles say which.
+
+        No other size is evidence beside such runs: its networks were not changed.
+
+        Args:
+            change: Values by field of `RunSpec`; of `dataset_options`, those to replace.
+
+        Raises:
+            UserError: No field of a spec, a value that it refuses, or the seed.
+
+        Example:
+
+        >>> load_size("quick").changed({"epochs": 10}).specs[0].epochs
+        10
+        """
+        known = [item.name for item in dataclasses.fields(RunSpec)]
+        known = [name for name in known if name not in ("seed", "protocol")]
+        for name in change:
+            if name not in known:
+                raise UserError(f"change: expected values of {known}, got {name!r}.")
+        words = ", ".join(f"{name} {value}" for name, value in change.items())
+        experiments = {
+            key: dataclasses.replace(
+                item,
+                title=f"{item.title}, {words}" if words else item.title,
+                models={
+                    label: tuple(_with(spec, change) for spec in specs)
+                    for label, specs in item.models.items()
+                },
+            )
+            for key, item in self.experiments.items()
+        }
+        return dataclasses.replace(self, experiments=experiments, evidence=())
+
 
 def size_names() -> list[str]:
     """Names of the sizes, smallest first."""
     return list(_sizes_file()["sizes"])
 
 
-def load_size(name: str, seeds: int | None = None) -> Size:
-    """The experiments of a size, with seeds 0 to `seeds` − 1 (the size's own if 0 or None).
+def load_size(name: str, seeds: int | Sequence[int] | None = None) -> Size:
+    """The experiments of a size, with the seeds that are listed, or 0 to `seeds` − 1.
+
+    With 0 or None as many as the size has.
 
     Raises:
-        UserError: An unknown size (the valid ones are listed), or a bad number of seeds.
+        UserError: An unknown size (the valid ones are listed), or bad seeds.
 
     Example:
 
@@ -115,19 +152,59 @@ def load_size(name: str, seeds: int | None = None) -> Size:
     if name not in content["sizes"]:
         raise UserError(f"size must be one of {size_names()}, got {name!r}.")
     table = content["sizes"][name]
-    own = table["seeds"]
-    if seeds is not None and (type(seeds) is not int or seeds < 0):
-        raise UserError(f"seeds must be an integer >= 1, or 0 for {name}'s {own}, got {seeds!r}.")
-    seeds = seeds or own
+    chosen = range(table["seeds"]) if seeds is None else check_seeds(seeds) or range(table["seeds"])
     override = table.get("override", {})
     experiments = {
-        key: _experiment(key, content["experiments"][key], override, seeds)
+        key: _experiment(key, content["experiments"][key], override, chosen)
         for key in table["experiments"]
     }
-    return Size(name, table["about"], seeds, experiments, tuple(table.get("evidence", ())))
+    return Size(name, table["about"], len(chosen), experiments, tuple(table.get("evidence", ())))
 
 
-def _experiment(key: str, table: dict, override: dict, seeds: int) -> Experiment:
+def choose(
+    name: str,
+    seeds: int | Sequence[int] | None = None,
+    only: Sequence[str] = (),
+    change: Mapping[str, Any] | None = None,
+) -> Size:
+    """A size, or the part of it that is named (`Size.only`), with changed specs (`Size.changed`).
+
+    Example:
+
+    >>> [spec.seed for spec in choose("quick", [3, 7], ["sep"], {"epochs": 2}).specs]
+    [3, 7]
+    """
+    size = load_size(name, seeds)
+    if only:
+        size = dataclasses.replace(size.only(only), evidence=())
+    return size.changed(change) if change else size
+
+
+def check_seeds(seeds: int | Sequence[int]) -> Sequence[int]:
+    """The seeds that a number or a list asks for, none if 0; a `UserError` if it is neither."""
+    if type(seeds) is int and seeds >= 0:
+        return range(seeds)
+    listed = seeds if isinstance(seeds, (list, tuple)) else ()
+    good = all(type(seed) is int and seed >= 0 for seed in listed)
+    if listed and good and len(set(listed)) == len(listed):
+        return listed
+    raise UserError(
+        "seeds: expected a number of seeds >= 0 (0: the size's own), or a list of different seeds "
+        f">= 0, got {seeds!r}."
+    )
+
+
+def _with(spec: RunSpec, change: Mapping[str, Any]) -> RunSpec:
+    """A spec with other values."""
+    options = change.get("dataset_options", {})
+    if not isinstance(options, Mapping):
+        raise UserError(f"change: dataset_options must be a mapping of options, got {options!r}.")
+    return dataclasses.replace(
+        spec, **{**change, "dataset_options": {**spec.dataset_options, **options}}
+    )
+
+
+def _experiment(key: str, table: dict, override: dict, seeds: Sequence[int]) -> Experiment:
     """Build the specs of one experiment; the size's overrides win over its own values."""
     layers = [table["spec"], override.get(table["spec"]["dataset"], {})]
     models = {}
@@ -136,7 +213,7 @@ def _experiment(key: str, table: dict, override: dict, seeds: int) -> Experiment
         for layer in (*layers, changes):
             options = {**values["dataset_options"], **layer.get("dataset_options", {})}
             values = {**values, **layer, "dataset_options": options}
-        models[label] = tuple(RunSpec(**{**values, "seed": seed}) for seed in range(seeds))
+        models[label] = tuple(RunSpec(**{**values, "seed": seed}) for seed in seeds)
     return Experiment(key, table["title"], models, table.get("control", False))
 
 
@@ -176,6 +253,39 @@ def plan_lines(plan: pd.DataFrame) -> str:
         + f"about {plan['CPU-hours'].sum():.2f} CPU-hours"
         + (f", and {unknown} runs of unknown cost." if unknown else ".")
     )
+
+
+def cost_line(missing: Sequence[RunSpec], jobs: int) -> str:
+    """One sentence before training: how many runs, and about how many minutes.
+
+    By finished runs of the same model, or else, as the most it can take, by the epochs of those
+    on the same data by a network of the same width and variant.
+    """
+    runs = f"{len(missing)} {'run has' if len(missing) == 1 else 'runs have'} no record"
+    processes = "1 process" if jobs == 1 else f"{jobs} processes"
+    finished = all_records(stores())[0]
+    known = [seconds for spec in missing if (seconds := _expected_seconds(spec, finished))]
+    if not known:
+        return f"{runs}, and none like them was timed yet. Training with {processes} begins."
+    minutes = sum(known) / len(known) * len(missing) / min(jobs, len(missing)) / 60
+    return (
+        f"{runs}: training with {processes} takes up to {math.ceil(minutes)} minutes, as long as "
+        "such runs took where they were timed. It can be interrupted: run it again to go on."
+    )
+
+
+def _expected_seconds(spec: RunSpec, finished: Sequence[Record]) -> float | None:
+    """Mean CPU-seconds of runs of the model, or of its epochs elsewhere; None if unknown."""
+    alike = ("dataset", "architecture", "variant", "width", "readout", "samples_per_epoch")
+    same, by_epoch = [], []
+    for record in finished:
+        seconds, epochs = record.result["cpu_seconds"], record.result["epochs"]
+        if record.spec.model == spec.model:
+            same.append(seconds)
+        elif all(getattr(record.spec, name) == getattr(spec, name) for name in alike) and epochs:
+            by_epoch.append(seconds / epochs * spec.epochs)
+    found = same or by_epoch
+    return mean(found) if found else None
 
 
 def _cpu_seconds() -> dict[str, list[float]]:

@@ -32,11 +32,11 @@ def test_bars_are_medians_and_lines_reach_from_worst_to_best(made):
 
 def test_axes_name_the_quantity_and_titles_the_seeds(made):
     figure = performance(together(made, made))
-    assert figure.axes[0].get_ylabel() == "validation auROC, mean of tasks"
+    assert figure.axes[0].get_ylabel() == "validation auROC"
     assert figure.axes[1].get_ylabel() == ""
-    assert figure.axes[2].get_ylabel() == "validation auPRC, mean of tasks"
+    assert figure.axes[2].get_ylabel() == "validation auPRC"
     assert figure.axes[1].get_title() == "Made up\n3 seeds"
-    names = [tick.get_text() for tick in figure.axes[0].get_xticklabels()]
+    names = [tick.get_text() for tick in figure.axes[2].get_xticklabels()]
     assert names == list(SCORES)
 
 
@@ -60,10 +60,10 @@ def test_experiments_wrap_and_share_a_scale_only_with_their_kind(tmp_path):
 
 
 def test_one_metric_in_any_number_of_columns(made):
-    figure = performance(together(*[made] * 4), ["auprc"], columns=4)
+    figure = performance(together(*[made] * 4), "auprc", columns=4)
     assert len(figure.axes) == 4
     assert len({round(axes.get_position().y0, 3) for axes in figure.axes}) == 1
-    assert figure.axes[0].get_ylabel() == "validation auPRC, mean of tasks"
+    assert figure.axes[0].get_ylabel() == "validation auPRC"
     assert all(axes.get_title() for axes in figure.axes)
 
 

@@ -105,3 +105,19 @@ def test_titles_name_seeds_and_filters(tmp_path, made):
     figure = figure2.learning_curves(trained(tmp_path / "narrow", width=0.125))
     assert figure.axes[0].get_title() == "Made up\n3 seeds, 0.125 of the filters"
     assert figure2.learning_curves(made).axes[0].get_title() == "Made up\n3 seeds"
+
+
+def test_curves_may_be_smoothed_and_of_the_other_metric(made):
+    plain = figure2.learning_curves(made, "auprc").axes[0]
+    assert plain.get_ylabel() == "validation auPRC"
+    smooth = figure2.learning_curves(made, smoothing=2).axes[0]
+    assert smooth.get_ylabel() == "validation auROC, mean of 2 epochs"
+    raw = figure2.learning_curves(made).axes[0].lines[0].get_ydata()
+    by_hand = [raw[0], *((raw[1:] + raw[:-1]) / 2)]
+    np.testing.assert_allclose(smooth.lines[0].get_ydata(), by_hand)
+
+
+def test_levels_may_be_given(made):
+    assert figure2.levels("simulated_tf", made.epochs, [0.6, 0.7, 0.8]) == (0.6, 0.7, 0.8)
+    table = figure2.epochs_table(made, [0.6, 0.7, 0.8])
+    assert table["epochs to the first auROC"].str.startswith(".6: ").all()

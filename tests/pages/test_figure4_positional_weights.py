@@ -45,7 +45,7 @@ def test_normal_rows_do_not_depend_on_size_or_height(matrix, factor, height):
 
 
 def test_toy_rows_are_sorted_by_cluster_the_largest_first():
-    found = figure4.cluster(TOY, 3)
+    found = figure4.cluster(TOY, figure4.View(clusters=3))
     assert found.neurons.tolist() == [0, 2, 4, 1, 5, 3]
     assert found.sizes.tolist() == [3, 2, 1]
     assert found.boundaries.tolist() == [3, 5]
@@ -259,3 +259,19 @@ def test_clusters_that_chance_decides_are_said_to_be_so(tmp_path):
     assert (
         figure4.stability_line(results({"std": [record(tmp_path, RunSpec(variant="std"))]})) == ""
     )
+
+
+def test_rows_may_be_normalised_otherwise():
+    rows = np.array([[3.0, 4.0], [0.0, 0.0]])
+    assert figure4.normalise_rows(rows, "none").tolist() == rows.tolist()
+    np.testing.assert_allclose(figure4.normalise_rows(rows, "norm"), [[0.6, 0.8], [0, 0]])
+    kept = figure4.cluster(TOY, figure4.View(normalisation="none"))
+    np.testing.assert_allclose(kept.rows, TOY[kept.neurons])
+
+
+def test_a_view_may_leave_strengths_out(tmp_path):
+    made = with_curvature(tmp_path)
+    view = figure4.View(strengths=(0.0, 10.0))
+    assert figure4.shown(made, view).curvature.tolist() == [0, 10]
+    assert "CR 0, 10**" in figure4.strengths_line(made, view)
+    assert len(figure4.weight_slider(made, view).figure.data) == 2

@@ -177,3 +177,86 @@ def test_figures_3_and_4_show_runs_that_were_just_trained(smoke, tmp_path, monke
     assert "?&nbsp;undecided" in pages["figure3_importance"]
     assert "sfc-interactive" in pages["figure4_positional_weights"]
     assert "**not answered** yet" in pages["figure4_positional_weights"]
+
+
+# Parameters checked by the notebook itself, as plain papermill and JupyterLab run it
+
+
+def injected(tmp_path, declared="count: int = 2  # how many\njobs: int = 0  # processes", **values):
+    """Outputs of a notebook that checks its parameters and prints them, under plain papermill."""
+    import papermill
+
+    path = small_notebook(tmp_path / "in.ipynb", "print(count)", declared)
+    content = nbformat.read(path, as_version=4)
+    check = "from sfc_lib.pages.notebook import check\n\ncheck(globals())"
+    content.cells.insert(1, nbformat.v4.new_code_cell(check))
+    nbformat.write(content, path)
+    done = papermill.execute_notebook(path, None, parameters=values, progress_bar=False)
+    return done.cells[-1].outputs[0].text.strip()
+
+
+def test_a_notebook_under_plain_papermill_takes_good_values(tmp_path):
+    assert injected(tmp_path, count=7) == "7"
+    assert injected(tmp_path, count="8") == "8", "as papermill's command line passes it"
+    assert injected(tmp_path, "count: int | list = 0  # seeds", count=[1, 2]) == "[1, 2]"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"cuont": 3}, "this notebook has the parameters ['count', 'jobs'], got 'cuont'."),
+        ({"count": "three"}, "parameter count: expected int (see the parameters cell), got"),
+        ({"jobs": -1}, "parameter jobs: expected a number >= 0, got -1."),
+    ],
+)
+def test_a_notebook_under_plain_papermill_refuses_in_one_line(values, message, tmp_path):
+    from papermill.exceptions import PapermillExecutionError
+
+    with pytest.raises(PapermillExecutionError) as error:
+        injected(tmp_path, **values)
+    assert error.value.ename == "UserError"
+    assert len(error.value.traceback) == 1, "no traceback"
+    assert message in error.value.traceback[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("metric", "both", "accuracy"),
+        ("curve", "auprc", "both"),
+        ("smoothing", 3, 0),
+        ("levels", [0.8, 0.9, 0.95], [0.4, 0.5, 0.6]),
+        ("levels", [], [0.8]),
+        ("seed", "best", "worst"),
+        ("seed", 0, -1),
+        ("clusters", 1, 0),
+        ("sequences", 0, -5),
+        ("normalisation", "norm", "max"),
+    ],
+)
+def test_a_value_out_of_range_is_refused_with_the_range(name, good, bad):
+    kinds = " | ".join(dict.fromkeys(type(value).__name__ for value in (good, bad)))
+    parameter = notebook.Parameter(name, kinds, good, "")
+    assert parameter.read(good) == good
+    with pytest.raises(UserError, match=rf"parameter {name}: expected .*, got"):
+        parameter.read(bad)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+def test_every_notebook_checks_its_parameters_before_anything_else(path):
+    code = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+    assert code[0].metadata.tags[0] == "parameters"
+    assert "check(globals())" in code[1].source
+
+
+def test_the_runs_that_a_notebook_asks_for_are_those_trained_before_it(monkeypatch, tmp_path):
+    from sfc_lib.runs import pool
+
+    asked = []
+    monkeypatch.setattr(pool, "ensure", lambda specs, **how: asked.extend(specs))
+    change = {"epochs": 3}
+    notebook._train_missing(
+        {"size": "quick", "seeds": [2], "published": True, "jobs": 1}
+        | {"experiments": [], "models": ["sep"], "change": change}
+    )
+    assert [(s.variant, s.seed, s.epochs) for s in asked] == [("sep", 2, 3)]

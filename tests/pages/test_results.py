@@ -133,7 +133,7 @@ def test_outside_a_clone_it_is_said_where_the_published_records_are(monkeypatch)
 
 @pytest.mark.parametrize("seeds", [-3, 1.5, True])
 def test_bad_seeds_are_refused_with_what_is_expected(seeds):
-    with pytest.raises(UserError, match=r"seeds: expected an integer >= 0 \(0: the size's own\)"):
+    with pytest.raises(UserError, match=r"seeds: expected a number of seeds >= 0 \(0: the size"):
         load_results("quick", seeds=seeds)
 
 
@@ -158,7 +158,11 @@ def test_missing_runs_are_trained_in_their_place(monkeypatch, tmp_path):
 def test_settings_are_those_of_the_published_records(published):
     row = settings(published).iloc[0]
     (first, *_) = by_experiment(published.runs)
-    assert (row["network"], row["filters"], row["SFC neurons"]) == ("simulated_tf", "1", "648")
+    assert (row["network"], row["share of the filters"], row["SFC neurons"]) == (
+        "simulated_tf",
+        "1",
+        "648",
+    )
     assert (row["seeds"], row["diverged"], row["sequences an epoch"]) == (10, 0, "all")
     seconds = [r.result["cpu_seconds"] for r in published.records[: len(first)]]
     assert row["CPU minutes"] == round(sum(seconds) / 60, 1)

@@ -84,7 +84,7 @@ def test_too_few_positives_and_a_set_without_the_task_are_named(monkeypatch):
         ValueError, match=r"two or more held-out .* positive for MPP, got 1 among 2"
     ):
         of_runs.importance_sequences(regions(monkeypatch, [[1, 0], [1, 1]]))
-    with pytest.raises(ValueError, match=r"hematopoiesis should have the task 'MPP', got \('a',"):
+    with pytest.raises(ValueError, match=r"expected one of hematopoiesis, \['a', 'b'\], got 'MPP'"):
         of_runs.target(regions(monkeypatch, [[1, 0]], tasks=("a", "b")), 6)
 
 
@@ -152,8 +152,10 @@ def test_noise_is_half_the_difference_of_two_halves_of_separate_blocks(count, mo
         halves.append(part[:, 0].tolist())
         return np.stack([[part.mean(axis=0)], [-part.mean(axis=0)]])
 
-    monkeypatch.setattr(of_runs, "importance_sequences", lambda spec: codes)
-    monkeypatch.setattr(of_runs, "target", lambda spec, length: of_runs.Target("a", 0, (0, 6)))
+    monkeypatch.setattr(of_runs, "importance_sequences", lambda spec, task, most: codes)
+    monkeypatch.setattr(
+        of_runs, "target", lambda spec, length, task: of_runs.Target("a", 0, (0, 6))
+    )
     monkeypatch.setattr(gradients, "importance_forms", forms)
     found = of_runs.measure(None, RunSpec())
     one, two = halves

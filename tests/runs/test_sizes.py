@@ -6,7 +6,7 @@ import pytest
 
 from sfc_lib.datasets.base import make_recipe
 from sfc_lib.errors import UserError
-from sfc_lib.runs.sizes import _experiment, load_size, size_names
+from sfc_lib.runs.sizes import _experiment, choose, cost_line, load_size, size_names
 
 
 @pytest.mark.parametrize("name", size_names())
@@ -53,7 +53,7 @@ def test_a_models_own_dataset_options_win_over_the_experiments():
     spec = {"dataset": "simulated_tf", "dataset_options": {"seed": 1, "examples": 80}}
     models = {"std": {"variant": "std"}, "other": {"dataset_options": {"seed": 2}}}
     override = {"simulated_tf": {"dataset_options": {"examples": 40}, "epochs": 3}}
-    made = _experiment("made", {"title": "", "spec": spec, "models": models}, override, 1)
+    made = _experiment("made", {"title": "", "spec": spec, "models": models}, override, [0])
     found = {model: runs[0].dataset_options for model, runs in made.models.items()}
     assert {m: (o["seed"], o["examples"]) for m, o in found.items()} == {
         "std": (1, 40),
@@ -75,7 +75,7 @@ def test_unknown_size_lists_the_valid_ones():
 
 @pytest.mark.parametrize("seeds", [-3, 1.0, True])
 def test_error_about_seeds_says_all_that_is_allowed(seeds):
-    message = f"seeds must be an integer >= 1, or 0 for quick's 5, got {seeds}"
+    message = rf"number of seeds >= 0 \(0: the size's own\), or a list .* got {seeds}"
     with pytest.raises(UserError, match=message):
         load_size("quick", seeds=seeds)
 
@@ -97,3 +97,73 @@ def test_controls_stand_beside_the_published_runs_and_differ_in_one_thing():
             if changed == steps:  # as many steps for fewer sequences
                 assert spec.epochs * spec.train_samples == 100 * 6400
                 assert spec.patience * spec.train_samples == 10 * 6400
+
+
+def test_seeds_may_be_listed():
+    size = load_size("quick", [7, 3])
+    assert size.seeds == 2
+    assert [spec.seed for spec in size.experiments["simulated_tf"].models["sep"]] == [7, 3]
+
+
+@pytest.mark.parametrize("seeds", [[], [1, 1], [-1], [0, True], [0.0], "03", {"0": 1}])
+def test_a_list_of_other_things_than_different_seeds_is_refused(seeds):
+    with pytest.raises(UserError, match="list of different seeds >= 0, got"):
+        load_size("quick", seeds)
+
+
+def test_a_change_reaches_every_run_and_is_in_the_titles():
+    plain = load_size("quick", 2)
+    changed = plain.changed({"learning_rate": 0.0005, "epochs": 10})
+    assert {(s.learning_rate, s.epochs) for s in changed.specs} == {(0.0005, 10)}
+    assert [s.variant for s in changed.specs] == [s.variant for s in plain.specs]
+    assert [s.seed for s in changed.specs] == [s.seed for s in plain.specs]
+    (item,) = changed.experiments.values()
+    assert item.title == "Simulated TF binding, generated, learning_rate 0.0005, epochs 10"
+    assert plain.changed({}).specs == plain.specs
+
+
+def test_options_of_the_data_are_changed_one_by_one():
+    (ctcf,) = choose("standard", 1, ["ctcf", "std"], {"dataset_options": {"length": 500}}).specs
+    assert ctcf.dataset_options["length"] == 500
+    assert ctcf.dataset_options["tf"] == "CTCF"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rate": 0.1}, r"change: expected values of \['dataset', .*got 'rate'"),
+        ({"seed": 3}, "change: expected values of .*got 'seed'"),
+        ({"protocol": 1}, "got 'protocol'"),
+        ({"epochs": "many"}, "epochs must be an integer >= 1, got 'many'"),
+        ({"curvature": 10}, "std has no SFC layer"),
+        ({"dataset_options": 3}, "dataset_options must be a mapping of options, got 3"),
+    ],
+)
+def test_a_change_that_no_spec_has_is_refused_by_name(change, message):
+    with pytest.raises(UserError, match=message):
+        load_size("quick", 1).changed(change)
+
+
+def test_a_part_and_changed_runs_stand_without_the_evidence_of_others():
+    assert load_size("standard").evidence
+    assert choose("standard").evidence == load_size("standard").evidence
+    assert choose("standard", only=["sep"]).evidence == ()
+    assert choose("standard", change={"epochs": 2}).evidence == ()
+
+
+def test_the_cost_is_told_before_training(monkeypatch):
+    class Timed:
+        def __init__(self, spec, seconds, epochs):
+            self.spec, self.result = spec, {"cpu_seconds": seconds, "epochs": epochs}
+
+    specs = choose("quick", 2, ["sep", "symm"]).specs
+    records = [Timed(spec, 90.0, 30) for spec in specs[:2]]
+    monkeypatch.setattr("sfc_lib.runs.sizes.all_records", lambda stores: (records, []))
+    assert cost_line(specs[:2], 1).startswith("2 runs have no record: training with 1 process ")
+    assert "up to 3 minutes" in cost_line(specs[:2], 1)
+    assert "with 2 processes takes up to 2 minutes" in cost_line(specs[:2], 2)
+    changed = choose("quick", 1, ["sep"], {"epochs": 40}).specs
+    assert "1 run has no record: training with 2 processes takes up to 2 minutes" in cost_line(
+        changed, 2
+    )  # 40 epochs of 3 seconds
+    assert "none like them was timed" in cost_line(specs[2:], 2)
