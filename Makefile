@@ -11,7 +11,7 @@ UNTRAINED := tests/genomics tests/nn tests/datasets tests/test_files.py tests/ru
   tests/pages/test_figure1_performance.py tests/pages/test_figure4_positional_weights.py \
   tests/pages/test_notebook.py
 
-.PHONY: help book test reproduce figure benchmark lab lint lowest backends lock readme clean
+.PHONY: help book test reproduce figure benchmark lab lint check-book lowest backends lock readme clean
 
 help:
 	@echo "make book                  build the book from the published records"
@@ -20,8 +20,9 @@ help:
 	@echo "                           sizes: smoke, quick, standard, full"
 	@echo "make figure NAME=...       run one notebook of notebooks/"
 	@echo "make benchmark             time everything on this machine, for the book's page Speed"
-	@echo "make lab                   open the notebooks in JupyterLab"
+	@echo "make lab                   open the playground, and the other notebooks, in JupyterLab"
 	@echo "make lint                  ruff, mypy, and the arrows between the rooms"
+	@echo "make check-book            every page and the playground in a real browser"
 	@echo "make lowest                the tests without training on the oldest allowed libraries"
 	@echo "make backends              install without a backend, with JAX, with torch: size, a run"
 	@echo "make lock                  pin requirements.lock anew (needs uv)"
@@ -46,13 +47,17 @@ benchmark: .venv/installed
 	$(BIN)/python benchmarks/run.py
 
 lab: .venv/installed
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks/playground.ipynb
 
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
+
+# Every page in a real browser, and the playground in JupyterLab: needs Debian's chromium.
+check-book: .venv/installed
+	SFC_REQUIRE_CHROMIUM=1 $(BIN)/python -m pytest -m "not installs" tests/pages/test_book.py tests/whole/test_lab.py
 
 # The lower bounds of pyproject.toml hold: a new environment of the oldest releases (needs uv).
 # Old releases may warn of what newer ones changed.

@@ -184,7 +184,7 @@ def importance_panels(found: pd.DataFrame, mirror: bool = True) -> Figure:
         for row, (experiment, runs) in zip(grid, rows, strict=False):
             for axes, (_, run) in zip(row, runs.iterrows(), strict=False):
                 _panel(axes, run, _limits(experiment), mirror)
-            row[0].set_ylabel(_label(experiment.iloc[0]), fontsize=SMALL)
+            row[0].set_ylabel(_label(runs.iloc[0]), fontsize=SMALL)
         if rows:
             handles, labels = grid[0, 0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=2)

@@ -261,7 +261,7 @@ def weight_panels(results: Results, view: View = VIEW) -> Figure:
         for axes in grid.flat[len(panels) :]:
             axes.set_axis_off()
         for place, (axes, clusters) in enumerate(zip(grid.flat, panels, strict=False)):
-            _heat_map(axes, clusters, top)
+            heat_map(axes, clusters, top)
             run = runs.iloc[[place]]
             strength, seed = run.curvature.iat[0], run.seed.iat[0]
             title = f"{heading(run, 26)}\nCR {strength:g}, best seed: {seed}"
@@ -403,7 +403,8 @@ def _seeds_of(runs: pd.DataFrame, results: Results) -> pd.DataFrame:
     return roughness_by_run(weights[same & weights.model.isin(runs.model)])
 
 
-def _heat_map(axes: Axes, clusters: Clusters, top: float) -> None:
+def heat_map(axes: Axes, clusters: Clusters, top: float) -> None:
+    """Draw sorted rows, with lines between clusters; colours end at `top`."""
     length = clusters.rows.shape[1]
     step = max(1, round(length / 4 / 5) * 5)
     sns.heatmap(

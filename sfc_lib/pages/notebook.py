@@ -38,6 +38,7 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "metric": _one_of("auroc", "auprc", "both"),
     "curve": _one_of("auroc", "auprc"),
     "smoothing": _at_least(1),
+    "epochs": _at_least(1),
     "levels": (
         lambda values: len(values) in (0, 3) and all(0.5 < float(v) < 1 for v in values),
         "no level, or three auROCs between .5 and 1",
