@@ -21,6 +21,13 @@ def drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], _
     ]
 
 
+def mend_lists(app: Sphinx, page: str, template: str, context: dict[str, Any], _: object) -> None:
+    """Lists that readers of screens would be told wrong: of parameters, and of references."""
+    if body := context.get("body"):
+        body = re.sub(r"<dl>(\s*<dd><em class=\"sig-param)", r'<dl role="presentation">\1', body)
+        context["body"] = body.replace('<div role="list" class="citation-list">', "<div>")
+
+
 def _is_thebe(script: Any) -> bool:
     body = getattr(script, "attributes", {}).get("body", "")
     return "thebe" in f"{getattr(script, 'filename', script)} {body}".lower()
@@ -46,5 +53,6 @@ def class_signature(
 def setup(app: Sphinx) -> dict[str, Any]:
     """Run after the other extensions have added their scripts."""
     app.connect("html-page-context", drop_thebe, priority=900)
+    app.connect("html-page-context", mend_lists)
     app.connect("autodoc-process-signature", class_signature)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

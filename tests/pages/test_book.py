@@ -16,7 +16,7 @@ from made_up import with_curvature
 from sfc_lib.errors import UserError
 from sfc_lib.files import SCRATCH
 from sfc_lib.nn.architectures import build_model
-from sfc_lib.pages import book, figure4_positional_weights, notebook
+from sfc_lib.pages import book, figure4_positional_weights, forest, notebook, style
 from sfc_lib.pages.claims import load_claims
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -457,3 +457,89 @@ def test_an_older_book_is_replaced_once_the_new_one_is_whole(tmp_path, monkeypat
     assert book.build_book(output) == output / "index.html"
     assert [path.name for path in output.iterdir()] == ["index.html"]
     assert {path.name for path in tmp_path.iterdir()} == {"repository", "html"}
+
+
+# Reading: length, letters, access
+
+FIGURES = sorted(path.stem for path in (ROOT / "notebooks").glob("figure*.ipynb"))
+LONGEST = 5000  # pixels of a figure's page on a desktop
+SMALLEST = 11  # pixels of letters in a figure
+SHOWN = """() => [...document.querySelectorAll('main img')].filter(i => i.width).map(
+  i => [i.alt, i.getBoundingClientRect().width / i.naturalWidth])"""
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_a_figures_page_is_short(html, browser, name):
+    reader = Reader(browser, {"width": 1440, "height": 900})
+    page = reader.open(html / "_executed" / f"{name}.html")
+    height = page.evaluate("document.querySelector('main').scrollHeight")
+    reader.context.close()
+    assert height <= LONGEST
+
+
+@pytest.mark.parametrize("width", [1440, 768, 390])
+@pytest.mark.parametrize("name", FIGURES)
+def test_letters_of_figures_are_legible_where_they_are_shown(html, browser, name, width):
+    """Letters are paths in an SVG: their size is that drawn, `style.SMALL` or more, as scaled."""
+    reader = Reader(browser, {"width": width, "height": 900})
+    page = reader.open(html / "_executed" / f"{name}.html")
+    page.evaluate("document.querySelectorAll('main details').forEach(d => d.open = true)")
+    shown = page.evaluate(SHOWN)
+    reader.context.close()
+    assert shown
+    drawn = min(style.SMALL, forest.SMALL) * 96 / 72
+    for alt, scale in shown:
+        assert drawn * scale >= SMALLEST, alt
+
+
+def test_verdict_and_figure_stand_before_everything_else(html):
+    for name in FIGURES:
+        text = (html / "_executed" / f"{name}.html").read_text()
+        article = text[text.index("<article") :]
+        verdict, picture = article.index("<strong>"), article.index("<img")
+        assert article.index("<h1") < verdict < picture < article.index("<h2")
+
+
+def test_terms_lead_to_the_glossary_and_tell_their_meaning(html, browser):
+    reader = Reader(browser, DESKTOP)
+    page = reader.open(html / "_executed" / "figure1_performance.html")
+    term = page.locator("a.sfc-term", has_text=re.compile("^auROC$"))
+    assert term.count() == 1, "the first use only"
+    assert "probability that a positive example" in term.get_attribute("title")
+    term.click()
+    assert page.url.endswith("glossary.html#term-auROC")
+    assert page.locator(":target").inner_text().startswith("auROC")
+    reader.context.close()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 768, 390])
+def test_no_page_has_a_serious_fault_of_access(html, browser, width, theme):
+    """By axe-core, contrast included."""
+    import axe_playwright_python
+
+    axe = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
+    reader, faults = Reader(browser, {"width": width, "height": 900}), []
+    for path in html_pages(html):
+        page = reader.open(path)
+        page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        page.evaluate(axe)
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+        faults += [
+            f"{path.name}: {fault['id']} at {node['target']}"
+            for fault in found
+            if fault["impact"] in ("serious", "critical")
+            for node in fault["nodes"]
+        ]
+    reader.context.close()
+    assert not faults
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("words", ["curvature", "auROC", "CTCF", "papermill", "seed", "SLURM"])
+def test_the_search_finds_words(html, browser, words):
+    reader = Reader(browser, DESKTOP)
+    page = reader.open(html / "search.html", f"?q={words}")
+    page.wait_for_selector("#search-results li a", timeout=60_000)
+    reader.context.close()

@@ -13,7 +13,7 @@ import pytest
 
 from sfc_lib.files import checkout
 
-pytestmark = pytest.mark.lab
+pytestmark = pytest.mark.browser
 SECOND = 1000  # milliseconds
 
 
@@ -54,7 +54,7 @@ def run_all(page, address, name):
     """Open a notebook and run all its cells."""
     page.goto(f"{address}/lab/tree/elsewhere/{name}.ipynb?reset")
     page.get_by_text("| Idle").wait_for(timeout=180 * SECOND)  # the kernel is there
-    page.locator(".jp-MenuBar").get_by_text("Run", exact=True).first.click()
+    page.locator(".lm-MenuBar-itemLabel", has_text=re.compile("^Run$")).click()
     page.get_by_text("Run All Cells", exact=True).click()
 
 
