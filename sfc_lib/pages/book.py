@@ -26,6 +26,7 @@ from sfc_lib.pages import claims
 from sfc_lib.pages.notebook import parameters, repository, run_notebook
 from sfc_lib.pages.results import load_results, with_evidence
 from sfc_lib.pages.style import PLOTLY, PLOTLY_MIME
+from sfc_lib.pages.widget import move_data
 
 EXECUTED, MATHJAX = "_executed", "sphinx-mathjax-offline"
 # Scripts that pages load from beside them: in the book's assets, and file of a distribution.
@@ -116,6 +117,7 @@ def _execute(notebook: Path, output: Path, values: Mapping[str, object]) -> None
         raise UserError(f"page {notebook.stem} failed: {error}") from error
     content = json.loads(output.read_text())
     _tidy(content)
+    move_data(content, notebook.parent.parent / "book" / "assets")
     write_json(output, content)
 
 
