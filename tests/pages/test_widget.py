@@ -15,7 +15,8 @@ WIDGETS = ("sequence", "widget")
 
 def executed(html):
     outputs = [{"output_type": "display_data", "data": {"text/html": html, "text/plain": "-"}}]
-    return {"metadata": {}, "cells": [{"outputs": outputs}, {"source": "prose"}]}
+    cells = [{"outputs": outputs, "source": "1", "metadata": {}}, {"source": "prose"}]
+    return {"metadata": {}, "cells": cells}
 
 
 def moved(html, folder):
