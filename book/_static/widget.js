@@ -32,8 +32,8 @@ window.sfc = {
   number(value, digits = 3, plus = false) {
     if (value === null || Number.isNaN(value)) return "–";
     const text = Math.abs(value).toFixed(digits);
-    const zero = Number(text) === 0;
-    const sign = value < 0 && !zero ? "−" : plus ? "+" : "";
+    if (Number(text) === 0) return plus ? "±0" : "0";
+    const sign = value < 0 ? "−" : plus ? "+" : "";
     return sign + text.replace(/^0\./, ".");
   },
 };

@@ -10,7 +10,7 @@ from sfc_lib.pages import book
 from sfc_lib.pages.widget import DATA, Widget, move_data
 
 STATIC = checkout() / "book" / "_static"
-WIDGETS = ("outer_product", "sequence", "widget")
+WIDGETS = ("explorer", "outer_product", "sequence", "widget")
 
 
 def executed(html):
