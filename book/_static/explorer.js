@@ -47,7 +47,7 @@
   function draw(box, data) {
     const { make, number, select } = window.sfc;
     const state = { metric: "auroc", off: new Set(), seedsOff: new Set(), run: null, form: "raw" };
-    const choices = make("div", { class: "row" });
+    const choices = make("div", { class: "controls" });
     const models = make("fieldset", { class: "choices" });
     const seeds = make("fieldset", { class: "choices" });
     const said = make("p", { class: "note said", "aria-live": "polite" });
@@ -283,7 +283,7 @@
       form.querySelector("select").dataset.key = "form";
       profiles.replaceChildren(
         heading("Importance by position"),
-        make("div", { class: "row" }, form),
+        make("div", { class: "controls" }, form),
         some.length
           ? plot(items, "Importance by position, a line a run", "position", "importance", 0)
           : none("No record of these runs carries importance."),

@@ -85,7 +85,7 @@
       picture,
       make(
         "div",
-        { class: "row" },
+        { class: "controls" },
         make("label", { class: "inline" }, mirror, "symmetric"),
         make("label", { style: "flex: 1 1 12rem" }, make("span", {}, "strength of CR: ", value), slider),
         again,

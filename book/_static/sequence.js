@@ -238,8 +238,8 @@
     const ready = () => (state.network.ready ??= prepare(state.network));
     const state = { network: networks[0], task: 0, start: 0, codes: [], first: [], cell: null };
 
-    const choices = make("div", { class: "row" });
-    const samples = make("div", { class: "row", role: "group", "aria-label": "Examples" });
+    const choices = make("div", { class: "controls" });
+    const samples = make("div", { class: "controls", role: "group", "aria-label": "Examples" });
     const text = make("textarea", {
       rows: 5,
       spellcheck: "false",
@@ -263,9 +263,9 @@
     const other = make("button", { type: "button", click: reversed }, "Reverse complement");
     box.append(
       choices,
-      make("label", {}, make("span", { class: "expected" }), text),
+      make("label", { class: "wide" }, make("span", { class: "expected" }), text),
       samples,
-      make("div", { class: "row" }, other, again),
+      make("div", { class: "controls" }, other, again),
       message,
       said,
       results,
@@ -366,7 +366,7 @@
 
     function drawScores() {
       const { tasks } = state.network;
-      const head = ["show", "label", "means", "probability", "change"];
+      const head = ["show", "label", "probability", "change"];
       const rows = tasks.map(({ name, means }, i) => {
         const value = state.score.probabilities[i];
         const change = value - state.before.probabilities[i];
@@ -384,8 +384,7 @@
               change: () => ((state.task = i), show()),
             }),
           ),
-          make("th", { scope: "row" }, name),
-          make("td", {}, means),
+          make("th", { scope: "row" }, name, make("small", {}, `1 means: ${means}`)),
           make(
             "td",
             { class: "number probability", "data-logit": state.score.logits[i] },

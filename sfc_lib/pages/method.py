@@ -30,7 +30,7 @@ TITLES = {"simulated_tf": "simulated TF", "chip_seq": "in vivo TF", "basset": "B
 # The worked example: the map of a short sequence, positions × channels, and one neuron.
 X = np.array([[1, 0, 2], [0, 3, 1], [2, 0, 0], [1, 1, 0]])
 NEURON = np.array([1, 3, 2, -1]), np.array([1, -1, 2])  # W_pos, W_chan
-SIDES = tuple(zip(("position", "channel"), X.shape, strict=True))
+SIDES = tuple(zip(("pos.", "chan."), X.shape, strict=True))
 STRENGTHS = (0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)  # of CR that the picture offers
 TOUCH = "Drag the bars of W_pos and W_chan: the cells show their outer product"
 
@@ -49,7 +49,7 @@ def worked_example() -> HTML:
     rows, columns = ([f"{name} {i + 1}" for i in range(count)] for name, count in SIDES)
     tables = {
         "the map x": _matrix(X, rows, columns),
-        "W<sub>pos</sub> (left) times W<sub>chan</sub> (top)": _matrix(kernel, w_pos, w_chan),
+        "W<sub>pos</sub> × W<sub>chan</sub>": _matrix(kernel, w_pos, w_chan),
         "x times these weights": _matrix(X * kernel, rows, columns),
     }
     parts = "".join(f"<div><b>{name}</b>{html}</div>" for name, html in tables.items())
@@ -57,7 +57,8 @@ def worked_example() -> HTML:
     terms = "".join(f" {'−' if term < 0 else '+'} {abs(term)}" for term in others)
     return HTML(
         f'<div class="sfc-worked">{parts}</div>'
-        f"<p>Added up: y = {_signed(first)}{terms} = <b>{_signed(y)}</b>. An FC neuron has "
+        f"<p>W<sub>pos</sub> stands at the left of its products, W<sub>chan</sub> above them. "
+        f"Added up: y = {_signed(first)}{terms} = <b>{_signed(y)}</b>. An FC neuron has "
         f"{kernel.size} weights on this map, the SFC neuron {len(w_pos)} + {len(w_chan)} = "
         f"{len(w_pos) + len(w_chan)}.</p>"
     )

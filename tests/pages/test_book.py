@@ -244,6 +244,18 @@ def test_the_slider_shows_the_clusters_of_each_strength(tmp_path, browser):
     reader.context.close()
 
 
+@pytest.mark.parametrize("name", ["explorer", "method", "sequence"])
+def test_what_answers_is_drawn_from_the_data_beside_the_pages(html, browser, name):
+    reader = Reader(browser, DESKTOP)
+    page = reader.open(html / "_executed" / f"{name}.html")
+    widget = page.locator(".sfc-widget[data-drawn]")
+    assert widget.locator("svg").count()
+    assert (html / "widgets" / f"{widget.get_attribute('data-widget')}.js").is_file()
+    assert page.locator(".sfc-widget").count() == 1
+    assert reader.problems == []
+    reader.context.close()
+
+
 def test_the_search_finds_a_page_without_a_server(html, browser):
     reader = Reader(browser, DESKTOP)
     page = reader.open(html / "search.html", "?q=curvature")
