@@ -2,20 +2,13 @@
 // W_pos of the runs; choose one by a click to see its record. Data as of `sfc_lib.pages.explorer`.
 
 (() => {
-  const KINDS = { int8: Int8Array, int16: Int16Array };
   const LEFT = 46; // pixels of an axis
   const ROW = 34; // of a model among the scores
   const HEIGHT = 220; // of the plots
 
-  // Whole numbers times their step.
-  function unpacked({ kind, step, base64 }) {
-    const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-    return Float64Array.from(new KINDS[kind](bytes.buffer), (whole) => whole * step);
-  }
-
   // The whole W_pos, row by row, mirrored where half of it is stored.
   function wholeRows({ units, length, stored, values }) {
-    const numbers = unpacked(values);
+    const numbers = window.sfc.unpacked(values);
     return Array.from({ length: units }, (_, k) =>
       Array.from({ length }, (_, l) => numbers[k * stored + (l < stored ? l : length - 1 - l)]),
     );
@@ -35,17 +28,8 @@
     return sorted.length ? (sorted[half] + sorted[sorted.length - 1 - half]) / 2 : null;
   }
 
-  // Round numbers on an axis from low to high, about five of them.
-  function ticks(low, high) {
-    const rough = (high - low) / 5 || 1;
-    const power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].find((factor) => factor * power >= rough) * power;
-    const first = Math.ceil(low / step - 1e-9);
-    return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, i) => (first + i) * step);
-  }
-
   function draw(box, data) {
-    const { make, number, select } = window.sfc;
+    const { make, number, select, ticks, digits, extent, unpacked, heatmap } = window.sfc;
     const state = { metric: "auroc", off: new Set(), seedsOff: new Set(), run: null, form: "raw" };
     const choices = make("div", { class: "controls" });
     const models = make("fieldset", { class: "choices" });
@@ -144,18 +128,8 @@
 
     const swatch = (colour) => make("span", { class: "swatch", style: `background:${colour}` });
 
-    // Digits that tell the values of an axis apart.
-    const digits = (low, high) => Math.max(0, Math.min(5, 1 - Math.floor(Math.log10(high - low || 1))));
-
     function heading(text) {
       return make("p", { class: "heading", role: "heading", "aria-level": 3 }, text);
-    }
-
-    function extent(values) {
-      const low = Math.min(...values);
-      const high = Math.max(...values);
-      const room = (high - low || Math.abs(high) || 1) * 0.06;
-      return [low - room, high + room];
     }
 
     // A row a model: a dot a seed, a line at the median.
@@ -364,21 +338,7 @@
       const { length } = run.weights;
       const sizes = rows.flat().map(Math.abs).sort((a, b) => a - b);
       const top = sizes[Math.floor(0.995 * (sizes.length - 1))] || 1;
-      const canvas = make("canvas", {
-        width: length,
-        height: rows.length,
-        role: "img",
-        "aria-label": `W_pos: ${rows.length} neurons, ${length} positions`,
-      });
-      const context = canvas.getContext("2d");
-      const image = context.createImageData(length, rows.length);
-      rows.flat().forEach((value, i) => {
-        const share = Math.max(-1, Math.min(1, value / top));
-        const pale = Math.round(255 * (1 - Math.abs(share)));
-        image.data.set(share < 0 ? [pale, Math.round(127 + pale / 2), 255, 255] : [255, Math.round(90 + 0.65 * pale), pale, 255], 4 * i);
-      });
-      context.putImageData(image, 0, 0);
-      canvas.style.height = `${Math.min(360, Math.max(120, 4 * rows.length))}px`;
+      const canvas = heatmap(rows, top, `W_pos: ${rows.length} neurons, ${length} positions`);
       return [
         heading(`W_pos: ${rows.length} neurons (rows) × ${length} positions`),
         canvas,
@@ -407,5 +367,5 @@
   }
 
   (window.sfcWidgets ??= {}).explorer = draw;
-  window.sfcRuns = { unpacked, wholeRows };
+  window.sfcRuns = { wholeRows };
 })();

@@ -6,7 +6,6 @@ All is in one file beside the page, which `book/_static/explorer.js` draws from.
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import seaborn as sns
 
 from sfc_lib.pages.results import RUN, Results, by_experiment
 from sfc_lib.pages.style import COLOURS, NAMES
-from sfc_lib.pages.widget import Widget
+from sfc_lib.pages.widget import Widget, packed
 from sfc_lib.runs.spec import RunSpec
 
 ABOUT = "All runs: choose data, models and seeds, see scores, curves, importance and weights"
@@ -30,7 +29,6 @@ METRICS = {  # column of `Results.runs`, and its name
 }
 CURVES = ("loss", "auroc", "auprc")
 DIGITS = 5  # of scores
-STEPS = {"int8": 127, "int16": 32_767}  # up to the largest value
 
 
 def explorer(results: Results) -> Widget:
@@ -111,22 +109,6 @@ def _weights(run: Any) -> dict[str, Any]:
         "stored": stored,
         "values": packed(run.W_pos[:, :stored], "int8"),
     }
-
-
-def packed(values: np.ndarray, kind: str) -> dict[str, Any]:
-    """Numbers as `step` times whole ones: little-endian, of a kind of `STEPS`, base64 in C order.
-
-    What is not a finite number becomes 0.
-
-    Example:
-
-    >>> packed(np.array([0.0, -2.54]), "int8")
-    {'kind': 'int8', 'step': 0.02, 'base64': 'AIE='}
-    """
-    values = np.nan_to_num(np.asarray(values, dtype=np.float64), posinf=0, neginf=0)
-    step = float(np.abs(values).max(initial=0)) / STEPS[kind] or 1.0
-    whole = np.round(values / step).astype(np.dtype(kind).newbyteorder("<"))
-    return {"kind": kind, "step": step, "base64": base64.b64encode(whole.tobytes()).decode()}
 
 
 def _spec(spec: RunSpec) -> dict[str, Any]:

@@ -6,16 +6,20 @@ data once, beside the pages, and takes script and style from its own `_static`.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from sfc_lib.files import atomic_write
 from sfc_lib.pages.notebook import repository
 
 DATA = "widgets"  # folder beside the pages with the data of each
 SHARED = "widget"  # script and style that every one of them needs, and which starts them
+STEPS = {"int8": 127, "int16": 32_767}  # of packed numbers, up to the largest
 PART = re.compile(r'<(script|style) data-book="([a-z_]*)">(.*?)</\1>', re.DOTALL)
 
 
@@ -47,6 +51,22 @@ class Widget:
             ),
         ]
         return "".join(parts)
+
+
+def packed(values: np.ndarray, kind: str) -> dict[str, Any]:
+    """Numbers as `step` times whole ones: little-endian, of a kind of `STEPS`, base64 in C order.
+
+    What is not a finite number becomes 0.
+
+    Example:
+
+    >>> packed(np.array([0.0, -2.54]), "int8")
+    {'kind': 'int8', 'step': 0.02, 'base64': 'AIE='}
+    """
+    values = np.nan_to_num(np.asarray(values, dtype=np.float64), posinf=0, neginf=0)
+    step = float(np.abs(values).max(initial=0)) / STEPS[kind] or 1.0
+    whole = np.round(values / step).astype(np.dtype(kind).newbyteorder("<"))
+    return {"kind": kind, "step": step, "base64": base64.b64encode(whole.tobytes()).decode()}
 
 
 def move_data(notebook: dict[str, Any], assets: Path) -> None:

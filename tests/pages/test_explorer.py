@@ -129,18 +129,6 @@ def test_models_keep_their_colours_and_others_get_some_of_their_own(widget):
             assert re.fullmatch("#[0-9a-f]{6}", model["colour"])
 
 
-@pytest.mark.parametrize(("kind", "close"), [("int8", 1 / 254), ("int16", 1 / 65534)])
-def test_packing_is_as_close_as_its_steps(kind, close):
-    values = np.random.default_rng(0).normal(size=100)
-    found = unpack(explorer.packed(values, kind))
-    assert np.abs(found - values).max() <= np.abs(values).max() * close * (1 + 1e-9)
-
-
-def test_packing_nothing_and_nan_gives_zeros():
-    assert unpack(explorer.packed(np.array([np.nan, np.inf, 0]), "int8")).tolist() == [0, 0, 0]
-    assert unpack(explorer.packed(np.array([]), "int16")).size == 0
-
-
 def test_all_interactive_pages_together_stay_small(widget, results):
     from sfc_lib.files import checkout
     from sfc_lib.pages import sequence

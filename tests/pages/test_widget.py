@@ -1,13 +1,15 @@
 """Pictures that answer: whole in a notebook, split into files in the book."""
 
+import base64
 import json
 import re
 
+import numpy as np
 import pytest
 
 from sfc_lib.files import checkout
 from sfc_lib.pages import book
-from sfc_lib.pages.widget import DATA, Widget, move_data
+from sfc_lib.pages.widget import DATA, Widget, move_data, packed
 
 STATIC = checkout() / "book" / "_static"
 WIDGETS = ("explorer", "outer_product", "sequence", "widget")
@@ -23,6 +25,11 @@ def moved(html, folder):
     notebook = executed(html)
     move_data(notebook, folder)
     return notebook["cells"][0]["outputs"][0]["data"]["text/html"]
+
+
+def unpacked(values):
+    kind = np.dtype(values["kind"]).newbyteorder("<")
+    return np.frombuffer(base64.b64decode(values["base64"]), kind) * values["step"]
 
 
 def test_an_output_holds_all_that_jupyterlab_needs():
@@ -61,6 +68,18 @@ def test_data_cannot_end_their_script(tmp_path):
 def test_numbers_that_json_has_not_are_refused():
     with pytest.raises(ValueError, match="JSON"):
         Widget("sequence", "About", {"a": float("nan")})._repr_html_()
+
+
+@pytest.mark.parametrize(("kind", "close"), [("int8", 1 / 254), ("int16", 1 / 65534)])
+def test_packing_is_as_close_as_its_steps(kind, close):
+    values = np.random.default_rng(0).normal(size=100)
+    found = unpacked(packed(values, kind))
+    assert np.abs(found - values).max() <= np.abs(values).max() * close * (1 + 1e-9)
+
+
+def test_packing_nothing_and_nan_gives_zeros():
+    assert unpacked(packed(np.array([np.nan, np.inf, 0]), "int8")).tolist() == [0, 0, 0]
+    assert unpacked(packed(np.array([]), "int16")).size == 0
 
 
 def test_a_page_of_the_book_gets_its_data(tmp_path, monkeypatch):
