@@ -71,7 +71,7 @@
       type: "checkbox",
       change: () => ((state.symmetric = mirror.checked), show()),
     });
-    const value = make("output");
+    const value = make("b", { class: "value" });
     const slider = make("input", {
       type: "range",
       min: 0,

@@ -1,12 +1,11 @@
 """The explorer: what it is given, and what a reader who clicks and types sees of it."""
 
-import base64
 import json
 import re
 
 import numpy as np
 import pytest
-from made_up import record, scored
+from made_up import record, scored, unpacked
 
 from sfc_lib.pages import explorer
 from sfc_lib.pages.results import with_evidence
@@ -43,12 +42,6 @@ def page(path, browser):
     yield page
     assert problems == []
     page.close()
-
-
-def unpack(packed):
-    kind = np.dtype(packed["kind"]).newbyteorder("<")
-    raw = np.frombuffer(base64.b64decode(packed["base64"]), kind)
-    return raw * packed["step"]
 
 
 def runs_of(widget):
@@ -88,7 +81,7 @@ def test_weights_and_profiles_are_those_of_the_records(widget, results):
         if run["weights"]:
             with_weights += 1
             shape = run["weights"]["units"], run["weights"]["stored"]
-            found = unpack(run["weights"]["values"]).reshape(shape)
+            found = unpacked(run["weights"]["values"]).reshape(shape)
             expected = weights[key]
             assert expected.shape == (shape[0], run["weights"]["length"])
             close = np.abs(expected).max() / 127 / 2 + 1e-7
@@ -96,7 +89,7 @@ def test_weights_and_profiles_are_those_of_the_records(widget, results):
         if run["profile"]:
             with_profile += 1
             row = profiles.loc[key]
-            found = unpack(run["profile"]["raw"])
+            found = unpacked(run["profile"]["raw"])
             np.testing.assert_allclose(found, row.profile / row.unit, atol=1e-3, rtol=1e-3)
             assert run["profile"]["task"] == row.task
     assert with_weights == len(weights)

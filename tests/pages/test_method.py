@@ -160,7 +160,7 @@ def test_the_slider_bends_the_stored_half_alone(page):
     drawn, bends = values(page, "pos")[:7], []
     for place, strength in enumerate(method.STRENGTHS):
         slider.fill(str(place))
-        assert page.locator("output").inner_text() == f"{strength:g}"
+        assert page.locator("b.value").inner_text() == f"{strength:g}"
         whole = values(page, "weight")
         np.testing.assert_array_equal(whole, whole[::-1])
         expected = page.evaluate(

@@ -1,18 +1,18 @@
 """Pictures that answer: whole in a notebook, split into files in the book."""
 
-import base64
 import json
 import re
 
 import numpy as np
 import pytest
+from made_up import unpacked
 
 from sfc_lib.files import checkout
 from sfc_lib.pages import book
 from sfc_lib.pages.widget import DATA, Widget, move_data, packed
 
 STATIC = checkout() / "book" / "_static"
-WIDGETS = ("explorer", "outer_product", "sequence", "widget")
+WIDGETS = ("explorer", "importance", "outer_product", "sequence", "weights", "widget")
 
 
 def executed(html):
@@ -25,11 +25,6 @@ def moved(html, folder):
     notebook = executed(html)
     move_data(notebook, folder)
     return notebook["cells"][0]["outputs"][0]["data"]["text/html"]
-
-
-def unpacked(values):
-    kind = np.dtype(values["kind"]).newbyteorder("<")
-    return np.frombuffer(base64.b64decode(values["base64"]), kind) * values["step"]
 
 
 def test_an_output_holds_all_that_jupyterlab_needs():
