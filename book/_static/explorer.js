@@ -129,7 +129,7 @@
     const swatch = (colour) => make("span", { class: "swatch", style: `background:${colour}` });
 
     function heading(text) {
-      return make("p", { class: "heading", role: "heading", "aria-level": 3 }, text);
+      return make("p", { class: "heading", role: "heading", "aria-level": 2 }, text);
     }
 
     // A row a model: a dot a seed, a line at the median.

@@ -227,6 +227,7 @@
     "M0,0H1V.18H.61V1H.39V.18H0Z",
   ];
   const COLOURS = ["#00875f", "#2f7fd0", "#b57900", "#d55e00"];
+  const GROUNDS = ["#00764f", "#1f66b0", "#8a5d00", "#b34700"]; // under white letters
   const COLUMN = 17; // pixels of a base
   const LEFT = 44; // pixels of the axis
   const HEIGHT = 150; // of the logo
@@ -302,7 +303,7 @@
         `Sequence: ${network.length.toLocaleString("en")} bases, A, C, G, T or N; FASTA is fine`;
       const examples = data.examples[network.data] ?? [];
       samples.replaceChildren(
-        make("span", { class: "note" }, "Examples, made up:"),
+        make("span", { class: "note" }, "Examples:"),
         ...examples.map(({ name, bases }) =>
           make("button", { type: "button", click: () => pasted((text.value = bases)) }, name),
         ),
@@ -554,7 +555,7 @@
           role: "gridcell",
           tabindex: -1,
           class: `${here ? "here" : ""} ${changed ? "changed" : ""}`,
-          style: here ? `background:${COLOURS[code]}` : undefined,
+          style: here ? `background:${GROUNDS[code]}` : undefined,
           "data-place": `${l} ${code}`,
           "aria-selected": String(here),
           "aria-label": `position ${l}, ${LETTERS[code]}${here && changed ? `, was ${was}` : ""}`,

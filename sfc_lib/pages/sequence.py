@@ -16,11 +16,13 @@ import numpy as np
 import pandas as pd
 
 from sfc_lib.datasets import simulated_tf
-from sfc_lib.datasets.base import make_recipe
+from sfc_lib.datasets.base import Dataset, make_recipe
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import decode, random_sequences
+from sfc_lib.genomics.fasta import read_fasta
 from sfc_lib.genomics.motifs import RESOURCES, read_meme
 from sfc_lib.nn.layers import SeparableFC
+from sfc_lib.pages.notebook import repository
 from sfc_lib.pages.results import Results
 from sfc_lib.pages.style import name_of
 from sfc_lib.pages.widget import Widget
@@ -35,6 +37,7 @@ MEANINGS = {  # of labels, by dataset and task
     ("simulated_tf", "TAL1"): "a TAL1 motif is in it",
 }
 TOLERANCE = 1e-3  # of a probability, half precision in the browser against Keras (tested)
+HELD_OUT = "data/ctcf_examples.fa"  # in the repository
 CTCF = "CTCF_known1"  # of the motifs of simulated accessibility
 PUBLIC = "a peak of {} has its summit in the middle (ChIP-seq, GM12878)"
 
@@ -195,21 +198,38 @@ def _array(weights: Any) -> np.ndarray:
 
 
 def examples(data: str, length: int, seed: int = 0) -> list[dict[str, str]]:
-    """Made-up sequences of a dataset to begin with: a `name` and the bases of each.
+    """Sequences of a dataset to begin with: a `name` and the bases of each.
 
-    Of simulated TF binding one of each class, by the recipe; of ChIP-seq random bases, without
-    and with the PWM's likeliest CTCF motif in the middle: no stretch of the genome.
+    Of simulated TF binding one of each class, made up by the recipe. Of ChIP-seq the regions of
+    `HELD_OUT`; and, made up, random bases without and with the PWM's
+    likeliest CTCF motif in the middle.
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     if data == "simulated_tf":
         order = [simulated_tf.CLASSES.index(name) for name in ("both", "GATA", "TAL1", "neither")]
         codes = simulated_tf.simulate(np.array(order), rng).codes
-        names = ["both motifs", "GATA alone", "TAL1 alone", "neither motif"]
+        names = ["made up: both motifs", "GATA alone", "TAL1 alone", "neither"]
     else:
         background = random_sequences(1, length, simulated_tf.BACKGROUND, rng)
         motif = read_meme(RESOURCES / "accessibility_motifs.meme")[CTCF]
         planted, start = background.copy(), (length - motif.width) // 2
         planted[0, start : start + motif.width] = motif.probabilities.argmax(axis=1)
-        codes = np.concatenate([planted, background])
-        names = ["random bases, a CTCF motif in the middle", "the same without the motif"]
+        names, codes = read_fasta(repository() / HELD_OUT)
+        names = [name.replace("_", " ") for name in names]
+        names += ["made up: random bases with a CTCF motif", "the same without"]
+        codes = np.concatenate([codes, planted, background])
     return [{"name": n, "bases": bases} for n, bases in zip(names, decode(codes), strict=True)]
+
+
+def held_out(dataset: Dataset, of_each: int = 2) -> str:
+    """FASTA of regions of a test split: of peaks, and of none, the same number at even distances.
+
+    Which they are has nothing to do with what any network says of them. `HELD_OUT` is
+    `held_out(load_dataset("chip_seq", tf="CTCF"))`.
+    """
+    labels, lines = dataset.test.labels[:, 0], []
+    for label, about in ((1, "a_peak"), (0, "no_peak")):
+        rows = np.flatnonzero(labels == label)
+        for row in rows[np.arange(of_each) * len(rows) // of_each]:
+            lines += [f">test_region_{row}:_{about}", *decode(dataset.test.codes[row : row + 1])]
+    return "\n".join([*lines, ""])

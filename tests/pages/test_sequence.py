@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from made_up import scored
 
+from sfc_lib.datasets import load_dataset
 from sfc_lib.errors import UserError
+from sfc_lib.files import checkout
 from sfc_lib.genomics.dna import decode, encode, reverse_complement
 from sfc_lib.nn.architectures import build_model
 from sfc_lib.nn.gradients import gradient_times_input
@@ -32,11 +34,16 @@ def records(published):
     return {record.spec.id: record for record in published.records}
 
 
-@pytest.fixture
-def page(widget, browser, tmp_path):
-    """The picture in a page of its own, from the disk; nothing may go wrong in it."""
-    path = tmp_path / "page.html"
+@pytest.fixture(scope="module")
+def path(widget, tmp_path_factory):
+    path = tmp_path_factory.mktemp("sequence") / "page.html"
     path.write_text(f'<!doctype html><meta charset="utf-8">{widget._repr_html_()}')
+    return path
+
+
+@pytest.fixture
+def page(path, browser):
+    """The picture in a page of its own, from the disk; nothing may go wrong in it."""
     page = browser.new_page(viewport={"width": 1000, "height": 900})
     problems = []
     page.on("pageerror", lambda error: problems.append(str(error)))
@@ -129,15 +136,26 @@ def test_a_weight_beyond_half_precision_is_refused():
 
 
 def test_examples_are_as_long_as_the_network_reads():
-    for data, length, names in (("simulated_tf", 200, 4), ("chip_seq", 1000, 2)):
+    for data, length, names in (("simulated_tf", 200, 4), ("chip_seq", 1000, 6)):
         found = sequence.examples(data, length)
         assert len(found) == names
         assert {len(item["bases"]) for item in found} == {length}
         assert all(set(item["bases"]) <= set("ACGT") for item in found)
-    planted, plain = encode([item["bases"] for item in sequence.examples("chip_seq", 1000)])
+    planted, plain = encode([item["bases"] for item in sequence.examples("chip_seq", 1000)[-2:]])
     (places,) = np.nonzero(planted != plain)
     assert places.min() >= 480
     assert places.max() <= 520
+
+
+def test_the_regions_of_the_genome_are_those_of_the_test_split(shared_data, monkeypatch):
+    monkeypatch.setenv("SFC_DATA_MIRROR", str(shared_data))
+    dataset = load_dataset("chip_seq", tf="CTCF")
+    text = sequence.held_out(dataset)
+    assert (checkout() / sequence.HELD_OUT).read_text() == text
+    rows = [int(row) for row in re.findall(r">test_region_(\d+)", text)]
+    assert dataset.test.labels[rows, 0].tolist() == [1, 1, 0, 0]
+    assert re.findall(r":_(\w+)", text) == ["a_peak", "a_peak", "no_peak", "no_peak"]
+    assert text.split("\n")[1] == decode(dataset.test.codes[rows[:1]])[0]
 
 
 def test_the_table_names_every_network(widget):
@@ -211,7 +229,7 @@ def scores(page, place, codes, task):
 def test_every_network_computes_what_keras_computes(page, widget, records, place):
     network = widget.data["networks"][place]
     codes = encode([e["bases"] for e in widget.data["examples"][network["data"]]])
-    codes = np.concatenate([codes, reverse_complement(codes)])
+    codes = np.concatenate([codes[::2], reverse_complement(codes[1:2])])
     codes[0, 50:60] = 4  # N
     model, task = records[network["id"]].model(), len(network["tasks"]) - 1
     found = scores(page, place, codes, task)
@@ -252,8 +270,11 @@ def test_it_opens_with_an_example_that_is_scored(page, widget):
 
 def test_a_click_on_a_base_mutates_it_and_says_what_changed(page, widget, records):
     before = encode([text_of(page)])
-    button = page.locator(".bases button:not(.here)").nth(30)
+    columns = page.locator(".bases [role=row]").first.locator("button").count()
+    highest = int(page.locator("input[type=range]").input_value()) + columns // 2
+    button = page.locator(f".bases button:not(.here)[data-place^='{highest} ']").first
     place, code = map(int, button.get_attribute("data-place").split())
+    assert place == highest
     button.click()
     after = encode([text_of(page)])
     changed = np.argwhere(after != before)
@@ -266,6 +287,7 @@ def test_a_click_on_a_base_mutates_it_and_says_what_changed(page, widget, record
     change = np.diff(predict(model, np.concatenate([before, after]))[:, -1])[0]
     stated = float(re.search(r"\((.*)\)", said)[1].replace("−", "-"))
     assert stated == pytest.approx(change, abs=2e-3)
+    assert change < -0.1  # it is the highest base of a motif
     assert page.locator("button.here.changed").get_attribute("data-place") == f"{place} {code}"
     page.get_by_text("Undo all mutations").click()
     assert encode([text_of(page)]).tolist() == before.tolist()
@@ -334,9 +356,10 @@ def test_another_task_shows_other_contributions(page):
 def test_ctcf_is_scored_by_the_same_code_and_its_motif_counts(page, widget):
     page.locator("select").nth(0).select_option("CTCF ChIP-seq, GM12878")
     assert text_of(page) == widget.data["examples"]["chip_seq"][0]["bases"]
+    page.get_by_role("button", name="random bases with a CTCF motif").click()
     with_motif = shown(page)[1]
     middle = int(page.locator("input[type=range]").input_value())
-    page.get_by_role("button", name="the same without the motif").click()
+    page.get_by_role("button", name="the same without").click()
     assert with_motif > shown(page)[1] + 0.1
     assert 440 < middle < 520  # what stands out is in view
     assert page.locator("tbody tr").count() == 1
