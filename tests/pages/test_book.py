@@ -19,6 +19,7 @@ from sfc_lib.pages import book, notebook
 from sfc_lib.pages.claims import load_claims
 
 ROOT = Path(__file__).resolve().parents[2]
+STATIC = ROOT / "book" / "_static"
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 ANSWERING = (  # pages with a picture that answers
     *("explorer", "figure3_importance", "figure4_positional_weights", "method", "sequence"),
@@ -228,6 +229,13 @@ def test_what_answers_is_drawn_from_the_data_beside_the_pages(html, browser, nam
     assert page.locator(".sfc-widget").count() == 1
     assert reader.problems == []
     reader.context.close()
+
+
+def test_interactive_pages_load_six_megabytes_together_at_most(html):
+    data = [path.stat().st_size for path in (html / "widgets").iterdir()]
+    own = [(html / "_static" / path.name).stat().st_size for path in STATIC.glob("*.js")]
+    assert len(data) == len(ANSWERING)
+    assert sum(data) + sum(own) <= 6_000_000
 
 
 def test_the_search_finds_a_page_without_a_server(html, browser):

@@ -12,8 +12,6 @@ from sfc_lib.pages.results import with_evidence
 from sfc_lib.pages.style import COLOURS
 from sfc_lib.runs.spec import RunSpec
 
-LARGEST = 6_000_000  # bytes of all that interactive pages load, together
-
 
 @pytest.fixture(scope="module")
 def results(published):
@@ -120,17 +118,6 @@ def test_models_keep_their_colours_and_others_get_some_of_their_own(widget):
         for model in group["models"]:
             assert model["colour"] == COLOURS.get(model["name"], model["colour"])
             assert re.fullmatch("#[0-9a-f]{6}", model["colour"])
-
-
-def test_all_interactive_pages_together_stay_small(widget, results):
-    from sfc_lib.files import checkout
-    from sfc_lib.pages import sequence
-
-    static = checkout() / "book" / "_static"
-    networks = sequence.playground(results, ["simulated_tf", "ctcf", "ctcf_converged"])
-    scripts = sum(path.stat().st_size for path in static.glob("*.js"))
-    data = sum(len(json.dumps(each.data)) for each in (widget, networks))
-    assert scripts + data < LARGEST
 
 
 # In the browser.
