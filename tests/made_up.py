@@ -1,5 +1,6 @@
 """Run records made up for tests of figures: sealed files and scores, but nothing trained."""
 
+import base64
 import dataclasses
 import hashlib
 import io
@@ -22,6 +23,12 @@ ENVIRONMENT = {
     "commit": "c0ffee",
     "finished": "2026-01-02T03:04:05Z",
 }
+
+
+def unpacked(values):
+    """The numbers that `sfc_lib.pages.widget.packed` packed."""
+    kind = np.dtype(values["kind"]).newbyteorder("<")
+    return np.frombuffer(base64.b64decode(values["base64"]), kind) * values["step"]
 
 
 def record(folder, spec, auroc=0.9, *, auprc=None, curve=None, diverged=False, **arrays):

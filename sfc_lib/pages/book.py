@@ -25,13 +25,12 @@ from sfc_lib.files import atomic_folder, remove, scratch_in, writable, write_jso
 from sfc_lib.pages import claims
 from sfc_lib.pages.notebook import parameters, repository, run_notebook
 from sfc_lib.pages.results import load_results, with_evidence
-from sfc_lib.pages.style import PLOTLY, PLOTLY_MIME
+from sfc_lib.pages.widget import move_data
 
 EXECUTED, MATHJAX = "_executed", "sphinx-mathjax-offline"
 # Scripts that pages load from beside them: in the book's assets, and file of a distribution.
 SCRIPTS = {
     "mathjax/tex-svg.js": (MATHJAX, f"{MATHJAX}/static/mathjax/tex-svg.js"),
-    PLOTLY: ("plotly", "plotly/package_data/plotly.min.js"),
 }
 WIDGET = "application/vnd.jupyter.widget-view+json"
 BUILT = ".buildinfo"  # Sphinx leaves it in every folder it has built
@@ -116,6 +115,7 @@ def _execute(notebook: Path, output: Path, values: Mapping[str, object]) -> None
         raise UserError(f"page {notebook.stem} failed: {error}") from error
     content = json.loads(output.read_text())
     _tidy(content)
+    move_data(content, notebook.parent.parent / "book" / "assets")
     write_json(output, content)
 
 
@@ -123,7 +123,7 @@ def _tidy(notebook: dict[str, Any]) -> None:
     """Leave out of an executed notebook what no reader of the book should meet.
 
     These are folders of this machine, finished progress bars, whose scripts a page would fetch
-    from the network, and what only JupyterLab draws. Code goes into one folded block at the end.
+    from the network. Code goes into one folded block at the end.
     """
     for name in ("papermill", "widgets"):
         notebook["metadata"].pop(name, None)
@@ -134,8 +134,6 @@ def _tidy(notebook: dict[str, Any]) -> None:
     for cell in notebook["cells"]:
         if "outputs" in cell:
             cell["outputs"] = [o for o in cell["outputs"] if WIDGET not in o.get("data", {})]
-            for output in cell["outputs"]:
-                output.get("data", {}).pop(PLOTLY_MIME, None)
 
 
 def _how_made(code: list[dict[str, Any]]) -> dict[str, Any]:
@@ -152,7 +150,7 @@ def _how_made(code: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _copy_scripts(assets: Path) -> None:
-    """Copy MathJax and plotly.js beside the pages, by their files: the book fetches nothing."""
+    """Copy MathJax beside the pages, by its file: the book fetches nothing."""
     for target, (package, file) in SCRIPTS.items():
         try:
             source = importlib.metadata.distribution(package).locate_file(file)

@@ -9,6 +9,7 @@ of the three numbers, and the unit can't vanish because the positions cancel.
 from __future__ import annotations
 
 from textwrap import fill
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -30,6 +31,7 @@ from sfc_lib.pages.style import (
     heading,
     spread,
 )
+from sfc_lib.pages.widget import Widget, packed
 
 NUMBERS = {
     "departure": "departure from uniform",
@@ -189,6 +191,30 @@ def importance_panels(found: pd.DataFrame, mirror: bool = True) -> Figure:
             handles, labels = grid[0, 0].get_legend_handles_labels()
             figure.legend(handles, labels, loc="outside lower center", ncols=2)
     return closed(figure)
+
+
+def strength_slider(found: pd.DataFrame) -> Widget | None:
+    """The best seed's profile with a slider over the strength of CR (`importance.js`).
+
+    Of the first experiment with symmetric layers of several strengths; None where there is none.
+    """
+    symmetric = found[found.best & (found.variant == "symm")]
+    for runs in by_experiment(symmetric):
+        if runs.curvature.nunique() > 1:
+            runs = runs.sort_values("curvature")
+            panels = [_with_noise(run) for _, run in runs.iterrows()]
+            return Widget("importance", "Importance by strength of CR", {"panels": panels})
+    return None
+
+
+def _with_noise(run: pd.Series) -> dict[str, Any]:
+    """One profile, in its unit, and its three numbers, each with that of its noise."""
+    return {
+        "name": f"{run['data']}, {run.model}, seed {run.seed}, task {run.task}",
+        "strength": f"{run.curvature:g}",
+        "profile": packed(run.profile / (run.unit or np.nan), "int16"),
+        "numbers": {name: [run[n], run[f"{n}_noise"]] for n, name in NUMBERS.items()},
+    }
 
 
 def importance_numbers(found: pd.DataFrame) -> Figure:

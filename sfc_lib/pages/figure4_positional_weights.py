@@ -8,9 +8,8 @@ mean, and a MagnitudeNormalizer, which divides by the norm).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -27,8 +26,6 @@ from threadpoolctl import threadpool_limits
 from sfc_lib.pages.results import Results, by_experiment
 from sfc_lib.pages.style import (
     PAGE,
-    PLOTLY,
-    PLOTLY_MIME,
     SMALL,
     STYLE,
     bars,
@@ -38,6 +35,7 @@ from sfc_lib.pages.style import (
     heading,
     spread,
 )
+from sfc_lib.pages.widget import Widget, packed
 
 CLUSTERS = 10
 NORMALISATIONS = ("mean and norm", "norm", "none")  # of rows: as the authors, and others
@@ -53,7 +51,7 @@ VARIANT = "symm"  # symmetry was enforced for all models of Figure 4
 SCALE = "RdBu_r"
 LABELLED = 0.03  # share of all rows from which on there is room for a cluster's size
 CLIPPED = 99.5  # percentile of the absolute weights at which the colours end
-HEIGHT = 560  # pixels of the interactive figure
+COUNTS = (2, 4, 6, 8, CLUSTERS, 12, 15)  # of clusters that the slider offers
 
 
 @dataclass(frozen=True)
@@ -328,64 +326,33 @@ def colour_limit(clusters: Sequence[Clusters]) -> float:
     return float(np.percentile(np.concatenate(values), CLIPPED)) if values else 1.0
 
 
-def weight_slider(results: Results, view: View = VIEW) -> Interactive | None:
-    """`W_pos` by cluster with a slider over CR; None where no run has a symmetric layer.
+def weight_slider(results: Results, view: View = VIEW) -> Widget | None:
+    """`W_pos` by cluster with sliders over CR and the number of clusters (`weights.js`).
 
-    Of several experiments the first is shown. Point at a cell for its neuron, position and
-    weight; zoom by dragging.
+    None where no run has a symmetric layer. Of several experiments the first is shown.
     """
-    import plotly.graph_objects as go
-
     kept = by_experiment(shown(results, view))
     if not kept:
         return None
-    panels = [cluster(weights, view) for weights in kept[0].W_pos]
-    top = colour_limit(panels)
-    steps: list[dict[str, Any]] = []
-    for place, (strength, panel) in enumerate(zip(_strengths(kept[0]), panels, strict=True)):
-        title = f"{kept[0]['data'].iat[0]}<br>rows of the clusters: {_sizes(panel)}"
-        layout = {"shapes": _lines(panel), "title": {"text": title, "font": {"size": 11}}}
-        seen = {"visible": [place == other for other in range(len(panels))]}
-        steps.append({"method": "update", "label": strength, "args": [seen, layout]})
-    figure = go.Figure([_trace(go, panel, top, not i) for i, panel in enumerate(panels)])
-    figure.update_layout(
-        **steps[0]["args"][1],
-        height=HEIGHT,
-        margin={"l": 50, "r": 10, "t": 50, "b": 40},
-        xaxis={"title": "position after pooling"},
-        yaxis={
-            "title": "neurons of the SFC layer",
-            "autorange": "reversed",
-            "showticklabels": False,
-        },
-        sliders=[
-            {"steps": steps, "currentvalue": {"prefix": "strength of CR: "}, "pad": {"t": 40}}
-        ],
-    )
-    return Interactive(figure)
+    counts = sorted({*COUNTS, view.clusters})
+    panels = [_clustered(run, counts, view) for run in kept[0].itertuples()]
+    top = colour_limit([cluster(weights, view) for weights in kept[0].W_pos])
+    values = {"panels": panels, "counts": counts, "count": view.clusters, "top": top}
+    return Widget("weights", "Positional weights by strength of CR and number of clusters", values)
 
 
-class Interactive:
-    """A plotly figure for a page of the book, where plotly.js lies beside the pages.
-
-    JupyterLab shows the same figure with its own plotly.js.
-    """
-
-    def __init__(self, figure: Any) -> None:
-        self.figure = figure
-
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, Any]:
-        html = self.figure.to_html(
-            include_plotlyjs=False,
-            full_html=False,
-            div_id="sfc-interactive",  # drawn at random otherwise: the same page, other bytes
-            config={"displaylogo": False, "responsive": True},
-        )
-        script = f'<script src="../{PLOTLY}"></script>'
-        return {
-            "text/html": f'<div class="sfc-interactive">{script}{html}</div>',
-            PLOTLY_MIME: json.loads(self.figure.to_json()),
-        }
+def _clustered(run: Any, counts: Sequence[int], view: View) -> dict[str, Any]:
+    """A run's rows in the layer's order, and of each number of clusters their order and sizes."""
+    found = [cluster(run.W_pos, replace(view, clusters=count)) for count in counts]
+    rows = normalise_rows(run.W_pos, view.normalisation)
+    return {
+        "name": f"{run.data}, {run.model}, seed {run.seed}",
+        "strength": f"{run.curvature:g}",
+        "units": rows.shape[0],
+        "length": rows.shape[1],
+        "values": packed(rows, "int16"),
+        "clusters": [{"order": c.neurons.tolist(), "sizes": c.sizes.tolist()} for c in found],
+    }
 
 
 def _strengths(runs: pd.DataFrame) -> list[str]:
@@ -425,22 +392,3 @@ def heat_map(axes: Axes, clusters: Clusters, top: float) -> None:
             axes.text(length + 0.3, middle, str(size), fontsize=SMALL, va="center")
     axes.tick_params(axis="x", labelrotation=0)
     axes.set_xlabel("position after pooling")
-
-
-def _lines(clusters: Clusters) -> list[dict[str, Any]]:
-    """Lines between the clusters of the interactive figure."""
-    edge = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "line": {"width": 1.5}}
-    return [{**edge, "y0": y - 0.5, "y1": y - 0.5} for y in clusters.boundaries.tolist()]
-
-
-def _trace(go: Any, clusters: Clusters, top: float, visible: bool) -> Any:
-    return go.Heatmap(
-        z=clusters.rows.astype(np.float32),
-        customdata=np.repeat(clusters.neurons[:, None], clusters.rows.shape[1], axis=1),
-        hovertemplate="neuron %{customdata}<br>position %{x}<br>weight %{z:.3f}<extra></extra>",
-        colorscale=SCALE,
-        zmin=-top,
-        zmax=top,
-        visible=visible,
-        colorbar={"title": {"text": "weight"}, "thickness": 12},
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from math import prod
 from typing import Any
@@ -11,18 +11,82 @@ import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import HTML
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 
 from sfc_lib.nn.architectures import ARCHITECTURES, VARIANTS, build_model, match_units
 from sfc_lib.nn.layers import SeparableFC
 from sfc_lib.pages.data import WIDTH
-from sfc_lib.pages.style import COLOURS, STYLE, closed
+from sfc_lib.pages.style import COLOURS, STYLE, closed, show
+from sfc_lib.pages.widget import Widget
 
 # Sequence length in bp and tasks of each network's data, and its SFC neurons, in the paper
 # (sections 2.3 and 2.4); 1000 bp for Basset are those of the simulated accessibility set.
 PAPER = {"simulated_tf": (200, 3, 648), "chip_seq": (1000, 1, 18), "basset": (1000, 16, 1000)}
 TITLES = {"simulated_tf": "simulated TF", "chip_seq": "in vivo TF", "basset": "Basset"}
+
+
+# The worked example: the map of a short sequence, positions × channels, and one neuron.
+X = np.array([[1, 0, 2], [0, 3, 1], [2, 0, 0], [1, 1, 0]])
+NEURON = np.array([1, 3, 2, -1]), np.array([1, -1, 2])  # W_pos, W_chan
+SIDES = tuple(zip(("pos.", "chan."), X.shape, strict=True))
+STRENGTHS = (0, 0.01, 0.03, 0.1, 0.3, 1, 3, 10)  # of CR that the picture offers
+TOUCH = "Drag the bars of W_pos and W_chan: the cells show their outer product"
+
+
+def worked_example() -> HTML:
+    """One neuron computed by hand: its two profiles, their outer product, the map, the sum.
+
+    The sum is what `SeparableFC` gives with these weights.
+    """
+    w_pos, w_chan = NEURON
+    layer = SeparableFC(1)
+    layer.build((None, *X.shape))
+    layer.set_weights([w_pos[None], w_chan[None]])
+    y = float(layer(X[None].astype("float32"))[0, 0])
+    kernel = np.outer(w_pos, w_chan)
+    rows, columns = ([f"{name} {i + 1}" for i in range(count)] for name, count in SIDES)
+    tables = {
+        "the map x": _matrix(X, rows, columns),
+        "W<sub>pos</sub> × W<sub>chan</sub>": _matrix(kernel, w_pos, w_chan),
+        "x times these weights": _matrix(X * kernel, rows, columns),
+    }
+    parts = "".join(f"<div><b>{name}</b>{html}</div>" for name, html in tables.items())
+    first, *others = (X * kernel)[X * kernel != 0].tolist()
+    terms = "".join(f" {'−' if term < 0 else '+'} {abs(term)}" for term in others)
+    return HTML(
+        f'<div class="sfc-worked">{parts}</div>'
+        f"<p>W<sub>pos</sub> stands at the left of its products, W<sub>chan</sub> above them. "
+        f"Added up: y = {_signed(first)}{terms} = <b>{_signed(y)}</b>. An FC neuron has "
+        f"{kernel.size} weights on this map, the SFC neuron {len(w_pos)} + {len(w_chan)} = "
+        f"{len(w_pos) + len(w_chan)}.</p>"
+    )
+
+
+def _matrix(values: np.ndarray, rows: Iterable[object], columns: Iterable[object]) -> str:
+    """A small matrix as HTML, with what stands at its sides."""
+    cells = [[_signed(row), *map(_signed, line)] for row, line in zip(rows, values, strict=True)]
+    return show(pd.DataFrame(cells, columns=["", *map(_signed, columns)])).data
+
+
+def _signed(value: object) -> str:
+    return (value if isinstance(value, str) else f"{value:g}").replace("-", "−")
+
+
+def draggable(length: int = 14, channels: int = 6) -> Widget:
+    """Two profiles to drag, their outer product, symmetry, and CR (`outer_product.js`).
+
+    What CR does is shown without a network: the bars are the profile p that minimises
+    mean (p − w)² + strength · mean |second difference of p| for the drawn profile w.
+    """
+    bump = np.cos(np.linspace(-2.6, 2.2, length)) + 0.2 * (-1.0) ** np.arange(length)
+    values = {
+        "positions": (bump / np.abs(bump).max()).round(2).tolist(),
+        "channels": np.linspace(1, -0.8, channels)[[2, 0, 5, 1, 4, 3][:channels]].round(2).tolist(),
+        "strengths": list(STRENGTHS),
+    }
+    return Widget("outer_product", TOUCH, values)
 
 
 def diagram(length: int = 14, channels: int = 6) -> Figure:

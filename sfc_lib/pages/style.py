@@ -83,8 +83,6 @@ VERDICT_STYLES = {
     "cannot tell yet": ("?", "open", "#57606a"),
     "not testable here": ("–", "open", "#57606a"),
 }
-PLOTLY = "plotly/plotly.min.js"  # beside the pages
-PLOTLY_MIME = "application/vnd.plotly.v1+json"  # JupyterLab draws it; pages take the HTML
 SHORT_DATA = (  # words of experiments' titles, and what stands for them where room is short
     ("Simulated TF binding, generated", "TF simulated"),
     ("Simulated TF binding, authors' file", "TF authors' file"),

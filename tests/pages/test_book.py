@@ -11,16 +11,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from made_up import with_curvature
 
 from sfc_lib.errors import UserError
 from sfc_lib.files import SCRATCH
 from sfc_lib.nn.architectures import build_model
-from sfc_lib.pages import book, figure4_positional_weights, forest, notebook, style
+from sfc_lib.pages import book, forest, notebook, style
 from sfc_lib.pages.claims import load_claims
 
 ROOT = Path(__file__).resolve().parents[2]
+STATIC = ROOT / "book" / "_static"
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+ANSWERING = (  # pages with a picture that answers
+    *("explorer", "figure3_importance", "figure4_positional_weights", "method", "sequence"),
+)
 LOCAL = ("file:", "data:", "blob:")
 
 
@@ -214,34 +217,25 @@ def test_the_menu_opens_on_a_phone(html, browser):
     reader.context.close()
 
 
-def test_the_interactive_figure_is_drawn_without_a_server(html, browser):
+@pytest.mark.parametrize(
+    "name", ["explorer", "figure3_importance", "figure4_positional_weights", "method", "sequence"]
+)
+def test_what_answers_is_drawn_from_the_data_beside_the_pages(html, browser, name):
     reader = Reader(browser, DESKTOP)
-    page = reader.open(html / "_executed" / "figure4_positional_weights.html")
-    plot = page.locator(".sfc-interactive .js-plotly-plot")
-    plot.locator(".heatmaplayer image").first.wait_for(state="attached")
-    assert "rows of the clusters" in plot.inner_text()
+    page = reader.open(html / "_executed" / f"{name}.html")
+    widget = page.locator(".sfc-widget[data-drawn]")
+    assert widget.locator("svg").count()
+    assert (html / "widgets" / f"{widget.get_attribute('data-widget')}.js").is_file()
+    assert page.locator(".sfc-widget").count() == 1
     assert reader.problems == []
     reader.context.close()
 
 
-def test_the_slider_shows_the_clusters_of_each_strength(tmp_path, browser):
-    result = with_curvature(tmp_path / "records")
-    book._copy_scripts(tmp_path)
-    html = figure4_positional_weights.weight_slider(result)._repr_mimebundle_()["text/html"]
-    path = tmp_path / "pages" / "page.html"
-    path.parent.mkdir()
-    path.write_text(f'<!doctype html><meta charset="utf-8">{html}')
-    reader = Reader(browser, DESKTOP)
-    plot = reader.open(path).locator(".js-plotly-plot")
-    for index, run in enumerate(figure4_positional_weights.shown(result).itertuples()):
-        rail = plot.locator(".slider-rail-touch-rect")
-        width = rail.bounding_box()["width"]
-        rail.click(position={"x": 1 + index * (width - 2) / 3, "y": 3})
-        plot.get_by_text(f"strength of CR: {run.curvature:g}", exact=True).wait_for()
-        sizes = ", ".join(map(str, figure4_positional_weights.cluster(run.W_pos).sizes))
-        plot.get_by_text(f"rows of the clusters: {sizes}").wait_for(state="attached")
-    assert reader.problems == []
-    reader.context.close()
+def test_interactive_pages_load_six_megabytes_together_at_most(html):
+    data = [path.stat().st_size for path in (html / "widgets").iterdir()]
+    own = [(html / "_static" / path.name).stat().st_size for path in STATIC.glob("*.js")]
+    assert len(data) == len(ANSWERING)
+    assert sum(data) + sum(own) <= 6_000_000
 
 
 def test_the_search_finds_a_page_without_a_server(html, browser):
@@ -381,14 +375,13 @@ def test_a_script_that_is_not_installed_is_named_with_the_remedy(tmp_path, monke
 def test_progress_bars_and_folders_stay_out_of_a_page():
     text = {"output_type": "display_data", "data": {"text/plain": "kept"}}
     bar = {"output_type": "display_data", "data": {book.WIDGET: {}, "text/plain": "100%"}}
-    plot = {"output_type": "display_data", "data": {book.PLOTLY_MIME: {}, "text/html": "plot"}}
     stream = {"output_type": "stream", "text": "kept too"}
     notebook = {
         "metadata": {"papermill": {"input_path": "/home"}, "widgets": {}, "kernelspec": {}},
         "cells": [
             {
                 "metadata": {"tags": ["injected-parameters"]},
-                "outputs": [bar, text, plot, stream],
+                "outputs": [bar, text, stream],
                 "source": "size = 1",
             },
             {"metadata": {}, "source": "prose"},
@@ -396,8 +389,7 @@ def test_progress_bars_and_folders_stay_out_of_a_page():
     }
     book._tidy(notebook)
     assert notebook["metadata"] == {"kernelspec": {}}
-    only_html = {"output_type": "display_data", "data": {"text/html": "plot"}}
-    assert notebook["cells"][0]["outputs"] == [text, only_html, stream]
+    assert notebook["cells"][0]["outputs"] == [text, stream]
     assert notebook["cells"][0]["metadata"]["tags"] == ["injected-parameters", "remove-input"]
     assert "size = 1" in notebook["cells"][-1]["source"]
 

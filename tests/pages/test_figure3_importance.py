@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import record, results, together
+from made_up import record, results, together, unpacked
 
 from sfc_lib.pages import claims
 from sfc_lib.pages import figure3_importance as figure3
@@ -280,3 +280,57 @@ def test_figures_of_nothing_are_empty_not_errors(tmp_path):
     for draw in (figure3.importance_panels, figure3.importance_numbers):
         assert draw(nothing).axes
     assert figure3.number_table(nothing).empty
+
+
+# By strength of CR, in the browser.
+
+
+def by_strength(folder, strengths):
+    """Results of one symmetric run at each strength, whose profiles are flatter from one on."""
+    groups = {}
+    for place, strength in enumerate(strengths):
+        spec = RunSpec(variant="symm", curvature=strength)
+        profile = bumpy(0.6 / (1 + place))
+        groups[f"cr_{strength}"] = [record(folder, spec, importance=profile)]
+    return collect(results(groups))
+
+
+def test_the_slider_has_the_strengths_in_their_order(tmp_path):
+    found = by_strength(tmp_path, (10, 0, 100))
+    panels = figure3.strength_slider(found).data["panels"]
+    assert [panel["strength"] for panel in panels] == ["0", "10", "100"]
+    for panel, (_, run) in zip(panels, found.sort_values("curvature").iterrows(), strict=True):
+        np.testing.assert_allclose(unpacked(panel["profile"]), run.profile / run.unit, atol=1e-3)
+        assert panel["numbers"]["asymmetry"] == [run.asymmetry, run.asymmetry_noise]
+
+
+def test_there_is_no_slider_without_strengths(tmp_path):
+    assert figure3.strength_slider(by_strength(tmp_path / "one", (0,))) is None
+    std = experiment(tmp_path / "std", {"std": [0.5], "sep": [0.2]})
+    assert figure3.strength_slider(collect(std)) is None
+
+
+@pytest.mark.parametrize("width", [1000, 390])
+def test_the_slider_shows_a_profile_its_mirror_image_and_its_numbers(tmp_path, opened, width):
+    found = by_strength(tmp_path, (0, 1, 10)).sort_values("curvature")
+    page = opened(figure3.strength_slider(found), width)
+    for place, (_, run) in enumerate(found.iterrows()):
+        page.get_by_role("slider", name="strength of CR").fill(str(place))
+        assert page.locator("b.value").inner_text() == f"{run.curvature:g}"
+        said = page.locator(".said").inner_text()
+        for number, name in figure3.NUMBERS.items():
+            assert f"{name} {run[number]:.3f}".replace("0.", ".") in said
+        heights = [
+            [float(point.split(",")[1]) for point in line.get_attribute("points").split()]
+            for line in (page.locator(".shown"), page.locator(".mirror"))
+        ]
+        assert heights[0] == heights[1][::-1]
+        correlation = np.corrcoef(heights[0], run.profile)[0, 1]
+        assert correlation == pytest.approx(-1, abs=1e-3)  # y grows downwards
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_the_published_panel_has_the_strengths_of_the_paper(published):
+    panels = figure3.strength_slider(collect(published)).data["panels"]
+    assert [panel["strength"] for panel in panels] == ["0", "1", "10", "100"]
+    assert all("MPP" in panel["name"] for panel in panels)

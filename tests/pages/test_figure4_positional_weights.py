@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import by_curvature, record, results, together, with_curvature
+from made_up import by_curvature, record, results, together, unpacked, with_curvature
 
 from sfc_lib.pages import claims, style
 from sfc_lib.pages import figure4_positional_weights as figure4
-from sfc_lib.pages.book import SCRIPTS
 from sfc_lib.pages.figure4_positional_weights import STABLE, stability
 from sfc_lib.runs.spec import RunSpec
 
@@ -187,33 +186,69 @@ def test_one_seed_of_each_strength_is_drawn(tmp_path):
     assert figure4.strength_table(made).seeds.tolist() == [1] * 4
 
 
-def test_slider_has_a_step_a_strength_with_its_lines_and_sizes(tmp_path):
+def test_sliders_hold_every_strength_and_number_of_clusters(tmp_path):
     made = with_curvature(tmp_path)
-    figure = figure4.weight_slider(made).figure
-    steps = figure.layout.sliders[0].steps
-    assert [step.label for step in steps] == ["0", "1", "10", "100"]
-    assert [trace.visible for trace in figure.data] == [True, False, False, False]
-    bests = figure4.shown(made).W_pos
-    for index, (step, weights) in enumerate(zip(steps, bests, strict=True)):
-        expected = figure4.cluster(weights)
-        visible, layout = step.args
-        assert visible["visible"] == [i == index for i in range(4)]
-        assert [line["y0"] for line in layout["shapes"]] == [b - 0.5 for b in expected.boundaries]
-        sizes = ", ".join(map(str, expected.sizes))
-        assert layout["title"]["text"].endswith(f"rows of the clusters: {sizes}")
-        np.testing.assert_allclose(figure.data[index].z, expected.rows, atol=1e-6)
-        assert (figure.data[index].customdata[:, 0] == expected.neurons).all()
-    assert len({(trace.zmin, trace.zmax) for trace in figure.data}) == 1
+    data = figure4.weight_slider(made).data
+    assert [panel["strength"] for panel in data["panels"]] == ["0", "1", "10", "100"]
+    assert data["counts"] == sorted(data["counts"])
+    assert figure4.CLUSTERS == data["count"] in data["counts"]
+    for panel, weights in zip(data["panels"], figure4.shown(made).W_pos, strict=True):
+        rows = unpacked(panel["values"]).reshape(panel["units"], panel["length"])
+        np.testing.assert_allclose(rows, figure4.normalise_rows(weights), atol=1e-4)
+        for count, found in zip(data["counts"], panel["clusters"], strict=True):
+            expected = figure4.cluster(weights, figure4.View(clusters=count))
+            assert found == {
+                "order": expected.neurons.tolist(),
+                "sizes": expected.sizes.tolist(),
+            }
 
 
-def test_slider_loads_its_script_from_beside_the_page_and_is_the_same_each_time(tmp_path):
-    result = with_curvature(tmp_path)
-    first, again = (figure4.weight_slider(result)._repr_mimebundle_() for _ in range(2))
-    assert first["text/html"] == again["text/html"]
-    assert f'<script src="../{figure4.PLOTLY}"></script>' in first["text/html"]
-    assert "cdn" not in first["text/html"]
-    assert figure4.PLOTLY in SCRIPTS
-    assert len(first[figure4.PLOTLY_MIME]["data"]) == 4
+def test_the_sliders_show_the_clusters_of_each_strength(tmp_path, opened):
+    made = with_curvature(tmp_path / "records")
+    widget = figure4.weight_slider(made)
+    page = opened(widget)
+    counts = widget.data["counts"]
+    for place, weights in enumerate(figure4.shown(made).W_pos):
+        page.get_by_role("slider", name="strength of CR").fill(str(place))
+        for step in (0, len(counts) - 1):
+            page.get_by_role("slider", name="clusters").fill(str(step))
+            expected = figure4.cluster(weights, figure4.View(clusters=counts[step]))
+            said = page.locator(".said").inner_text()
+            assert f"clusters: {', '.join(map(str, expected.sizes))}." in said
+            lines = page.locator(".border").evaluate_all("all => all.map(e => +e.dataset.row)")
+            assert lines == expected.boundaries.tolist()
+            pixels = page.locator("canvas").evaluate(
+                "c => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data]"
+            )
+            image = np.array(pixels).reshape(*expected.rows.shape, 4)
+            clear = np.abs(expected.rows) > 0.02
+            red = image[..., 0].astype(int) > image[..., 2]
+            np.testing.assert_array_equal(red[clear], expected.rows[clear] > 0)
+
+
+def test_a_cell_is_read_by_pointer_and_by_keyboard(tmp_path, opened):
+    made = with_curvature(tmp_path / "records")
+    page = opened(figure4.weight_slider(made))
+    first = figure4.cluster(figure4.shown(made).W_pos.iloc[0])
+    box = page.locator("canvas").bounding_box()
+    rows, length = first.rows.shape
+    page.mouse.move(box["x"] + 3.5 * box["width"] / length, box["y"] + 2.5 * box["height"] / rows)
+
+    def expected(row, position):
+        value = f"{first.rows[row, position]:.3f}".replace("0.", ".").replace("-", "−")
+        return f"Neuron {first.neurons[row]}, position {position}: weight {value}."
+
+    assert expected(2, 3) in page.locator(".cell").inner_text()
+    page.locator(".cells").focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowLeft")
+    assert expected(3, 2) in page.locator(".cell").inner_text()
+
+
+def test_one_strength_has_no_slider_of_strengths(tmp_path, opened):
+    page = opened(figure4.weight_slider(with_curvature(tmp_path, strengths=(0,))))
+    assert not page.get_by_role("slider", name="strength of CR").is_visible()
+    assert page.get_by_role("slider", name="clusters").is_visible()
 
 
 def test_nothing_to_show_is_no_error(tmp_path):
@@ -274,4 +309,7 @@ def test_a_view_may_leave_strengths_out(tmp_path):
     view = figure4.View(strengths=(0.0, 10.0))
     assert figure4.shown(made, view).curvature.tolist() == [0, 10]
     assert "CR 0, 10**" in figure4.strengths_line(made, view)
-    assert len(figure4.weight_slider(made, view).figure.data) == 2
+    assert len(figure4.weight_slider(made, view).data["panels"]) == 2
+    seven = figure4.weight_slider(made, figure4.View(clusters=7)).data
+    assert seven["count"] == 7
+    assert 7 in seven["counts"]
