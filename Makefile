@@ -24,7 +24,7 @@ help:
 	@echo "make lint                  ruff, mypy, and the arrows between the rooms"
 	@echo "make lowest                the tests without training on the oldest allowed libraries"
 	@echo "make backends              install without a backend, with JAX, with torch: size, a run"
-	@echo "make lock                  pin requirements.lock anew (needs uv)"
+	@echo "make lock                  pin requirements.lock and Binder's anew (needs uv)"
 	@echo "make readme                the README's picture and minutes, from the records"
 
 book: .venv/installed
@@ -73,6 +73,9 @@ lock:
 	uv pip compile pyproject.toml --extra tensorflow --extra jax --extra book --extra cluster \
 	  --extra dev --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --output-file requirements.lock
+	uv pip compile pyproject.toml binder/requirements.in --constraints requirements.lock \
+	  --universal --python-version 3.11 --no-header --no-annotate \
+	  --output-file binder/requirements.txt
 
 clean:
 	rm -rf .venv book/_build book/_executed book/assets
