@@ -11,7 +11,7 @@ UNTRAINED := tests/genomics tests/nn tests/datasets tests/test_files.py tests/ru
   tests/pages/test_figure1_performance.py tests/pages/test_figure4_positional_weights.py \
   tests/pages/test_notebook.py
 
-.PHONY: help book test reproduce figure benchmark lab lint lowest backends lock readme clean
+.PHONY: help book test reproduce figure report benchmark lab lint lowest backends lock readme clean
 
 help:
 	@echo "make book                  build the book from the published records"
@@ -19,6 +19,7 @@ help:
 	@echo "make reproduce SIZE=quick  train every run anew, then build the book from them;"
 	@echo "                           sizes: smoke, quick, standard, full"
 	@echo "make figure NAME=...       run one notebook of notebooks/"
+	@echo "make report                the replication report, as report.pdf (needs Chromium)"
 	@echo "make benchmark             time everything on this machine, for the book's page Speed"
 	@echo "make lab                   open the notebooks in JupyterLab"
 	@echo "make lint                  ruff, mypy, and the arrows between the rooms"
@@ -44,6 +45,9 @@ figure: .venv/installed
 # On an idle machine: about a quarter of an hour.
 benchmark: .venv/installed
 	$(BIN)/python benchmarks/run.py
+
+report: .venv/installed
+	$(BIN)/sfc report -o report.pdf
 
 lab: .venv/installed
 	$(BIN)/jupyter lab notebooks
