@@ -147,7 +147,7 @@ def as_html(executed: Path) -> str:
     from nbconvert import HTMLExporter
 
     hidden = dict.fromkeys(("exclude_input", "exclude_output_prompt"), True)
-    body, _ = HTMLExporter(template_name="basic", **hidden).from_filename(executed)
+    body, _ = HTMLExporter(template_name="basic", **hidden).from_filename(str(executed))
     head = f'<meta charset="utf-8"><title>Replication report</title><style>{PAPER}</style>'
     return f"<!doctype html><html lang='en'><head>{head}</head><body>{body}</body></html>"
 
