@@ -11,7 +11,8 @@ UNTRAINED := tests/genomics tests/nn tests/datasets tests/test_files.py tests/ru
   tests/pages/test_figure1_performance.py tests/pages/test_figure4_positional_weights.py \
   tests/pages/test_notebook.py
 
-.PHONY: help book test reproduce figure benchmark lab lint check-book lowest backends lock readme clean
+.PHONY: help book test reproduce figure report benchmark lab lint check-book lowest backends \
+  lock readme clean
 
 help:
 	@echo "make book                  build the book from the published records"
@@ -19,13 +20,14 @@ help:
 	@echo "make reproduce SIZE=quick  train every run anew, then build the book from them;"
 	@echo "                           sizes: smoke, quick, standard, full"
 	@echo "make figure NAME=...       run one notebook of notebooks/"
+	@echo "make report                the replication report, as report.pdf (needs Chromium)"
 	@echo "make benchmark             time everything on this machine, for the book's page Speed"
 	@echo "make lab                   open the playground, and the other notebooks, in JupyterLab"
 	@echo "make lint                  ruff, mypy, and the arrows between the rooms"
 	@echo "make check-book            every page and the playground in a real browser"
 	@echo "make lowest                the tests without training on the oldest allowed libraries"
 	@echo "make backends              install without a backend, with JAX, with torch: size, a run"
-	@echo "make lock                  pin requirements.lock anew (needs uv)"
+	@echo "make lock                  pin requirements.lock and Binder's anew (needs uv)"
 	@echo "make readme                the README's picture and minutes, from the records"
 
 book: .venv/installed
@@ -45,6 +47,9 @@ figure: .venv/installed
 # On an idle machine: about a quarter of an hour.
 benchmark: .venv/installed
 	$(BIN)/python benchmarks/run.py
+
+report: .venv/installed
+	$(BIN)/sfc report -o report.pdf
 
 lab: .venv/installed
 	$(BIN)/jupyter lab notebooks/playground.ipynb
@@ -78,6 +83,9 @@ lock:
 	uv pip compile pyproject.toml --extra tensorflow --extra jax --extra book --extra cluster \
 	  --extra dev --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --output-file requirements.lock
+	uv pip compile pyproject.toml binder/requirements.in --constraints requirements.lock \
+	  --universal --python-version 3.11 --no-header --no-annotate \
+	  --output-file binder/requirements.txt
 
 clean:
 	rm -rf .venv book/_build book/_executed book/assets

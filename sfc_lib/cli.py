@@ -320,6 +320,18 @@ def book(output: Path, **how: Any) -> None:
     click.echo(f"Open {index}")
 
 
+@main.command("report")
+@click.option("-o", "--output", type=PATH, default="report.pdf")
+def print_report(output: Path) -> None:
+    """Print the replication report, from the published records, as a PDF. It takes Chromium.
+
+    Example: sfc report -o report.pdf
+    """
+    from sfc_lib.pages.report import print_pdf
+
+    click.echo(f"Wrote {print_pdf(output)}")
+
+
 @main.group()
 def data() -> None:
     """Source files, where they come from, and the datasets built from them."""

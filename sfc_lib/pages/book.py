@@ -23,6 +23,7 @@ from tqdm import tqdm
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_folder, remove, scratch_in, writable, write_json
 from sfc_lib.pages import claims
+from sfc_lib.pages.doors import address, run_it_yourself
 from sfc_lib.pages.notebook import parameters, repository, run_notebook
 from sfc_lib.pages.results import load_results, with_evidence
 from sfc_lib.pages.widget import move_data
@@ -114,6 +115,7 @@ def _execute(notebook: Path, output: Path, values: Mapping[str, object]) -> None
     except (UserError, OSError, RuntimeError) as error:
         raise UserError(f"page {notebook.stem} failed: {error}") from error
     content = json.loads(output.read_text())
+    content["cells"].append(run_it_yourself(notebook.stem, address(repository())))
     _tidy(content)
     move_data(content, notebook.parent.parent / "book" / "assets")
     write_json(output, content)

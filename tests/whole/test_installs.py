@@ -1,9 +1,10 @@
-"""The wheel in fresh environments: without a backend, and with each one alone.
+"""The wheel in fresh environments: without a backend, with each one alone, and Binder's.
 
 Not of the usual tests: `make backends` runs them, and shows what it measured.
 """
 
 import importlib.metadata
+import json
 import os
 import subprocess
 import sys
@@ -13,10 +14,14 @@ from pathlib import Path
 import pytest
 
 import sfc_lib
+from sfc_lib.pages.doors import NEED_BACKEND
 
 pytestmark = pytest.mark.installs
 BASE = 400e6  # bytes that the wheels of the base install may unpack to
+BINDER = 1e9  # of those of Binder's image, beside its own system and JupyterLab
 REPOSITORY = Path(sfc_lib.__file__).parent.parent
+NOTEBOOKS = {path.stem for path in (REPOSITORY / "notebooks").glob("*.ipynb")}
+ON_BINDER = sorted(NOTEBOOKS - NEED_BACKEND)
 OURS = {"PYTHONPATH", "KERAS_BACKEND", "SFC_PUBLISHED_DIR"}
 
 
@@ -113,3 +118,32 @@ def test_one_backend_alone_trains_a_spec(backend, wheel, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == ""
     assert done.stdout.splitlines()[1].startswith("done 2 auprc")
+
+
+@pytest.fixture(scope="module")
+def binder(tmp_path_factory):
+    """What binder/ makes: its requirements, then the library from a clone, with the records."""
+    fresh = Environment(tmp_path_factory.mktemp("binder"))
+    fresh.install("-r", REPOSITORY / "binder" / "requirements.txt")
+    fresh.install("--no-deps", "-e", REPOSITORY)
+    print(f"\nBinder: {fresh.size() / 1e6:.0f} MB")
+    assert fresh.size() < BINDER
+    return fresh
+
+
+@pytest.mark.parametrize("name", ON_BINDER)
+def test_binder_runs_what_it_says_it_runs(name, binder):
+    cells = json.loads((REPOSITORY / "notebooks" / f"{name}.ipynb").read_text())["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    done = binder.run(
+        f"""
+        import sys
+        from IPython.core.interactiveshell import InteractiveShell
+
+        shell = InteractiveShell.instance()
+        for code in {code!r}:
+            if not shell.run_cell(code, silent=True).success:
+                sys.exit("failed")
+        """
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
