@@ -79,6 +79,6 @@ def _elsewhere(name: str, found: str) -> list[str]:
         "```text",
         f"!git clone -q --depth 1 {found} sfc",
         "%cd sfc",
-        "%pip install -q -e . logomaker plotly",
+        "%pip install -q -e . logomaker",
         "```",
     ]
