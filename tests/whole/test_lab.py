@@ -61,17 +61,17 @@ def run_all(page, address, name):
 def test_a_network_is_trained_stopped_and_resumed_by_clicks(lab, page):
     address, folder = lab
     run_all(page, address, "playground")
-    page.get_by_role("button", name="Start").wait_for(timeout=180 * SECOND)
+    page.get_by_role("button", name="Start", exact=True).wait_for(timeout=180 * SECOND)
     for words, value in (("training sequences", "400"), ("most epochs", "40")):
         field = page.locator(".widget-text", has_text=words).locator("input")
         field.fill(value)
         field.press("Enter")
-    page.get_by_role("button", name="Start").click()
+    page.get_by_role("button", name="Start", exact=True).click()
     page.get_by_text(re.compile(r"[1-9]\d* of at most 40 epochs")).wait_for(timeout=180 * SECOND)
-    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Stop", exact=True).click()
     page.get_by_text("Start goes on").wait_for(timeout=60 * SECOND)
     assert not list((folder / "runs").glob("*/result.json"))
-    page.get_by_role("button", name="Start").click()
+    page.get_by_role("button", name="Start", exact=True).click()
     page.get_by_text("Record:").wait_for(timeout=300 * SECOND)
     pictures = page.locator("img.sfc-picture, .sfc-picture img")
     assert pictures.count() == 4
