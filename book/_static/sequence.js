@@ -341,15 +341,17 @@
 
     // The sequence with other bases; `place` is the position that was changed, if it was one.
     function mutated(codes, place) {
-      const before = state.score.probabilities[state.task];
+      const before = state.score;
       const from = LETTERS[state.codes[place]];
       state.codes = codes;
       text.value = written(codes);
       show();
-      const after = state.score.probabilities[state.task];
-      const change =
-        `${state.network.tasks[state.task].name}: ${number(before)} → ${number(after)} ` +
-        `(${number(after - before, 3, true)}).`;
+      const [logit, probability] = ["logits", "probabilities"].map((name, i) => {
+        const [old, now] = [before[name][state.task], state.score[name][state.task]];
+        const form = (v, plus) => number(v, 2 + i, plus);
+        return `${form(old)} → ${form(now)} (${form(now - old, true)})`;
+      });
+      const change = `${state.network.tasks[state.task].name}: ${probability}, logit ${logit}.`;
       said.textContent =
         place === null
           ? `All bases as pasted. ${change}`
@@ -367,7 +369,7 @@
 
     function drawScores() {
       const { tasks } = state.network;
-      const head = ["show", "label", "probability", "change"];
+      const head = ["show", "label", "probability", "change", "logit"];
       const rows = tasks.map(({ name, means }, i) => {
         const value = state.score.probabilities[i];
         const change = value - state.before.probabilities[i];
@@ -392,6 +394,7 @@
             number(value),
           ),
           make("td", { class: "number" }, change ? number(change, 3, true) : "–"),
+          make("td", { class: "number" }, number(state.score.logits[i], 2)),
         );
       });
       scores.replaceChildren(

@@ -4,7 +4,7 @@
 window.sfc = {
   // An element with attributes and children. Options that are functions are listeners.
   make(tag, options = {}, ...children) {
-    const vector = ["svg", "g", "rect", "path", "line", "text", "circle", "title", "polyline", "defs"];
+    const vector = ["svg", "g", "rect", "path", "line", "text", "circle", "title", "polyline"];
     const element = vector.includes(tag)
       ? document.createElementNS("http://www.w3.org/2000/svg", tag)
       : document.createElement(tag);

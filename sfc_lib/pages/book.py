@@ -79,6 +79,7 @@ def build_book(
     ):
         for left in scratch_in(executed):  # by a build that was killed; we hold the lock
             remove(left)
+        remove(root / "book" / "assets")  # what a page held that is no more would stay
         _copy_scripts(root / "book" / "assets")
         for name in names:
             bar.set_postfix_str(name)

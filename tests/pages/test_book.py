@@ -352,6 +352,9 @@ def test_a_notebook_gets_the_parameters_it_declares(tmp_path, monkeypatch):
     left = repository / "book" / book.EXECUTED / f".index.ipynb.killed{SCRATCH}"
     left.parent.mkdir()
     left.write_text("of a build that was killed")
+    old = repository / "book" / "assets" / "widgets" / "gone.js"
+    old.parent.mkdir(parents=True)
+    old.write_text("of a page that is no more")
     assert book.build_book(tmp_path / "html", size="quick", seeds=3, published=False, jobs=1)
     assert given["figure1_performance"] == {
         "size": "quick",
@@ -362,6 +365,7 @@ def test_a_notebook_gets_the_parameters_it_declares(tmp_path, monkeypatch):
     assert given["method"] == given["data"] == {}
     assert given["claims"] == ("quick", 3, False)
     assert not left.exists()
+    assert not old.exists()
     for script in book.SCRIPTS:
         assert (repository / "book" / "assets" / script).stat().st_size > 1e6
 

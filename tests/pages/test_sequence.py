@@ -292,8 +292,12 @@ def test_a_click_on_a_base_mutates_it_and_says_what_changed(page, widget, record
     assert f"Position {place}: {letters[0]} → {letters[1]}. TAL1: " in said
     model = records[widget.data["networks"][0]["id"]].model()
     change = np.diff(predict(model, np.concatenate([before, after]))[:, -1])[0]
-    stated = float(re.search(r"\((.*)\)", said)[1].replace("−", "-"))
+    stated = float(re.search(r"\((.*?)\)", said)[1].replace("−", "-"))
     assert stated == pytest.approx(change, abs=2e-3)
+    old, new = re.search(r"logit (\S+) → (\S+) \(", said.replace("−", "-")).groups()
+    logits = keras.Model(model.input, model.get_layer("logits").output)
+    expected = np.asarray(logits(np.concatenate([before, after])))[:, -1]
+    assert [float(old), float(new)] == pytest.approx(expected.tolist(), abs=0.02)
     assert change < -0.1  # it is the highest base of a motif
     assert page.locator("button.here.changed").get_attribute("data-place") == f"{place} {code}"
     page.get_by_text("Undo all mutations").click()
