@@ -1,10 +1,10 @@
 # The book on port 8000 and JupyterLab on port 8888, which prints the address to open:
 #   docker build -t sfc .
 #   docker run --rm -p 127.0.0.1:8000:8000 -p 127.0.0.1:8888:8888 sfc
-# Untried: no Docker daemon was at hand when this was written. Its steps were run by hand.
+# Untried: no Docker daemon was at hand when this was written.
 FROM python:3.11-slim
 
-RUN useradd --create-home sfc
+RUN useradd --create-home sfc && install -d -o sfc -g sfc /home/sfc/repository
 USER sfc
 WORKDIR /home/sfc/repository
 ENV PATH=/home/sfc/repository/.venv/bin:$PATH PIP_NO_CACHE_DIR=1

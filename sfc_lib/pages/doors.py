@@ -2,6 +2,8 @@
 
 The last two need the repository's address: `Repository` in `[project.urls]` of pyproject.toml.
 Without it a page has the first two only, and none of the book's buttons lead to a repository.
+Binder and Colab are untried, since there is no address yet; what Binder's environment runs is
+checked by `make backends`.
 """
 
 from __future__ import annotations
