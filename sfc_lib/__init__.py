@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _HOMES[name].startswith("sfc_lib.nn."):
+        from sfc_lib.nn import keras  # all our classes are registered with it
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
