@@ -304,7 +304,7 @@ def test_the_page_reads_files_of_the_benchmark_only():
 def test_published_results_are_whole():
     results = load_speed(BENCHMARKS / "results.json")
     assert set(results.sections) <= {
-        "layers", "memory", "epochs", "sequences", "sweep", "scaling",
+        "layers", "torch_layer", "memory", "epochs", "sequences", "sweep", "scaling",
     }  # fmt: skip
     assert len(bounds(results))
 
