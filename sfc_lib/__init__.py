@@ -20,6 +20,7 @@ _HOMES = {
     "match_units": "sfc_lib.nn.architectures",
     "to_torch": "sfc_lib.nn.to_torch",
     "load_dataset": "sfc_lib.datasets.base",
+    "load_published": "sfc_lib.runs.published",
     "RunSpec": "sfc_lib.runs.spec",
     "ensure": "sfc_lib.runs.pool",
     "sweep": "sfc_lib.runs.pool",
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from sfc_lib.nn.layers import SeparableFC
     from sfc_lib.nn.to_torch import to_torch
     from sfc_lib.runs.pool import ensure, sweep
+    from sfc_lib.runs.published import load_published
     from sfc_lib.runs.spec import RunSpec
 
 
