@@ -8,8 +8,8 @@ import pytest
 
 
 def need(name, required_by="SFC_REQUIRE_BACKENDS"):
-    """The module of that name, for a test module that can do nothing without it."""
-    if importlib.util.find_spec(name) is None:
+    """The module of that name, for tests that can do nothing without its package."""
+    if importlib.util.find_spec(name.partition(".")[0]) is None:
         reason = f"the optional package {name} is not installed"
         if os.environ.get(required_by) == "1":
             pytest.fail(f"{required_by}=1, but {reason}", pytrace=False)
