@@ -37,6 +37,11 @@ SECTIONS = {
         "connected layers; the same with a Dense(50) behind it; prediction with folded networks.",
         {"tensorflow": ONE, ALL: ALL_CORES, "jax": JAX, "torch": TORCH},
     ),
+    "torch_layer": Section(
+        "Training steps of the plain torch layer against the naive outer product, and against "
+        "nn.Flatten and nn.Linear of equal parameters, in twelve shapes.",
+        {"torch": TORCH},
+    ),
     "memory": Section(
         "Peak memory of one such step in a fresh process, beyond what libraries, inputs and "
         "weights take.",

@@ -339,7 +339,7 @@ def answers(controls: Controls) -> pd.DataFrame:
             {
                 "question": question,
                 "compared": f"{label(model)} − {label(other)}",
-                "difference [95 % interval]": _interval(found),
+                "difference [95 % interval]": interval(found),
                 "seeds": found.seeds,
                 "answer": answer(found),
             }
@@ -398,10 +398,10 @@ def gain_parts(controls: Controls) -> str:
     """
     runs, best = controls.runs, best_rates(controls)
     gain = ahead(runs, "sep", "std")
-    lines = [f"*sep* is ahead of *std* by {_interval(gain)} in validation auROC{_so(gain)}."]
+    lines = [f"*sep* is ahead of *std* by {interval(gain)} in validation auROC{_so(gain)}."]
     for reason, means in REASONS.items():
         told = [
-            f"*{label(model)}* {_interval(found)}{_share(found, gain)}"
+            f"*{label(model)}* {interval(found)}{_share(found, gain)}"
             for model in means
             if (found := ahead(runs, model, "std")).seeds
         ]
@@ -409,7 +409,7 @@ def gain_parts(controls: Controls) -> str:
     alone = ahead(runs, "sep", "full_kernel")
     lines.append(
         "**Separation**, *sep* against as many neurons with whole kernels: "
-        + (f"{_interval(alone)}{_so(alone)}." if alone.seeds else "not tried yet.")
+        + (f"{interval(alone)}{_so(alone)}." if alone.seeds else "not tried yet.")
     )
     if {"std", "sep"} <= set(best):
         rate = {v: controls.specs[best[v]].learning_rate for v in ("std", "sep")}
@@ -417,7 +417,7 @@ def gain_parts(controls: Controls) -> str:
         found = ahead(runs, best["sep"], best["std"])
         lines.append(
             f"**Learning rate**, each at its own best ({rates['std']}, {rates['sep']}): *sep* is "
-            f"ahead by {_interval(found)}{_so(found)}."
+            f"ahead by {interval(found)}{_so(found)}."
         )
     return "\n".join(f"- {line}" for line in lines)
 
@@ -525,7 +525,8 @@ def _within(found: Compared) -> bool:
     return found.low > -MARGIN and found.high < MARGIN
 
 
-def _interval(found: Compared) -> str:
+def interval(found: Compared) -> str:
+    """A difference with its 95 % interval, as text."""
     if not found.seeds:
         return "–"
     if not np.isfinite(found.low):

@@ -38,7 +38,11 @@ COLUMNS = {  # of the table of measurements, and their types
     **dict.fromkeys(("batch", "size"), "Int64"),
     "values": "object",
 }
-STEPS = {"layer": "SFC", "pair": "SFC + Dense"}  # of training steps, and their names in tables
+STEPS = {
+    "layer": "SFC",
+    "pair": "SFC + Dense",
+    "torch layer": "SFC, plain torch",
+}  # of training steps, and their names in tables
 
 
 @dataclass(frozen=True)
@@ -165,12 +169,12 @@ def ratios(speed: Speed, section: str, **labels: Any) -> pd.DataFrame:
     return pd.DataFrame(shown).reset_index(drop=True)
 
 
-def steps(speed: Speed) -> pd.DataFrame:
+def steps(speed: Speed, section: str = "layers") -> pd.DataFrame:
     """Training steps: the authors' form in milliseconds, the others relative to it.
 
     One row a part, kind, shape, variant and batch.
     """
-    table = speed.of("layers")
+    table = speed.of(section)
     table = table[table.kind.isin(STEPS)].sort_values("kind", kind="stable")
     alone, keys = table.ratio.isna(), ["step of", "part", "shape", "variant", "batch"]
     table["step of"] = table.kind.map(STEPS)

@@ -169,7 +169,7 @@ def use_keras(backend: str = "tensorflow") -> None:
     os.environ.setdefault("KERAS_BACKEND", backend)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with silenced():
-        import sfc_lib.nn  # noqa: F401
+        from sfc_lib.nn import keras  # noqa: F401
 
 
 def retrain(record: Record, root: Path, epochs: int | None = None) -> Record:

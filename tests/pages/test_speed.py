@@ -304,9 +304,19 @@ def test_the_page_reads_files_of_the_benchmark_only():
 def test_published_results_are_whole():
     results = load_speed(BENCHMARKS / "results.json")
     assert set(results.sections) <= {
-        "layers", "memory", "epochs", "sequences", "sweep", "scaling",
+        "layers", "torch_layer", "memory", "epochs", "sequences", "sweep", "scaling",
     }  # fmt: skip
     assert len(bounds(results))
+
+
+def test_the_torch_layer_was_measured_in_twelve_shapes_both_ways():
+    results = load_speed(BENCHMARKS / "results.json")
+    table = speed.steps(results, "torch_layer")
+    assert len(table) == 24
+    assert set(table["step of"]) == {"SFC, plain torch"}
+    assert not table.duplicated(["shape", "variant", "batch"]).any()
+    own = bounds(results).query("section == 'torch_layer'")
+    assert len(own) == 24
 
 
 # How it measures.

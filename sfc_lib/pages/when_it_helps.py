@@ -1,0 +1,182 @@
+"""When does it help? A rule for units, symmetry and curvature, from the records at hand.
+
+Nothing is trained, and nothing is said that no record says: a comparison with too few seeds is
+named as such. Comparisons and their answers are those of `sfc_lib.pages.controls`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from sfc_lib.pages.controls import Controls, ahead, answer, interval, load_controls
+from sfc_lib.pages.results import Results, by_experiment, load_results, with_evidence
+
+# What is asked of each data set: the network asked about, and the one it is held against. Where
+# the paper gives the two unlike learning rates, those at the same rate are compared instead.
+CHOICES = {
+    "layer": (("sep", "std"), ("sep", "std_fast"), ("sep_slow", "std")),
+    "symmetry": (("symm", "sep"),),
+    "curvature": (("low_reg", "symm"), ("high_reg", "symm"), ("cr_100", "symm")),
+}
+AHEAD, BEHIND = "yes", "no, it is behind"
+SAME = ("no difference that matters", "yes, but too little to matter", "no, a little behind")
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the page rests on: `comparisons` as rows, and the controls."""
+
+    comparisons: pd.DataFrame
+    controls: Controls
+
+
+def load_evidence(size: str = "standard", seeds: int = 0, published: bool = True) -> Evidence:
+    """Every choice on every data set that has runs of both networks; nothing is trained.
+
+    Args:
+        size: Of the replication, with the sizes that are evidence for it.
+        seeds: Number of seeds, from 0 up; 0 for as many as the size has.
+        published: Whether to read the published records too.
+
+    Raises:
+        UserError: A bad size or number of seeds, or runs of the size are missing.
+    """
+    results = with_evidence(load_results(size, seeds, published, jobs=0), published)
+    return Evidence(compared(results), load_controls(seeds, published))
+
+
+def compared(results: Results) -> pd.DataFrame:
+    """One row a data set and comparison: choice, data, model, against, numbers and the answer.
+
+    Networks that were trained at unlike learning rates are not compared: that would tell of both.
+    Controls are left out: their data are those of simulated TF binding.
+    """
+    rows = []
+    for runs in by_experiment(results.runs):
+        name = runs.experiment.iat[0]
+        if results.size.experiments[name].control:
+            continue
+        rates = runs.groupby("model").learning_rate.first().to_dict()
+        for choice, pairs in CHOICES.items():
+            for model, against in pairs:
+                if rates.get(model, 0) == rates.get(against):
+                    found = ahead(runs, model, against)
+                    what = {"choice": choice, "data": runs.title.iat[0]}
+                    named = {"model": model, "against": against}
+                    rows.append({**what, **named, "found": found, "answer": answer(found)})
+    return pd.DataFrame(rows, columns=["choice", "data", "model", "against", "found", "answer"])
+
+
+def table(evidence: Evidence, choice: str) -> pd.DataFrame:
+    """The comparisons of a choice as text."""
+    known = evidence.comparisons[evidence.comparisons.choice == choice]
+    return pd.DataFrame(
+        {
+            "data": known.data,
+            "compared": [f"{m} − {a}" for m, a in zip(known.model, known.against, strict=True)],
+            "difference [95 % interval]": known.found.map(interval),
+            "seeds": known.found.map(lambda found: found.seeds),
+            "answer": known.answer,
+        }
+    ).reset_index(drop=True)
+
+
+def rule(evidence: Evidence) -> str:
+    """Markdown: a line of advice for each choice, and the data sets it rests on."""
+    lines = [
+        f"**The layer**: take it {advice(_of(evidence, 'layer'), WORDS['layer'])}",
+        f"**Symmetry**: {advice(_of(evidence, 'symmetry'), WORDS['symmetry'])}",
+        f"**Curvature**: {advice(_of(evidence, 'curvature'), WORDS['curvature'])}",
+        f"**Units**: {units(evidence.controls)}",
+    ]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+WORDS: Mapping[str, Sequence[str]] = {  # ahead somewhere, both, behind somewhere, neither
+    "layer": (
+        "in place of flattening:",
+        "and compare it with flattening on your data:",
+        "only after a comparison on your data:",
+        "for its fewer weights or its readable positions, not for its score:",
+    ),
+    "symmetry": (
+        "take it, and compare on your data:",
+        "try both:",
+        "leave it out:",
+        "a free choice; it has fewer weights:",
+    ),
+    "curvature": (
+        "take the strength that is ahead below:",
+        "try several strengths:",
+        "leave it out for the score; it only smooths what you see:",
+        "for smoother weights, not for the score:",
+    ),
+}
+
+
+def advice(answers: Mapping[str, Sequence[str]], words: Sequence[str]) -> str:
+    """One of four sentences, by where a network is ahead and where behind, with those places.
+
+    Args:
+        answers: Data sets by what was answered for them.
+        words: What to do if it is ahead somewhere and behind nowhere; both; behind somewhere and
+            ahead nowhere; neither. Where nothing is known, that is said instead.
+
+    Example:
+
+    >>> advice({"yes": ["CTCF"], "too few seeds": ["MAX"]}, ["take it:", "", "", ""])
+    'take it: ahead on CTCF; not known in 1 of the comparisons below.'
+    """
+    parts = {
+        "ahead": answers.get(AHEAD, []),
+        "behind": answers.get(BEHIND, []),
+        "no difference that matters": [place for same in SAME for place in answers.get(same, [])],
+    }
+    unknown = sum(map(len, answers.values())) - sum(map(len, parts.values()))
+    which = {(True, False): 0, (True, True): 1, (False, True): 2, (False, False): 3}
+    chosen = words[which[bool(parts["ahead"]), bool(parts["behind"])]]
+    if not any(parts.values()):
+        chosen = "no run tells yet:"
+    told = [f"{name} on {' · '.join(places)}" for name, places in parts.items() if places]
+    told += [f"not known in {unknown} of the comparisons below"] if unknown else []
+    return f"{chosen} {'; '.join(told) or 'nothing was tried'}."
+
+
+def units(controls: Controls) -> str:
+    """Advice on the number of units, with what the controls say of fewer parameters and of rank."""
+    known = {
+        "as many neurons with whole kernels": ahead(controls.runs, "sep", "full_kernel"),
+        "a bottleneck of the same parameters": ahead(controls.runs, "sep", "bottleneck"),
+        "std with symm's parameters": ahead(controls.runs, "sep", "fewer_units"),
+    }
+    told = [f"{name} {interval(found)} ({answer(found)})" for name, found in known.items()]
+    return (
+        "`match_units(length, channels, outputs)` keeps the parameters of what the layer replaces; "
+        f"of other numbers no run tells. *sep* is ahead of {'; of '.join(told)}."
+    )
+
+
+def where_it_does_not_help(evidence: Evidence) -> str:
+    """Markdown: each comparison in which a choice is not ahead, one line each."""
+    known = evidence.comparisons
+    lines = [
+        f"{row.data}: *{row.model}* against *{row.against}*, {interval(row.found)}: {row.answer}."
+        for row in known[known.answer != AHEAD].itertuples()
+    ]
+    return "\n".join(f"- {line}" for line in lines) or "Nowhere, of what was tried."
+
+
+def _of(evidence: Evidence, choice: str) -> dict[str, list[str]]:
+    known = evidence.comparisons[evidence.comparisons.choice == choice]
+    several = known.data.duplicated().any()
+    names = [
+        f"{row.data} (*{row.model}* − *{row.against}*)" if several else row.data
+        for row in known.itertuples()
+    ]
+    answers: dict[str, list[str]] = {}
+    for name, found in zip(names, known.answer, strict=True):
+        answers.setdefault(found, []).append(name)
+    return answers

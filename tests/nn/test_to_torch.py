@@ -1,0 +1,293 @@
+"""Converted models predict what Keras predicts, and what has no counterpart is named."""
+
+import copy
+import pickle
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from needs import need
+from networks import lively, network, sequences
+
+from sfc_lib import Curvature, SeparableFC, fold_separable, to_torch
+from sfc_lib.errors import UserError
+from sfc_lib.nn.layers import OneHotDNA
+from sfc_lib.nn.readouts import DENSE, SEPARABLE
+from sfc_lib.runs.model_file import load_model, save_model
+
+torch = need("torch")
+
+CLOSE = {"rtol": 0, "atol": 1e-5}
+NETWORKS = [
+    (architecture, variant, length)
+    for architecture, length in (("simulated_tf", 200), ("chip_seq", 300), ("basset", 600))
+    for variant in ("std", "sep", "symm")
+]
+READOUTS = [*(("std", name) for name in DENSE), *(("sep", name) for name in SEPARABLE)]
+READOUTS += [("symm", "spline"), ("symm", "positive")]
+
+
+def found(module, *inputs):
+    with torch.no_grad():
+        return module(*inputs).numpy()
+
+
+def agrees(model, folded=False):
+    codes, one_hot = sequences(model.input_shape[1])
+    expected = model.predict_on_batch(codes)
+    assert expected.std(axis=0).min() > 0.05, "predictions that do not differ prove nothing"
+    np.testing.assert_allclose(found(to_torch(model, folded), one_hot), expected, **CLOSE)
+
+
+@pytest.mark.parametrize("folded", [False, True], ids=["as it is", "folded"])
+@pytest.mark.parametrize("case", NETWORKS, ids=lambda case: "-".join(map(str, case)))
+def test_every_network_predicts_the_same(case, folded):
+    agrees(network(*case), folded)
+
+
+@pytest.mark.parametrize(("variant", "readout"), READOUTS)
+def test_every_readout_predicts_the_same(variant, readout):
+    agrees(network(variant=variant, readout=readout))
+
+
+def test_whole_network_predicts_the_same_on_a_thousand_sequences():
+    model = network(variant="symm", width=1.0)
+    codes, one_hot = sequences(200, examples=1000)
+    for folded in (False, True):
+        np.testing.assert_allclose(
+            found(to_torch(model, folded), one_hot), model.predict_on_batch(codes), **CLOSE
+        )
+
+
+def test_a_saved_model_with_curvature_converts(tmp_path):
+    """What `sfc train` and published records hold."""
+    model = network("chip_seq", "symm", 300, curvature=1.0, limit=0.1)
+    save_model(model, tmp_path / "model.keras")
+    agrees(load_model(tmp_path / "model.keras"))
+
+
+def test_logits_by_ending_the_model_there():
+    model = network()
+    logits = keras.Model(model.input, model.get_layer("logits").output)
+    codes, one_hot = sequences(200)
+    for folded in (False, True):
+        values = found(to_torch(logits, folded), one_hot)
+        np.testing.assert_allclose(values, logits.predict_on_batch(codes), atol=1e-4)
+        np.testing.assert_allclose(
+            1 / (1 + np.exp(-values)), model.predict_on_batch(codes), **CLOSE
+        )
+
+
+def test_gradient_times_input_is_that_of_keras():
+    from sfc_lib.nn.gradients import gradient_times_input
+
+    model = network("chip_seq", "symm", 300)
+    codes, one_hot = sequences(300)
+    one_hot.requires_grad_()
+    logits = to_torch(keras.Model(model.input, model.get_layer("logits").output))
+    (gradient,) = torch.autograd.grad(logits(one_hot)[:, 1].sum(), one_hot)
+    np.testing.assert_allclose(
+        (gradient * one_hot).sum(1).detach(), gradient_times_input(model, codes)[1], atol=1e-4
+    )
+
+
+def test_layers_are_torchs_own_named_as_in_keras():
+    from sfc_lib.nn.torch_layer import SeparableFC as Twin
+
+    module = to_torch(network("simulated_tf", "symm"))
+    parts = dict(module.named_children())
+    assert list(parts) == [
+        "conv_1", "relu_1", "conv_2", "relu_2", "pool_2", "sfc",
+        "dense_1", "dense_1_relu", "dropout_1", "logits", "probabilities",
+    ]  # fmt: skip
+    assert isinstance(parts["sfc"], Twin)
+    assert not module.training
+    folded = dict(to_torch(network("simulated_tf", "symm"), folded=True).named_children())
+    assert "sfc" not in folded
+    assert folded["dense_1"].in_features == 35 * 5
+
+
+def test_weights_are_copies_and_the_model_stays_as_it_was():
+    model = network()
+    before = [layer.get_weights() for layer in model.layers]
+    nodes = len(model.get_layer("sfc")._inbound_nodes)
+    module = to_torch(model)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.zero_()
+    for layer, weights in zip(model.layers, before, strict=True):
+        assert all(map(np.array_equal, layer.get_weights(), weights))
+    assert len(model.get_layer("sfc")._inbound_nodes) == nodes
+
+
+def test_it_can_be_copied_pickled_trained_and_compiled():
+    module, (_, one_hot) = to_torch(network()), sequences(200)
+    expected = found(module, one_hot)
+    for other in (copy.deepcopy(module), pickle.loads(pickle.dumps(module))):
+        np.testing.assert_allclose(found(other, one_hot), expected, **CLOSE)
+    compiled = torch.compile(module, backend="aot_eager", fullgraph=True)
+    np.testing.assert_allclose(found(compiled, one_hot), expected, **CLOSE)
+    module.train()(one_hot).sum().backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())
+
+
+# Models that are not ours.
+
+
+def toy(*hidden, inputs=(20, 4)):
+    return keras.Sequential([keras.Input(inputs), *hidden])
+
+
+def compared(model, *shapes):
+    """Keras's and torch's predictions of random maps, given to torch with channels first."""
+    rng = np.random.default_rng(2)
+    x = [rng.normal(size=(5, *shape)).astype("float32") for shape in shapes]
+    theirs = model.predict_on_batch(x if len(x) > 1 else x[0])
+    given = [torch.tensor(np.moveaxis(each, -1, 1) if each.ndim == 3 else each) for each in x]
+    with torch.no_grad():
+        return theirs, to_torch(model)(*given)
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        [layers.Conv1D(6, 4, padding="same", activation="gelu"), layers.Flatten()],
+        [layers.Conv1D(6, 3, strides=2, dilation_rate=1, use_bias=False), layers.Flatten()],
+        [layers.Conv1D(6, 3, dilation_rate=2, groups=2, activation="elu"), layers.Flatten()],
+        [layers.Dense(3, activation="softmax"), layers.Flatten()],
+        [layers.Dense(3), layers.BatchNormalization(scale=False), layers.GlobalMaxPooling1D()],
+        [layers.Flatten(), layers.BatchNormalization(center=False), layers.Activation("silu")],
+        [layers.MaxPooling1D(3), layers.ReLU(negative_slope=0.2), layers.GlobalAveragePooling1D()],
+        [SeparableFC(5, symmetric=True), layers.Activation("softplus"), layers.Dense(2, "tanh")],
+        [layers.Flatten(), layers.Flatten(), layers.Dense(3, "linear"), layers.Dropout(0.5)],
+    ],
+    ids=lambda hidden: "-".join(layer.name.rsplit("_", 1)[0] for layer in hidden),
+)
+def test_sequential_models_of_these_layers(hidden):
+    theirs, ours = compared(lively(toy(*hidden)), (20, 4))
+    np.testing.assert_allclose(ours, theirs, **CLOSE)
+    assert theirs.std() > 1e-3
+
+
+def test_two_inputs_a_shared_layer_and_named_outputs():
+    one, two = keras.Input((20, 4), name="one"), keras.Input((20, 4), name="two")
+    shared = layers.Conv1D(3, 5, activation="relu")
+    sfc, dense = SeparableFC(4, positional_regularizer=Curvature(1.0)), layers.Dense(2)
+    model = keras.Model(
+        [one, two], {"a": dense(sfc(shared(one))), "b": layers.Dense(1)(sfc(shared(two)))}
+    )
+    theirs, ours = compared(model, (20, 4), (20, 4))
+    assert ours.keys() == {"a", "b"}
+    for name, values in ours.items():
+        np.testing.assert_allclose(values, theirs[name], **CLOSE)
+
+
+def test_a_model_in_a_model():
+    inner = toy(layers.Conv1D(3, 5), layers.ReLU())
+    inputs = keras.Input((20, 4))
+    model = keras.Model(inputs, layers.Dense(2)(SeparableFC(6)(inner(inputs))))
+    theirs, ours = compared(model, (20, 4))
+    np.testing.assert_allclose(ours, theirs, **CLOSE)
+
+
+def test_precisions_other_than_float32_become_float32():
+    model = network(precision="bfloat16")
+    same = network()
+    same.set_weights([w.astype("float32") for w in model.get_weights()])
+    _, one_hot = sequences(200)
+    module = to_torch(model)
+    assert {p.dtype for p in module.parameters()} == {torch.float32}
+    np.testing.assert_allclose(found(module, one_hot), found(to_torch(same), one_hot), **CLOSE)
+
+
+class Doubled(layers.Dense):
+    def call(self, x):
+        return 2 * super().call(x)
+
+
+def codes_into_dense():
+    inputs = keras.Input((20,), dtype="uint8")
+    x = layers.Flatten(name="flat")(inputs)
+    return keras.Model(inputs, layers.Dense(2)(x))
+
+
+def quantised():
+    model = toy(layers.Flatten(), layers.Dense(8, name="q"))
+    model.get_layer("q").quantize("int8")
+    return model
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (lambda: toy(layers.LSTM(3, name="lstm")), r"'lstm' \(LSTM\).*expected only layers of"),
+        (lambda: toy(Doubled(3, name="d")), r"'d' \(Doubled\) has no counterpart: expected only"),
+        (lambda: toy(layers.Lambda(lambda x: x, name="l")), r"'l' \(Lambda\)"),
+        (lambda: toy(layers.Conv1D(3, 3, padding="causal", name="c")), "padding is 'causal'"),
+        (lambda: toy(layers.Conv1D(3, 3, 2, padding="same")), "'same', with strides of 2"),
+        (lambda: toy(layers.MaxPooling1D(3, padding="same")), "its padding is 'same'"),
+        (lambda: toy(layers.ReLU(6.0)), "it has a maximum or a threshold"),
+        (lambda: toy(layers.Dense(3, "selu", name="s")), r"'s' .*activation is 'selu', not one"),
+        (lambda: toy(layers.Dense(3, lambda x: x)), "activation is '<lambda>'"),
+        (lambda: toy(layers.BatchNormalization(axis=1)), "normalises along axis 1"),
+        (lambda: toy(layers.GlobalMaxPooling1D(keepdims=True)), "keeps the dimension of positions"),
+        (lambda: toy(layers.Flatten(data_format="channels_first")), "its channels come first"),
+        (codes_into_dense, r"'flat' \(Flatten\).*it takes integers, which only OneHotDNA may"),
+        (quantised, r"'q' \(Dense\).*it is quantised"),
+    ],
+)  # fmt: skip
+def test_what_has_no_counterpart_is_named(model, message):
+    with pytest.raises(UserError, match=f"^to_torch: .*{message}"):
+        to_torch(model())
+
+
+def test_a_subclassed_model_is_refused():
+    class Own(keras.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(UserError, match="to_torch: expected a functional or built sequential"):
+        to_torch(Own())
+
+
+def test_what_cannot_be_folded_says_why_and_converts_as_it_is():
+    model = toy(SeparableFC(4, name="sfc"), layers.ReLU(), layers.Dense(2))
+    with pytest.raises(UserError, match="'sfc' is followed by the layer"):
+        to_torch(model, folded=True)
+    theirs, ours = compared(model, (20, 4))
+    np.testing.assert_allclose(ours, theirs, **CLOSE)
+
+
+def test_lora_is_merged():
+    model = toy(layers.Flatten(), layers.Dense(3, name="d"))
+    model.get_layer("d").enable_lora(2)
+    rng = np.random.default_rng(0)
+    model.get_layer("d").set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+    theirs, ours = compared(model, (20, 4))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+def test_folded_before_or_while_converted_is_the_same():
+    model = network("basset", "symm", 600)
+    _, one_hot = sequences(600)
+    np.testing.assert_allclose(
+        found(to_torch(model, folded=True), one_hot),
+        found(to_torch(fold_separable(model)), one_hot),
+        **CLOSE,
+    )
+
+
+def test_one_hot_inputs_stay_as_they_are():
+    inputs = keras.Input((20, 4))
+    body = layers.Dense(2)(SeparableFC(6)(layers.Conv1D(3, 5)(inputs)))
+    codes = keras.Input((20,), dtype="uint8")
+    both = (
+        keras.Model(inputs, body),
+        keras.Model(codes, keras.Model(inputs, body)(OneHotDNA()(codes))),
+    )
+    given, one_hot = sequences(20)
+    expected = both[1].predict_on_batch(given)
+    for model in both:
+        np.testing.assert_allclose(found(to_torch(model), one_hot), expected, **CLOSE)
