@@ -18,6 +18,7 @@ _HOMES = {
     "build_model": "sfc_lib.nn.architectures",
     "fold_separable": "sfc_lib.nn.folding",
     "match_units": "sfc_lib.nn.architectures",
+    "separate": "sfc_lib.nn.separate",
     "load_dataset": "sfc_lib.datasets.base",
     "RunSpec": "sfc_lib.runs.spec",
     "ensure": "sfc_lib.runs.pool",
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from sfc_lib.nn.curvature import Curvature, CurvatureConstraint
     from sfc_lib.nn.folding import fold_separable
     from sfc_lib.nn.layers import SeparableFC
+    from sfc_lib.nn.separate import separate
     from sfc_lib.runs.pool import ensure, sweep
     from sfc_lib.runs.spec import RunSpec
 
