@@ -265,3 +265,7 @@ class SeparableModel(keras.Model):
 
     def call(self, inputs, training=None, mask=None):
         return self._fast()(inputs, training=training, mask=mask)
+
+
+# A model in an .h5 file names its class alone, without our package.
+keras.saving.get_custom_objects()["SeparableModel"] = SeparableModel

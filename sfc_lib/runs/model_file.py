@@ -80,9 +80,10 @@ def load_model(path: Path, sha256: str | None = None) -> keras.Model:
         sha256: Expected hash of the file; not checked if None.
 
     Raises:
-        UserError: Another hash; not a `.keras` archive of the three usual members, uncompressed;
-            classes that are not in `CLASSES`; weights that lie in other files, or are not as
-            large as they say; a network with more weights than the file holds.
+        UserError: A file of another kind, as .h5; another hash; not a `.keras` archive of the
+            three usual members, uncompressed; classes that are not in `CLASSES`; weights that
+            lie in other files, or are not as large as they say; a network with more weights
+            than the file holds.
 
     Example:
 
@@ -93,6 +94,11 @@ def load_model(path: Path, sha256: str | None = None) -> keras.Model:
     >>> load_model(folder / "model.keras").count_params() == model.count_params()
     True
     """
+    if path.suffix in (".h5", ".hdf5"):
+        raise UserError(
+            f"{path}: expected a .keras file. Read this one with Keras (load_model, or "
+            "load_weights of the network it is for), and save the model as .keras."
+        )
     try:
         content = path.read_bytes()  # read once: what is checked is what is loaded
         if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256:
