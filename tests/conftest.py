@@ -108,6 +108,20 @@ def require_backend():
 
 
 @pytest.fixture(scope="session")
+def require_package():
+    """Function that skips unless a package that models are exported with is installed.
+
+    `SFC_REQUIRE_EXPORTS=1` turns that into a failure.
+    """
+
+    def require(name):
+        if importlib.util.find_spec(name) is None:
+            _missing("SFC_REQUIRE_EXPORTS", f"the optional package {name} is not installed")
+
+    return require
+
+
+@pytest.fixture(scope="session")
 def on_backend(require_backend):
     """Function that runs code on a Keras backend: `on_backend(name, code, *arguments)`.
 

@@ -15,7 +15,7 @@ import keras
 from keras import layers, ops
 
 from sfc_lib.errors import UserError
-from sfc_lib.nn.graphs import Copies, functional, is_nested, rebuilt, values
+from sfc_lib.nn.graphs import Copies, called, functional, is_nested, rebuilt, values
 from sfc_lib.nn.layers import USUAL_BATCH, SeparableFC, outer_products
 
 
@@ -88,7 +88,7 @@ def fold_separable(model: keras.Model) -> keras.Model:
             folded[key].set_weights(_merged(dense, pieces))
         return y
 
-    return _joined(model, Copies("fold_separable"), one_dense, _refuse)
+    return called(_joined(model, Copies("fold_separable"), one_dense, _refuse))
 
 
 def _holds_separable(model: keras.Model) -> bool:
@@ -265,6 +265,10 @@ class SeparableModel(keras.Model):
 
     def call(self, inputs, training=None, mask=None):
         return self._fast()(inputs, training=training, mask=mask)
+
+    def export(self, *args, **kwargs):
+        """As any model of Keras, also where it was just loaded."""
+        return super(SeparableModel, called(self)).export(*args, **kwargs)
 
 
 # A model in an .h5 file names its class alone, without our package.

@@ -27,8 +27,13 @@ def functional(model: keras.Model, owner: str) -> keras.Model:
     return keras.Model(model.input, model.output, name=model.name)
 
 
-def rebuilt(model: keras.Model, call: CallLayer, owner: str) -> keras.Model:
-    """The model on new inputs: `call` says what stands in place of each call of a layer."""
+def rebuilt(
+    model: keras.Model, call: CallLayer, owner: str, inputs: keras.KerasTensor | None = None
+) -> keras.Model:
+    """The model on new inputs: `call` says what stands in place of each call of a layer.
+
+    The new inputs are like the old ones unless they are given.
+    """
     plain = functional(model, owner)
     names = {id(layer.output): layer.name for layer in plain.layers if _is_input(layer)}
 
@@ -37,7 +42,9 @@ def rebuilt(model: keras.Model, call: CallLayer, owner: str) -> keras.Model:
 
     return keras.models.clone_model(
         plain,
-        input_tensors=keras.tree.map_structure(same_input, plain.input),
+        input_tensors=keras.tree.map_structure(same_input, plain.input)
+        if inputs is None
+        else inputs,
         clone_function=lambda layer: layer,
         call_function=call,
     )
@@ -45,6 +52,12 @@ def rebuilt(model: keras.Model, call: CallLayer, owner: str) -> keras.Model:
 
 def _is_input(layer: Any) -> bool:
     return isinstance(layer, layers.InputLayer)
+
+
+def called(model: keras.Model) -> keras.Model:
+    """The model, once it has been called on symbols: Keras exports no other to ONNX."""
+    model(model.inputs[0] if isinstance(model, keras.Sequential) else model.input)
+    return model
 
 
 def is_nested(layer: Any) -> bool:

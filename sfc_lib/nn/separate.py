@@ -17,7 +17,7 @@ from sfc_lib.errors import UserError
 from sfc_lib.nn.architectures import match_units
 from sfc_lib.nn.curvature import Curvature, nonnegative
 from sfc_lib.nn.folding import SeparableModel
-from sfc_lib.nn.graphs import Copies, is_nested, rebuilt, values
+from sfc_lib.nn.graphs import Copies, called, is_nested, rebuilt, values
 from sfc_lib.nn.layers import SeparableFC, positive_integer
 
 STARTS = ("fresh", "svd")
@@ -142,7 +142,7 @@ neurons and 'fc' have 87,480. They start fresh.
         raise UserError(walk.nothing_found())
     found = _as_the_original(model, new)
     found.separated = tuple(walk.done)
-    return found
+    return called(found)
 
 
 def _as_the_original(model: keras.Model, new: keras.Model) -> keras.Model:

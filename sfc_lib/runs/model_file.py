@@ -24,6 +24,7 @@ import h5py
 from sfc_lib.errors import UserError
 from sfc_lib.files import SCRATCH, atomic_write, naming
 from sfc_lib.nn import keras  # all our classes are registered with it
+from sfc_lib.nn.graphs import called
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 CLASSES = {  # by module, all that a model of this library may be made of
@@ -111,7 +112,7 @@ def load_model(path: Path, sha256: str | None = None) -> keras.Model:
         with tempfile.TemporaryDirectory() as scratch, _at_most_weights(path, numbers):
             copy = Path(scratch) / "model.keras"
             copy.write_bytes(content)
-            return keras.models.load_model(copy, safe_mode=True, compile=False)
+            return called(keras.models.load_model(copy, safe_mode=True, compile=False))
     except UserError:
         raise
     except Exception as error:  # what a made-up file can raise inside Keras has no end
