@@ -307,7 +307,7 @@ class _Walk:
         if known != shapes:
             raise UserError(SHARED.format(dense.name))
         inputs = [
-            sfc(part.as_map()) if sfc else part.x if part.now is None else part.now
+            _output(dense, sfc, part) if sfc else part.x if part.now is None else part.now
             for part, sfc in zip(parts, separable, strict=True)
         ]
         y = new(inputs[0] if len(inputs) == 1 else layers.Concatenate()(inputs))
@@ -414,6 +414,13 @@ def _require_plain(dense: layers.Dense) -> None:
     else:
         return
     raise UserError(f"separate: {dense.name!r} is {reason}; only a plain Dense can be changed.")
+
+
+def _output(dense: layers.Dense, sfc: SeparableFC, part: _Part) -> Any:
+    try:
+        return sfc(part.as_map())
+    except ValueError as error:  # as of a curvature of too few positions
+        raise UserError(f"separate: at {dense.name!r}: {error}") from error
 
 
 def _units(dense: layers.Dense, part: _Part) -> int:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from keras import layers
 
 from sfc_lib import SeparableFC, build_model, fold_separable, match_units, separate
+from sfc_lib.errors import UserError
 from sfc_lib.nn.folding import SeparableModel
 from sfc_lib.nn.separate import products
 
@@ -658,6 +659,11 @@ def test_vgg_of_keras_itself():
 def test_bad_arguments(options, words):
     with pytest.raises(ValueError, match=words):
         separate(simple(), **options)
+
+
+def test_too_few_positions_for_curvature_are_named():
+    with pytest.raises(UserError, match="at 'fc': Curvature needs W_pos with at least 3"):
+        separate(simple(length=4), units=2, symmetric=True, curvature=1.0)
 
 
 def test_no_units_match_so_few_weights():
