@@ -18,6 +18,7 @@ _HOMES = {
     "build_model": "sfc_lib.nn.architectures",
     "fold_separable": "sfc_lib.nn.folding",
     "match_units": "sfc_lib.nn.architectures",
+    "separate": "sfc_lib.nn.separate",
     "to_torch": "sfc_lib.nn.to_torch",
     "load_dataset": "sfc_lib.datasets.base",
     "load_published": "sfc_lib.runs.published",
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from sfc_lib.nn.curvature import Curvature, CurvatureConstraint
     from sfc_lib.nn.folding import fold_separable
     from sfc_lib.nn.layers import SeparableFC
+    from sfc_lib.nn.separate import separate
     from sfc_lib.nn.to_torch import to_torch
     from sfc_lib.runs.pool import ensure, sweep
     from sfc_lib.runs.published import load_published

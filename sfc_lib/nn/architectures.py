@@ -120,10 +120,12 @@ def build_model(
     precision: str = "float32",
     readout: str | None = None,
     limit: float | None = None,
+    one_hot: bool = False,
 ) -> keras.Model:
     """One of the paper's networks, not compiled, from base codes to probabilities.
 
-    Input: uint8 codes (batch, length). Output: probabilities (batch, tasks). The
+    Input: uint8 codes (batch, length), or one-hot (batch, length, 4) if `one_hot`. Output:
+    probabilities (batch, tasks). The
     layer named `logits` gives the same before the sigmoid, `one_hot` the encoded
     sequence, `sfc` is the SFC layer.
 
@@ -142,6 +144,8 @@ def build_model(
         readout: What stands in place of flattening (a name of `sfc_lib.nn.readouts.DENSE`, for
             `std`) or of the SFC layer (one of `SEPARABLE`, for `sep` and `symm`).
         limit: Largest second difference of `W_pos`, a `CurvatureConstraint`; None for no limit.
+        one_hot: Whether the input is the one-hot sequence, as other tools want it. A network
+            on codes becomes one, or back, by `sfc_lib.nn.encoding`.
 
     Raises:
         UserError: An unknown name, a length too short for the pooling, an option of the SFC
@@ -167,8 +171,11 @@ def build_model(
         expected = "under 1" if net.hidden else f"0, as {architecture} has no hidden layer"
         raise UserError(f"build_model: dropout must be {expected}, got {dropout!r}.")
     policy = {"dtype": precision}
-    inputs = keras.Input((length,), dtype="uint8", name="codes")
-    x = OneHotDNA(name="one_hot", **policy)(inputs)  # (batch, length, 4)
+    if one_hot:
+        inputs = x = keras.Input((length, 4), name="one_hot")
+    else:
+        inputs = keras.Input((length,), dtype="uint8", name="codes")
+        x = OneHotDNA(name="one_hot", **policy)(inputs)  # (batch, length, 4)
     for number, (block, filters) in enumerate(zip(net.blocks, shape.filters, strict=True), 1):
         x = _convolve(x, block, filters, number, policy)
     sfc = {

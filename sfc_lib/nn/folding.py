@@ -8,23 +8,41 @@ than n sums per example from B · (n − m) > n · m examples a batch on, never 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import keras
 from keras import layers, ops
 
 from sfc_lib.errors import UserError
+from sfc_lib.nn.graphs import Copies, called, functional, is_nested, rebuilt, values
 from sfc_lib.nn.layers import USUAL_BATCH, SeparableFC, outer_products
 
-Join = Callable[[SeparableFC, layers.Dense, keras.KerasTensor], keras.KerasTensor]
+
+class Piece(NamedTuple):
+    """A part of a vector: the output of an SFC layer, or another vector.
+
+    Attributes:
+        sfc: The SFC layer; None of another vector.
+        x: The layer's input (batch, length, channels); or the vector itself.
+        rows: Where it stands in the whole vector.
+    """
+
+    sfc: SeparableFC | None
+    x: keras.KerasTensor
+    rows: slice
+
+
+Join = Callable[[layers.Dense, Sequence[Piece], keras.KerasTensor], keras.KerasTensor]
 
 
 def fold_separable(model: keras.Model) -> keras.Model:
-    """A copy of the model with each SFC layer and the Dense behind it replaced by one Dense.
+    """A copy of the model with its SFC layers and the Dense behind them replaced by one Dense.
 
     Its predictions are the same up to rounding, and cost what the same network without SFC
     layers costs. It is for inference: trained on, it is an ordinary Dense layer. A model
-    without SFC layer is returned as it is.
+    without SFC layer is returned as it is. Outputs of several SFC layers may meet in an Add or
+    Concatenate before the Dense; layers may be shared, and stand in nested models.
 
     Args:
         model: A functional or sequential Keras model that has its weights.
@@ -33,8 +51,9 @@ def fold_separable(model: keras.Model) -> keras.Model:
         The folded model, not compiled, with weights of its own.
 
     Raises:
-        UserError: The model is of another kind, or an SFC layer's output goes anywhere but
-            into a Dense layer, for instance through an activation or a BatchNormalization.
+        UserError: The model is of another kind, an SFC layer's output goes anywhere but into
+            a Dense layer, for instance through an activation or a BatchNormalization, the
+            Dense is quantised, or a layer can't be copied.
 
     Example:
 
@@ -43,32 +62,62 @@ def fold_separable(model: keras.Model) -> keras.Model:
     >>> fold_separable(model).count_params()  # that of std
     117503
     """
-    plain = _functional(model)
-    if not any(isinstance(layer, SeparableFC) for layer in plain.layers):
+    functional(model, "fold_separable")
+    if not _holds_separable(model):
         return model
-    originals: dict = {}  # by copy
-    joined: list[tuple[SeparableFC, layers.Dense]] = []
+    folded: dict[tuple, layers.Dense] = {}
+    names: set[str] = set()
 
-    def copy(layer):
-        original, copied = layer, type(layer).from_config(layer.get_config())
-        originals[copied] = original
-        return copied
+    def one_dense(dense: layers.Dense, pieces: Sequence[Piece], _) -> keras.KerasTensor:
+        if dense.quantization_mode:
+            raise UserError(
+                f"fold_separable: {dense.name!r} is quantised ({dense.quantization_mode}). "
+                "Fold first, then quantise the folded model."
+            )
+        maps = {id(piece.x): piece for piece in pieces}  # what meets at one input is summed
+        key = (id(dense), *((id(piece.sfc), piece.rows.start) for piece in pieces))
+        first = key not in folded
+        if first:
+            name = dense.name if dense.name not in names else f"{dense.name}_{len(folded)}"
+            names.add(name)
+            options = {"lora_rank": None, "lora_alpha": None}  # they are in the kernel, merged
+            folded[key] = layers.Dense.from_config({**dense.get_config(), "name": name, **options})
+        flat = [_flat(piece) for piece in maps.values()]
+        y = folded[key](flat[0] if len(flat) == 1 else layers.Concatenate()(flat))
+        if first:
+            folded[key].set_weights(_merged(dense, pieces))
+        return y
 
-    def one_dense(sfc, dense, x):
-        joined.append((originals[sfc], dense))
-        return dense(layers.Flatten(data_format="channels_last", dtype=sfc.dtype_policy)(x))
+    return called(_joined(model, Copies("fold_separable"), one_dense, _refuse))
 
-    folded = _joined(plain, copy, one_dense, _refuse)
-    dense_layers = {dense for _, dense in joined}
-    for copied, original in originals.items():
-        if copied.weights and copied not in dense_layers:
-            copied.set_weights(original.get_weights())
-    for sfc, dense in joined:
-        kernel, *bias = originals[dense].get_weights()
-        weights = outer_products(sfc.positional_weights(), ops.convert_to_tensor(sfc.W_chan))
-        merged = ops.matmul(ops.transpose(weights), ops.convert_to_tensor(kernel))
-        dense.set_weights([merged, *bias])
-    return folded
+
+def _holds_separable(model: keras.Model) -> bool:
+    return any(
+        isinstance(layer, SeparableFC) or (is_nested(layer) and _holds_separable(layer))
+        for layer in model.layers
+    )
+
+
+def _flat(piece: Piece) -> keras.KerasTensor:
+    if piece.sfc is None:
+        return piece.x
+    return layers.Flatten(data_format="channels_last", dtype=piece.sfc.dtype_policy)(piece.x)
+
+
+def _merged(dense: layers.Dense, pieces: Sequence[Piece]) -> list:
+    """Weights of one Dense on the inputs of all pieces, each once: its kernel, and its bias."""
+    kernel = ops.convert_to_tensor(dense.kernel)
+    blocks: dict[int, Any] = {}
+    for piece in pieces:
+        block = kernel[piece.rows]
+        if piece.sfc is not None:
+            w_pos, w_chan = piece.sfc.positional_weights(), piece.sfc.W_chan
+            outer = outer_products(w_pos, ops.convert_to_tensor(w_chan))
+            block = ops.matmul(ops.transpose(outer), ops.cast(block, outer.dtype))
+        known = id(piece.x) in blocks
+        blocks[id(piece.x)] = ops.add(blocks[id(piece.x)], block) if known else block
+    merged = values(ops.concatenate(list(blocks.values())))
+    return [merged, *([values(dense.bias)] if dense.use_bias else [])]
 
 
 def _refuse(sfc: SeparableFC, follower: str) -> None:
@@ -78,40 +127,67 @@ def _refuse(sfc: SeparableFC, follower: str) -> None:
     )
 
 
-def _functional(model: keras.Model) -> keras.Model:
-    """The model as a plain functional one, of the same layers."""
-    if getattr(model, "inputs", None) is None:  # subclassed, or sequential and not yet built
-        raise UserError(
-            f"fold_separable: expected a functional or built sequential model, got {model!r}."
-        )
-    if isinstance(model, keras.Sequential):
-        return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
-    return keras.Model(model.input, model.output, name=model.name)
+def _joined(model: keras.Model, copies: Copies, join: Join, alone: Callable) -> keras.Model:
+    """The model on new inputs, with `join` called for each Dense behind SFC layers.
 
-
-def _joined(plain: keras.Model, layer_of: Callable, join: Join, alone: Callable) -> keras.Model:
-    """The model on new inputs, with `join` called for each Dense behind an SFC layer.
-
-    `alone` hears of every other use of an SFC layer's output.
+    `alone` hears of every other use of an SFC layer's output. With copies, nested models are
+    rebuilt too.
     """
-    waiting: dict[int, tuple] = {}  # SFC layer, its input and its output, by id of the latter
+    owner = copies.owner
+    # By id of a vector in the new model: its pieces, the vector, and the Add or Concatenate
+    waiting: dict[int, tuple[list[Piece], Any, Any]] = {}
+    nested: dict[int, keras.Model] = {}  # rebuilt, by id of the original
+
+    def rebuild(part: keras.Model) -> keras.Model:
+        new = rebuilt(part, call, owner)
+        for output in new.outputs:
+            tell_alone([output], "nothing: it is an output of the model")
+        return new
+
+    def tell_alone(tensors, follower):
+        for pieces, _, met in (waiting[id(x)] for x in tensors if id(x) in waiting):
+            for sfc in (piece.sfc for piece in pieces if piece.sfc is not None):
+                alone(sfc, _named(met) if met else follower)
 
     def call(layer, *args, **kwargs):
-        before = [waiting[id(x)] for x in keras.tree.flatten(args) if id(x) in waiting]
+        before = [x for x in keras.tree.flatten((args, kwargs)) if id(x) in waiting]
         if before and type(layer) is layers.Dense:  # a subclass may compute something else
-            return join(before[0][0], layer, before[0][1])
-        for sfc, *_ in before:
-            alone(sfc, f"the layer {layer.name!r} ({type(layer).__name__})")
-        y = layer(*args, **kwargs)
+            return join(layer, waiting[id(before[0])][0], before[0])
+        if not copies.share and is_nested(layer) and _holds_separable(layer):
+            tell_alone(before, f"the model {layer.name!r}")
+            if id(layer) not in nested:
+                nested[id(layer)] = rebuild(layer)
+            return nested[id(layer)](*args, **kwargs)
+        y = copies.call(layer, *args, **kwargs)
         if isinstance(layer, SeparableFC):
-            waiting[id(y)] = layer, args[0], y
+            waiting[id(y)] = [Piece(layer, args[0], slice(0, layer.units))], y, None
+        elif before and (pieces := _met(layer, args[0], waiting)):
+            waiting[id(y)] = pieces, y, layer
+        else:
+            tell_alone(before, _named(layer))
         return y
 
-    rewritten = keras.models.clone_model(plain, clone_function=layer_of, call_function=call)
-    for output in rewritten.outputs:
-        if id(output) in waiting:
-            alone(waiting[id(output)][0], "nothing: it is an output of the model")
-    return rewritten
+    return rebuild(model)
+
+
+def _named(layer: Any) -> str:
+    return f"the layer {layer.name!r} ({type(layer).__name__})"
+
+
+def _met(layer: Any, inputs: Any, waiting: dict) -> list[Piece]:
+    """Pieces of the vector that an Add or a Concatenate makes; none for other layers."""
+    beside = type(layer) is layers.Concatenate and layer.axis in (-1, 1)
+    if not (beside or type(layer) is layers.Add) or len({len(x.shape) for x in inputs}) > 1:
+        return []
+    pieces, start = [], 0
+    for x in inputs:
+        if x.shape[-1] is None:
+            return []
+        whole = [Piece(None, x, slice(0, x.shape[-1]))]
+        for sfc, source, rows in waiting.get(id(x), (whole,))[0]:
+            pieces.append(Piece(sfc, source, slice(rows.start + start, rows.stop + start)))
+        start += x.shape[-1] if beside else 0
+    return pieces
 
 
 def collapse_pays(batch: int, units: int, outputs: int) -> bool:
@@ -143,8 +219,9 @@ class CollapsedPair(layers.Layer):
 
     def call(self, inputs):
         pays = collapse_pays(inputs.shape[0] or USUAL_BATCH, self.sfc.units, self.dense.units)
-        if not pays or self.sfc.activity_regularizer or self.dense.activity_regularizer:
-            return self.dense(self.sfc(inputs))  # such a penalty needs the layer's own output
+        apart = self.sfc.activity_regularizer or self.dense.activity_regularizer
+        if not pays or apart or self.dense.quantization_mode:  # whose kernel is not in float
+            return self.dense(self.sfc(inputs))  # a penalty needs the layer's own output
         x = self.sfc.fold(inputs)  # (batch, stored, channels)
         weights = self.sfc.stored_weights(), self.sfc.W_chan, self.dense.kernel
         w_pos, w_chan, kernel = (ops.cast(w, self.compute_dtype) for w in weights)
@@ -174,13 +251,25 @@ class SeparableModel(keras.Model):
 
     def __init__(self, inputs, outputs, name: str | None = None, **kwargs) -> None:
         super().__init__(inputs, outputs, name=name, **kwargs)
-        fast = _joined(
-            _functional(self),
-            layer_of=lambda layer: layer,
-            join=lambda sfc, dense, x: CollapsedPair(sfc, dense)(x),
-            alone=lambda sfc, follower: None,  # it is computed as ever
-        )
+        pairs: dict[tuple, CollapsedPair] = {}  # a shared pair is one
+
+        def collapsed(dense: layers.Dense, pieces: Sequence[Piece], x: keras.KerasTensor):
+            sfc, inputs, _ = pieces[0]
+            if sfc is None or len(pieces) > 1:
+                return dense(x)
+            return pairs.setdefault((id(sfc), id(dense)), CollapsedPair(sfc, dense))(inputs)
+
+        copies = Copies("SeparableModel", share=True)
+        fast = _joined(self, copies, collapsed, alone=lambda sfc, follower: None)
         self._fast: Callable = lambda: fast  # hidden from Keras, which would track it
 
     def call(self, inputs, training=None, mask=None):
         return self._fast()(inputs, training=training, mask=mask)
+
+    def export(self, *args, **kwargs):
+        """As any model of Keras, also where it was just loaded."""
+        return super(SeparableModel, called(self)).export(*args, **kwargs)
+
+
+# A model in an .h5 file names its class alone, without our package.
+keras.saving.get_custom_objects()["SeparableModel"] = SeparableModel

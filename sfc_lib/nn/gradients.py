@@ -20,7 +20,7 @@ from keras import ops
 
 from sfc_lib.errors import UserError
 from sfc_lib.nn.folding import fold_separable
-from sfc_lib.nn.layers import positive_integer
+from sfc_lib.nn.layers import OneHotDNA, positive_integer
 
 INPUT, OUTPUT = "one_hot", "logits"  # layers between which is differentiated
 MAX_CODE = 4  # N
@@ -126,6 +126,8 @@ def _scorer(model: keras.Model, columns: Sequence[int]) -> Scorer:
         model = fold_separable(model)
     tail = keras.Model(model.get_layer(INPUT).output, model.get_layer(OUTPUT).output)
     encode = model.get_layer(INPUT)
+    if isinstance(encode, keras.layers.InputLayer):  # a network on one-hot sequences
+        encode = OneHotDNA()
     gradients = _BACKENDS[keras.backend.backend()](tail, columns)
 
     def score(codes: np.ndarray) -> np.ndarray:

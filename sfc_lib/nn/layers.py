@@ -244,8 +244,9 @@ class OneHotDNA(keras.layers.Layer):
     """
 
     def call(self, inputs):
-        bases = ops.convert_to_tensor([0, 1, 2, 3], dtype=inputs.dtype)
-        return ops.cast(ops.equal(inputs[:, :, None], bases), self.compute_dtype)
+        bases = ops.convert_to_tensor([0, 1, 2, 3], dtype="int32")
+        codes = ops.cast(inputs, "int32")  # LiteRT aborts where bytes are compared
+        return ops.cast(ops.equal(codes[:, :, None], bases), self.compute_dtype)
 
     def compute_output_shape(self, input_shape) -> tuple:
         return (*input_shape, 4)

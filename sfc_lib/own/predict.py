@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -55,10 +56,14 @@ def load_predictor(path: Path, *, anyway: bool = False) -> Predictor:
             raise UserError(f"{error} To predict with it anyway, say so (--anyway).") from error
         warnings.warn(str(error), stacklevel=2)
         sealed = False
+    from sfc_lib.nn.encoding import ONE_HOT, reads, with_codes
     from sfc_lib.nn.folding import fold_separable
     from sfc_lib.runs.model_file import load_model
 
     model = load_model(path)
+    with suppress(UserError):
+        if reads(model) == ONE_HOT:
+            model = with_codes(model)
     shapes = [tuple(tensor.shape) for tensor in (*model.inputs, *model.outputs)]
     if len(shapes) != 2 or any(len(shape) != 2 or not shape[1] for shape in shapes):
         raise UserError(

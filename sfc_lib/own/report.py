@@ -34,6 +34,10 @@ from sfc_lib import build_model  # first: it makes the layers known to Keras
 import keras
 model = keras.saving.load_model("{MODEL}", compile=False)
 """
+ONE_HOT = """\
+from sfc_lib.nn.encoding import with_one_hot
+one_hot_model = with_one_hot(model)
+"""
 SCORE_NAMES = {"auroc": "auROC", "auprc": "auPRC"}
 SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
 
@@ -111,6 +115,7 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
         first=MOST_TASKS if len(dataset.task_names) > MOST_TASKS else 0,
         files=outcome.files,
         loading=LOADING,
+        one_hot=ONE_HOT,
         loader=LOADER,
         folder=folder,
         command=command,

@@ -24,6 +24,7 @@ import h5py
 from sfc_lib.errors import UserError
 from sfc_lib.files import SCRATCH, atomic_write, naming
 from sfc_lib.nn import keras  # all our classes are registered with it
+from sfc_lib.nn.graphs import called
 
 MEMBERS = {"metadata.json", "config.json", "model.weights.h5"}
 CLASSES = {  # by module, all that a model of this library may be made of
@@ -80,9 +81,10 @@ def load_model(path: Path, sha256: str | None = None) -> keras.Model:
         sha256: Expected hash of the file; not checked if None.
 
     Raises:
-        UserError: Another hash; not a `.keras` archive of the three usual members, uncompressed;
-            classes that are not in `CLASSES`; weights that lie in other files, or are not as
-            large as they say; a network with more weights than the file holds.
+        UserError: A file of another kind, as .h5; another hash; not a `.keras` archive of the
+            three usual members, uncompressed; classes that are not in `CLASSES`; weights that
+            lie in other files, or are not as large as they say; a network with more weights
+            than the file holds.
 
     Example:
 
@@ -93,6 +95,11 @@ def load_model(path: Path, sha256: str | None = None) -> keras.Model:
     >>> load_model(folder / "model.keras").count_params() == model.count_params()
     True
     """
+    if path.suffix in (".h5", ".hdf5"):
+        raise UserError(
+            f"{path}: expected a .keras file. Read this one with Keras (load_model, or "
+            "load_weights of the network it is for), and save the model as .keras."
+        )
     try:
         content = path.read_bytes()  # read once: what is checked is what is loaded
         if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256:
@@ -105,7 +112,7 @@ def load_model(path: Path, sha256: str | None = None) -> keras.Model:
         with tempfile.TemporaryDirectory() as scratch, _at_most_weights(path, numbers):
             copy = Path(scratch) / "model.keras"
             copy.write_bytes(content)
-            return keras.models.load_model(copy, safe_mode=True, compile=False)
+            return called(keras.models.load_model(copy, safe_mode=True, compile=False))
     except UserError:
         raise
     except Exception as error:  # what a made-up file can raise inside Keras has no end

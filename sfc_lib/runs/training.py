@@ -26,6 +26,7 @@ from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, remove, scratch_in, sha256_file, write_json
 from sfc_lib.nn import keras  # or an error that says which backend to install
 from sfc_lib.nn.architectures import build_model
+from sfc_lib.nn.encoding import reads
 from sfc_lib.runs.evaluation import metrics, predict
 from sfc_lib.runs.model_file import save_model
 from sfc_lib.runs.spec import RunSpec
@@ -256,6 +257,7 @@ class Progress(keras.callbacks.Callback):
             "best_epoch": self.best_epoch,
             **self._scores(),
             "parameters": self.net.count_params(),
+            "input": reads(self.net),
             "weights_dtype": weights_dtype(self.net),
             "dataset_fingerprint": self.dataset.fingerprint,
             "wall_seconds": sum(self.seconds["wall"]),

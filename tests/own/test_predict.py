@@ -13,8 +13,9 @@ from own_data import LENGTH, MOTIF, fasta, rows_of, sfc
 
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import decode, encode
+from sfc_lib.nn.encoding import with_one_hot
 from sfc_lib.own.predict import batches, load_predictor
-from sfc_lib.runs.model_file import load_model
+from sfc_lib.runs.model_file import load_model, save_model
 
 
 def predicted(text):
@@ -31,6 +32,17 @@ def test_predictions_are_those_of_the_model_by_name(trained, tmp_path):
     codes = encode(rows_of(200, 1, MOTIF) + rows_of(300, 2))
     expected = load_model(trained / "std" / "model.keras").predict(codes, verbose=0)
     assert np.allclose(list(found.values()), expected, atol=1e-5)
+
+
+def test_a_one_hot_model_predicts_the_same(trained, tmp_path):
+    model = load_model(trained / "symm" / "model.keras")
+    save_model(with_one_hot(model), tmp_path / "one_hot.keras")
+    with pytest.warns(UserWarning, match="its tasks are numbered"):
+        predictor = load_predictor(tmp_path / "one_hot.keras")
+    codes = encode(rows_of(20, 1, MOTIF))
+    expected = model.predict_on_batch(codes)
+    np.testing.assert_allclose(predictor.model.predict_on_batch(codes), expected, atol=1e-5)
+    assert predictor.length == LENGTH
 
 
 def test_a_model_without_its_record_numbers_its_tasks(trained, tmp_path):

@@ -175,17 +175,24 @@ def test_a_folder_with_something_else_is_left_alone(trained, tmp_path, monkeypat
 
 
 def test_the_three_lines_beside_the_model_load_it(trained):
-    lines = (trained / "symm" / "load_model.py").read_text()
+    lines, result = ((trained / "symm" / n).read_text() for n in ("load_model.py", "result.json"))
+    assert json.loads(result)["input"] == "codes"
     assert lines.count("\n") == 3
-    assert lines in html.unescape((trained / "symm" / "report.html").read_text())
+    text = html.unescape((trained / "symm" / "report.html").read_text())
+    assert lines in text
+    converted = re.search("<pre>([^<]*with_one_hot.*?)</pre>", text, re.DOTALL)[1]
     done = subprocess.run(
-        [sys.executable, "-c", f"{lines}\nprint(model.input_shape, model.output_shape)"],
+        [
+            sys.executable,
+            "-c",
+            f"{lines}\n{converted}\nprint(model.input_shape, one_hot_model.input_shape)",
+        ],
         cwd=trained / "symm",
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout == "(None, 60) (None, 1)\n"
+    assert done.stdout == "(None, 60) (None, 60, 4)\n"
 
 
 def test_figures_of_more_tasks_than_colours_and_of_one_neuron():

@@ -175,7 +175,7 @@ def test_figures_3_and_4_show_runs_that_were_just_trained(smoke, tmp_path, monke
     assert "known for all 3 runs" in pages["figure3_importance"]
     assert "seeds with a profile" in pages["figure3_importance"]
     assert "?&nbsp;undecided" in pages["figure3_importance"]
-    assert "sfc-interactive" in pages["figure4_positional_weights"]
+    assert "sfc-widget" in pages["figure4_positional_weights"]
     assert "**not answered** yet" in pages["figure4_positional_weights"]
 
 

@@ -125,7 +125,7 @@ def test_wrong_hash_is_refused(tmp_path):
         ("model.keras", b"", "expected a whole .keras model, got BadZipFile"),
         ("model.keras", b"PK\x03\x04", "expected a whole .keras model, got BadZipFile"),
         ("model.keras", None, "expected a whole .keras model, got FileNotFoundError"),
-        ("model.h5", b"\x89HDF\r\n\x1a\n", "expected a whole .keras model, got BadZipFile"),
+        ("model.h5", b"\x89HDF\r\n\x1a\n", r"expected a \.keras file\. Read this one with Keras"),
     ],
 )
 def test_what_is_no_model_is_refused(name, content, message, tmp_path):
