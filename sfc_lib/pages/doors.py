@@ -49,6 +49,7 @@ def run_it_yourself(name: str, found: str) -> dict[str, Any]:
     """A notebook's Markdown cell: how to run the notebook `name`, here and, by `found`, there."""
     lines = [
         "````{admonition} Run it yourself",
+        ":class: dropdown",
         f"{{download}}`Download the notebook <../../notebooks/{name}.ipynb>`. "
         "It runs in a clone of the repository:",
         "```bash",

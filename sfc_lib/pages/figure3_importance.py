@@ -177,7 +177,7 @@ def importance_panels(found: pd.DataFrame, mirror: bool = True) -> Figure:
         figure, grid = plt.subplots(
             max(1, len(rows)),
             COLUMNS,
-            figsize=(PAGE, 0.4 + 1.95 * max(1, len(rows))),
+            figsize=(PAGE, 0.4 + 1.85 * max(1, len(rows))),
             squeeze=False,
             layout="constrained",
         )
