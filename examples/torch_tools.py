@@ -1,6 +1,6 @@
 """tangermeme and captum on a published network.
 
-    pip install "sfc_lib[tensorflow,torch]" tangermeme captum
+    pip install "sfc_lib[tensorflow,tools]"
     python examples/torch_tools.py ctcf symm
 
 In a clone of the repository, where the published records are; under a minute of one core.
