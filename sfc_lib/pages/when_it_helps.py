@@ -152,7 +152,10 @@ def units(controls: Controls) -> str:
         "a bottleneck of the same parameters": ahead(controls.runs, "sep", "bottleneck"),
         "std with symm's parameters": ahead(controls.runs, "sep", "fewer_units"),
     }
-    told = [f"{name} {interval(found)}" for name, found in known.items()]
+    told = [
+        f"{name} {interval(found) if found.seeds else answer(found)}"
+        for name, found in known.items()
+    ]
     return (
         "`match_units(length, channels, outputs)` keeps the parameters of what the layer replaces; "
         f"of other numbers no run tells. *sep* against {'; against '.join(told)}."
