@@ -1,4 +1,4 @@
-"""Write the parts of README.md that are measured: its picture and its two tables of minutes.
+"""Write the parts of README.md that are measured: its pictures and its two tables of minutes.
 
 Run it with `make readme` after new records were published. Reading minutes are CPU minutes
 measured here; training minutes are those of the published records.
@@ -13,14 +13,14 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from sfc_lib.pages import figure1_performance
+from sfc_lib.pages import claims, figure1_performance, overview
 from sfc_lib.pages.book import EXECUTED, chapters
 from sfc_lib.pages.notebook import notebook_path, run_notebook
-from sfc_lib.pages.results import Results, cpu_minutes, load_results
+from sfc_lib.pages.results import Results, cpu_minutes, load_results, with_evidence
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-PICTURE = ROOT / "book" / "result.png"
+PICTURES = {name: ROOT / "book" / f"{name}.png" for name in ("verdicts", "result")}
 MARKS = ("<!-- {}: written by make readme -->", "<!-- end of {} -->")  # of a part's name
 PAGES = {
     "figure1_performance": "Figure 1",
@@ -82,11 +82,18 @@ def minutes(results: Results, reading: Mapping[str, float]) -> str:
 
 
 def main() -> None:
-    """Write picture and tables."""
+    """Draw the pictures and write the tables."""
     results = load_results("standard")
-    picture = figure1_performance.performance(results, "auroc")
-    picture.savefig(PICTURE, dpi=110, metadata={"Software": None})
+    draw(results)
     write_tables(results)
+
+
+def draw(results: Results) -> None:
+    """Draw both pictures."""
+    grades = claims.grade(with_evidence(results))
+    figures = overview.picture(grades), figure1_performance.performance(results, "auroc")
+    for figure, file in zip(figures, PICTURES.values(), strict=True):
+        figure.savefig(file, dpi=110, bbox_inches="tight", metadata={"Software": None})
 
 
 def write_tables(results: Results) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import html
 from typing import Any
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from IPython.display import HTML
+from matplotlib.figure import Figure
 
 from sfc_lib.pages import claims
 from sfc_lib.pages.statistics import MIN_SEEDS
-from sfc_lib.pages.style import VERDICT_STYLES, same_data, short
+from sfc_lib.pages.style import PAGE, SMALL, STYLE, VERDICT_STYLES, closed, same_data, short
+
+TOGETHER = "all together"  # the column of the verdict on a claim
 
 LEGEND = (
     *("holds", "holds in part", "does not hold", "no difference"),
@@ -23,17 +28,50 @@ def matrix(grades: pd.DataFrame) -> HTML:
 
     The first column has the verdict on the claim, which all its data make together.
     """
-    grades = grades.assign(short=grades["data"].map(same_data))
-    data = list(dict.fromkeys(grades.short[grades["data"] != "arithmetic"]))
-    heads = "".join(f'<th scope="col"><span>{html.escape(name)}</span></th>' for name in data)
-    rows = "".join(_row(claim, grades, data) for claim in claims.judge(grades).itertuples())
+    table = verdicts(grades)
+    heads = "".join(f'<th scope="col"><span>{html.escape(name)}</span></th>' for name in table)
+    rows = "".join(_row(claim, table.loc[claim.id]) for claim in claims.judge(grades).itertuples())
     legend = " · ".join(f"{_letter(verdict)} {verdict}" for verdict in LEGEND)
     return HTML(
         f"<p class='sfc-legend'>{legend}</p>"
         '<div class="sfc-matrix" tabindex="0"><table><thead><tr><th scope="col">the paper says'
-        f'</th><th scope="col"><span>all together</span></th>{heads}</tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
+        f"</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
+
+
+def verdicts(grades: pd.DataFrame) -> pd.DataFrame:
+    """One row a claim, by id: the verdict on it, and that of each of its data; or none."""
+    grades = grades.assign(short=grades["data"].map(same_data))
+    data = list(dict.fromkeys(grades.short[grades["data"] != "arithmetic"]))
+    rows = {}
+    for claim in claims.judge(grades).itertuples():
+        found = grades[grades.claim == claim.id]
+        parts = {name: found[found.short == name] for name in data}
+        rows[claim.id] = [claim.verdict, *(_on_one(part) for part in parts.values())]
+    return pd.DataFrame(list(rows.values()), list(rows), [TOGETHER, *data])
+
+
+def picture(grades: pd.DataFrame) -> Figure:
+    """The matrix as a figure, for where no HTML is shown."""
+    table = verdicts(grades)
+    names = [claim.short for claim in claims.judge(grades).itertuples()]
+    with plt.rc_context(STYLE):
+        size = (PAGE, 0.24 * len(table) + 1.9)
+        figure, axes = plt.subplots(figsize=size, layout="constrained")
+        for (row, column), verdict in np.ndenumerate(table.to_numpy()):
+            if verdict:
+                letter, _, colour = VERDICT_STYLES[verdict]
+                axes.scatter(column, row, 190, color=colour, marker="s")
+                where = {"ha": "center", "va": "center", "fontweight": "bold"}
+                axes.text(column, row, letter, color="white", fontsize=SMALL, **where)
+        axes.set(xlim=(-0.6, table.shape[1] - 0.4), ylim=(len(table) - 0.4, -0.6))
+        axes.set_yticks(range(len(names)), names)
+        axes.set_xticks(range(table.shape[1]), table.columns, rotation=45, ha="left")
+        axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+        axes.spines[:].set_visible(False)
+        legend = "   ".join(f"{VERDICT_STYLES[verdict][0]} {verdict}" for verdict in LEGEND)
+        axes.set_xlabel(legend, fontsize=SMALL)
+    return closed(figure)
 
 
 def headline(grades: pd.DataFrame) -> str:
@@ -58,14 +96,15 @@ def headline(grades: pd.DataFrame) -> str:
     return text
 
 
-def _row(claim: Any, grades: pd.DataFrame, data: list[str]) -> str:
-    found = grades[grades.claim == claim.id]
-    cells = [_cell(claim, claim.verdict, claim.says)]
-    for name in data:
-        here = found[found.short == name]
-        same = set(here.verdict) == {"no difference"}
-        verdict = "no difference" if same else claims.conclude_on(here)
-        cells.append(_cell(claim, verdict, name) if len(here) else "<td></td>")
+def _on_one(part: pd.DataFrame) -> str:
+    """The verdict of a claim's comparisons on one set of data; empty if there are none."""
+    if part.empty or set(part.verdict) == {"no difference"}:
+        return "" if part.empty else "no difference"
+    return claims.conclude_on(part)
+
+
+def _row(claim: Any, found: pd.Series) -> str:
+    cells = [_cell(claim, found[name], name) for name in found.index]
     short = html.escape(claim.short)
     return (
         f'<tr><th scope="row"><a href="claims.html#{claim.id}">{short}</a></th>'
@@ -74,6 +113,9 @@ def _row(claim: Any, grades: pd.DataFrame, data: list[str]) -> str:
 
 
 def _cell(claim: Any, verdict: str, about: str) -> str:
+    if not verdict:
+        return "<td></td>"
+    about = claim.says if about == TOGETHER else about
     title = html.escape(f"{about}: {verdict}")
     return (
         f'<td><a href="claims.html#{claim.id}" title="{title}" '

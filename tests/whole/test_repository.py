@@ -195,6 +195,7 @@ def test_readme_tables_are_written_by_make_readme():
         assert len(rows) >= 3
         assert all(re.search(r"\d", row) for row in rows)
     head = readme.partition("<!-- end of paths -->")[0]
+    assert "(book/verdicts.png)" in head
     assert "(book/result.png)" in head
     assert "badge" not in head
 
