@@ -15,6 +15,7 @@ from sfc_lib.pages import claims
 from sfc_lib.pages.statistics import MIN_SEEDS
 from sfc_lib.pages.style import PAGE, SMALL, STYLE, VERDICT_STYLES, closed, same_data, short
 
+CENTRED: Any = {"ha": "center", "va": "center", "fontweight": "bold"}
 TOGETHER = "all together"  # the column of the verdict on a claim
 
 LEGEND = (
@@ -48,7 +49,7 @@ def verdicts(grades: pd.DataFrame) -> pd.DataFrame:
         found = grades[grades.claim == claim.id]
         parts = {name: found[found.short == name] for name in data}
         rows[claim.id] = [claim.verdict, *(_on_one(part) for part in parts.values())]
-    return pd.DataFrame(list(rows.values()), list(rows), [TOGETHER, *data])
+    return pd.DataFrame(list(rows.values()), index=list(rows), columns=[TOGETHER, *data])
 
 
 def picture(grades: pd.DataFrame) -> Figure:
@@ -62,8 +63,7 @@ def picture(grades: pd.DataFrame) -> Figure:
             if verdict:
                 letter, _, colour = VERDICT_STYLES[verdict]
                 axes.scatter(column, row, 190, color=colour, marker="s")
-                where = {"ha": "center", "va": "center", "fontweight": "bold"}
-                axes.text(column, row, letter, color="white", fontsize=SMALL, **where)
+                axes.text(column, row, letter, color="white", fontsize=SMALL, **CENTRED)
         axes.set(xlim=(-0.6, table.shape[1] - 0.4), ylim=(len(table) - 0.4, -0.6))
         axes.set_yticks(range(len(names)), names)
         axes.set_xticks(range(table.shape[1]), table.columns, rotation=45, ha="left")
