@@ -533,7 +533,10 @@ def test_no_page_has_a_serious_fault_of_access(html, browser, width, theme):
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("words", ["curvature", "auROC", "CTCF", "papermill", "seed", "SLURM"])
+@pytest.mark.parametrize(
+    "words",
+    "curvature auROC CTCF papermill seed SLURM hematopoiesis torch glossary initialisation".split(),
+)
 def test_the_search_finds_words(html, browser, words):
     reader = Reader(browser, DESKTOP)
     page = reader.open(html / "search.html", f"?q={words}")
