@@ -535,7 +535,18 @@ def test_no_page_has_a_serious_fault_of_access(html, browser, width, theme):
 @pytest.mark.browser
 @pytest.mark.parametrize(
     "words",
-    "curvature auROC CTCF papermill seed SLURM hematopoiesis torch glossary initialisation".split(),
+    [
+        "curvature",
+        "auROC",
+        "CTCF",
+        "papermill",
+        "seed",
+        "SLURM",
+        "hematopoiesis",
+        "torch",
+        "glossary",
+        "initialisation",
+    ],
 )
 def test_the_search_finds_words(html, browser, words):
     reader = Reader(browser, DESKTOP)
