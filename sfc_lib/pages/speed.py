@@ -169,6 +169,19 @@ def ratios(speed: Speed, section: str, **labels: Any) -> pd.DataFrame:
     return pd.DataFrame(shown).reset_index(drop=True)
 
 
+def equality(file: str = "equality.json") -> pd.DataFrame:
+    """How far each form of a network is from Keras in float32: a row a form, a column a network.
+
+    The worst difference of a probability over the sequences of `benchmarks/equality.py`.
+    """
+    content = json.loads(result_file(file).read_text())
+    rows = pd.DataFrame(content["rows"])
+    rows["network"] = rows.experiment + " " + rows.model
+    table = rows.pivot(index="form", columns="network", values="worst")
+    table = table.reindex(index=rows.form.unique(), columns=rows.network.unique())
+    return table.map(lambda worst: f"{worst:.0e}" if worst else "0").reset_index()
+
+
 def steps(speed: Speed, section: str = "layers") -> pd.DataFrame:
     """Training steps: the authors' form in milliseconds, the others relative to it.
 

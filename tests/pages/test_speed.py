@@ -451,3 +451,23 @@ def run_benchmark(*options):
     """The benchmark's command, in a process of its own."""
     command = [sys.executable, str(BENCHMARKS / "run.py"), *options]
     return subprocess.run(command, capture_output=True, text=True, cwd=checkout())
+
+
+def test_forms_of_a_network_are_told_by_their_worst_difference(tmp_path, monkeypatch):
+    rows = [
+        {"experiment": "ctcf", "model": "sep", "form": "torch", "worst": 1.84e-6},
+        {"experiment": "ctcf", "model": "sep", "form": "ONNX", "worst": 0.0},
+    ]
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "equality.json").write_text(json.dumps({"rows": rows}))
+    monkeypatch.setattr("sfc_lib.pages.speed.repository", lambda: tmp_path)
+    table = speed.equality()
+    assert table.to_dict("list") == {"form": ["torch", "ONNX"], "ctcf sep": ["2e-06", "0"]}
+
+
+def test_the_forms_that_were_measured_agree_up_to_their_precision():
+    content = json.loads(speed.result_file("equality.json").read_text())
+    assert content["sequences"] == 1000
+    assert not content["left out"]
+    for row in content["rows"]:
+        assert row["worst"] < (0.05 if "bfloat16" in row["form"] else 1e-5), row
