@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from sfc_lib.pages.claims import load_claims
 from sfc_lib.pages.style import STYLE, VERDICT_STYLES, closed, short_data
 
-WIDTH, ROW_HEIGHT, SMALL = 7.2, 0.175, 8.5  # inches, inches, points
+WIDTH, ROW_HEIGHT = 7.4, 0.175  # inches
 
 
 def forest(grades: pd.DataFrame) -> Figure | None:
@@ -39,7 +39,7 @@ def forest(grades: pd.DataFrame) -> Figure | None:
         rows[rows.row.map(lambda row, g=group: set(metrics[row]) <= set(g))] for group in groups
     ]
     heights = [_rows_high(part) for part in parts]
-    with plt.rc_context({**STYLE, "font.size": SMALL}):
+    with plt.rc_context(STYLE):
         figure = plt.figure(figsize=(WIDTH, sum(heights) * ROW_HEIGHT), layout="constrained")
         blocks = figure.subfigures(len(parts), 1, height_ratios=heights, squeeze=False)[:, 0]
         for block, part, group in zip(blocks, parts, groups, strict=True):

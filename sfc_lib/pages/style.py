@@ -53,7 +53,7 @@ NAMES = {
 }
 OTHER = "#009e73"  # a model without a colour of its own
 COLUMNS = 3  # panels side by side that stay legible on a page
-PAGE = 8.2  # inches: the width of a page's column at 96 pixels an inch
+PAGE = 8.1  # inches: the width of a page's column at 96 pixels an inch
 SMALL = 9  # points: the smallest text of a figure, 12 pixels on the screen
 STYLE: Any = {
     **sns.axes_style("ticks"),
@@ -61,11 +61,10 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "legend.fontsize": SMALL,
-    "xtick.labelsize": SMALL,
-    "ytick.labelsize": SMALL,
+    "font.size": SMALL,
+    **dict.fromkeys(
+        ("axes.titlesize", "legend.fontsize", "xtick.labelsize", "ytick.labelsize"), "medium"
+    ),
     "legend.frameon": False,
     "svg.hashsalt": "sfc_lib",  # the same figure gives the same bytes
 }

@@ -15,7 +15,7 @@ import pytest
 from sfc_lib.errors import UserError
 from sfc_lib.files import SCRATCH
 from sfc_lib.nn.architectures import build_model
-from sfc_lib.pages import book, forest, notebook, style
+from sfc_lib.pages import book, notebook, style
 from sfc_lib.pages.claims import load_claims
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -483,7 +483,7 @@ def test_letters_of_figures_are_legible_where_they_are_shown(html, browser, name
     shown = page.evaluate(SHOWN)
     reader.context.close()
     assert shown
-    drawn = min(style.SMALL, forest.SMALL) * 96 / 72
+    drawn = style.SMALL * 96 / 72
     for alt, scale in shown:
         assert drawn * scale >= SMALLEST, alt
 

@@ -136,7 +136,7 @@ def test_progress_off_a_terminal_is_a_line_now_and_then(monkeypatch):
 
 def test_list_parameters_shows_type_default_and_comment():
     shown = sfc("notebook", "figure1_performance", "--list-parameters")
-    assert "seeds: int = 0  # number of random seeds" in shown.output
+    assert "seeds: int | list = 0  # number of random seeds" in shown.output
 
 
 def test_verify_and_list_read_the_published_store():
