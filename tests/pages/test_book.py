@@ -520,6 +520,7 @@ def test_no_page_has_a_serious_fault_of_access(html, browser, width, theme):
     for path in html_pages(html):
         page = reader.open(path)
         page.evaluate(f"document.documentElement.dataset.theme = '{theme}'")
+        page.wait_for_timeout(300)  # colours that change slowly
         page.evaluate(axe)
         found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
         faults += [
