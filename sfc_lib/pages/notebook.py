@@ -207,9 +207,8 @@ def run_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> Path:
 def _train_missing(settings: Mapping[str, Any]) -> None:
     """Train the runs that a figure's notebook will ask for here, where their bar is seen."""
     if set(settings) >= FIGURE and settings["jobs"]:  # with 0, the notebook says what is missing
-        from sfc_lib.runs.pool import ensure
-        from sfc_lib.runs.sizes import choose
+        from sfc_lib.pages.results import load_results
 
         only = [*settings.get("experiments", []), *settings.get("models", [])]
-        size = choose(settings["size"], settings["seeds"], only, settings.get("change"))
-        ensure(size.specs, jobs=settings["jobs"], published=settings["published"])
+        asked = [settings[name] for name in ("size", "seeds", "published", "jobs")]
+        load_results(*asked, only=only, change=settings.get("change"))

@@ -249,14 +249,19 @@ def test_every_notebook_checks_its_parameters_before_anything_else(path):
     assert "check(globals())" in code[1].source
 
 
-def test_the_runs_that_a_notebook_asks_for_are_those_trained_before_it(monkeypatch, tmp_path):
-    from sfc_lib.runs import pool
-
+def test_the_runs_that_a_notebook_asks_for_are_told_and_trained_before_it(monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr(pool, "ensure", lambda specs, **how: asked.extend(specs))
+
+    def ensure(specs, **how):
+        asked.extend(specs)
+        raise UserError("that will do")
+
+    monkeypatch.setattr("sfc_lib.pages.results.ensure", ensure)
     change = {"epochs": 3}
-    notebook._train_missing(
-        {"size": "quick", "seeds": [2], "published": True, "jobs": 1}
-        | {"experiments": [], "models": ["sep"], "change": change}
-    )
+    with pytest.raises(UserError, match="that will do"):
+        notebook._train_missing(
+            {"size": "quick", "seeds": [2], "published": True, "jobs": 1}
+            | {"experiments": [], "models": ["sep"], "change": change}
+        )
+    assert "1 run has no record: training with 1 process" in capsys.readouterr().out
     assert [(s.variant, s.seed, s.epochs) for s in asked] == [("sep", 2, 3)]
