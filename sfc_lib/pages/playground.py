@@ -7,6 +7,7 @@ other: its record lies in the user's store, and an interrupted one goes on where
 from __future__ import annotations
 
 import asyncio
+import base64
 import dataclasses
 import html
 import io
@@ -270,10 +271,10 @@ def _field(kind: type, words: str, value: Any, **options: Any) -> Any:
     return kind(value=value, description=words, layout=LAYOUT, style=WORDS, **options)
 
 
-def _image(figure: Figure, words: str) -> widgets.Image:
+def _image(figure: Figure, words: str) -> widgets.HTML:
+    """A picture with its text for those who don't see it."""
     with plt.rc_context(STYLE), io.BytesIO() as file:
         figure.savefig(file, format="png", dpi=110, bbox_inches="tight")
-        image = widgets.Image(value=file.getvalue(), format="png")
-    image.add_class("sfc-picture")
-    image.tooltip = words
-    return image
+        data = base64.b64encode(file.getvalue()).decode()
+    source = f"data:image/png;base64,{data}"
+    return widgets.HTML(f'<img class="sfc-picture" alt="{html.escape(words)}" src="{source}">')

@@ -73,7 +73,8 @@ def test_a_network_is_trained_stopped_and_resumed_by_clicks(lab, page):
     assert not list((folder / "runs").glob("*/result.json"))
     page.get_by_role("button", name="Start", exact=True).click()
     page.get_by_text("Record:").wait_for(timeout=300 * SECOND)
-    pictures = page.locator("img.sfc-picture, .sfc-picture img")
+    pictures = page.locator(".jp-OutputArea img.sfc-picture")
+    pictures.nth(3).wait_for(timeout=60 * SECOND)  # curve, scores, importance, weights
     assert pictures.count() == 4
     assert list((folder / "runs").glob("*/result.json"))
 
