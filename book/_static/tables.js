@@ -32,3 +32,10 @@ document.addEventListener("DOMContentLoaded", () => {
     head.addEventListener("keydown", (event) => event.key === "Enter" && sort());
   }
 });
+
+// What scrolls sideways can be reached, and scrolled, by the keyboard.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const box of document.querySelectorAll("div.cell_output, div.cell_output > .output")) {
+    if (box.querySelector("img.sfc-wide")) box.tabIndex = 0;
+  }
+});

@@ -253,7 +253,7 @@ def _picture(figure: Figure, alt: str) -> str:
         figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
         data = base64.b64encode(file.getvalue()).decode()
     source = f"data:image/svg+xml;base64,{data}"
-    return f'<div><img class="sfc-wide" alt="{html.escape(alt)}" src="{source}"></div>'
+    return f'<div tabindex="0"><img class="sfc-wide" alt="{html.escape(alt)}" src="{source}"></div>'
 
 
 def how_trained(results: Results) -> HTML:
