@@ -3,7 +3,7 @@
     pip install "sfc_lib[torch]"
     python examples/in_torch.py
 
-Simulated TF binding, generated here; on the paper's 8,000 sequences some minutes of one core.
+Simulated TF binding, generated here, the paper's 8,000 sequences.
 No Keras is imported. `--examples 800 --epochs 2` only shows that it runs.
 """
 

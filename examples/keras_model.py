@@ -1,6 +1,6 @@
 """SFC in a Keras model that you already have.
 
-    python examples/keras_model.py            # a few minutes on two cores
+    python examples/keras_model.py
     python examples/keras_model.py --examples 400 --epochs 1    # to see it run
 
 Needs `pip install 'sfc_lib[tensorflow]'` (or jax, or torch, with KERAS_BACKEND set), nothing else.

@@ -3,7 +3,7 @@
     pip install "sfc_lib[tensorflow,tools]"
     python examples/torch_tools.py ctcf symm
 
-In a clone of the repository, where the published records are; under a minute of one core.
+In a clone of the repository, where the published records are.
 """
 
 import argparse

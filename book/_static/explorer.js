@@ -358,12 +358,7 @@
       opened(item.group);
       chosen(item.run.id);
     });
-    let width = box.clientWidth;
-    new ResizeObserver(() => {
-      if (box.clientWidth === width) return;
-      width = box.clientWidth;
-      show();
-    }).observe(box);
+    window.sfc.onWidth(box, show);
   }
 
   (window.sfcWidgets ??= {}).explorer = draw;

@@ -72,12 +72,7 @@
     }
 
     show();
-    let width = box.clientWidth;
-    new ResizeObserver(() => {
-      if (box.clientWidth === width) return;
-      width = box.clientWidth;
-      show();
-    }).observe(box);
+    window.sfc.onWidth(box, show);
   }
 
   (window.sfcWidgets ??= {}).importance = draw;

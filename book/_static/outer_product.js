@@ -289,12 +289,7 @@
 
     show();
     for (const name of ["pos", "chan"]) handle(name, 0).setAttribute("tabindex", 0);
-    let width = box.clientWidth;
-    new ResizeObserver(() => {
-      if (box.clientWidth === width) return;
-      width = box.clientWidth;
-      show();
-    }).observe(box);
+    window.sfc.onWidth(box, show);
   }
 
   (window.sfcWidgets ??= {}).outer_product = draw;

@@ -586,13 +586,11 @@
     }
 
     chosen(networks[0]);
-    let width = box.clientWidth;
-    new ResizeObserver(() => {
-      if (box.clientWidth === width || results.hidden) return;
-      width = box.clientWidth;
+    window.sfc.onWidth(box, () => {
+      if (results.hidden) return;
       drawLarge();
       drawProfile();
-    }).observe(box);
+    });
   }
 
   (window.sfcWidgets ??= {}).sequence = draw;

@@ -17,6 +17,16 @@ window.sfc = {
     return element;
   },
 
+  // Draw again whenever the box gets another width.
+  onWidth(box, show) {
+    let width = box.clientWidth;
+    new ResizeObserver(() => {
+      if (box.clientWidth === width) return;
+      width = box.clientWidth;
+      show();
+    }).observe(box);
+  },
+
   // A choice with its label: options are [value, text] pairs.
   select(label, options, value, change) {
     const { make } = window.sfc;

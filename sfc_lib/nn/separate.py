@@ -81,7 +81,6 @@ def separate(
     curvature: float = 0.0,
     share: bool = False,
     seed: int | None = None,
-    sweeps: int = SWEEPS,
 ) -> keras.Model:
     """The same model with an SFC layer wherever a feature map is flattened into a Dense layer.
 
@@ -101,14 +100,13 @@ def separate(
             the model has no more weights than before.
         symmetric: Whether positional weights are mirrored around the centre.
         start: `"fresh"`: SFC and Dense start anew. `"svd"`: as near to the trained kernel as
-            so many neurons come; with enough of them the predictions are the original's.
+            so many neurons come, by singular values and sweeps of least squares; with enough of
+            them the predictions are the original's.
         layer: Name of the Dense (or of the Flatten) of the one place to change; None for all.
         curvature: Strength of curvature regularisation on the new `W_pos`.
         share: Whether the layers that stay are the original's own, and so trained with it;
             by default they are copies.
         seed: Of what starts at random; by default Keras's own seed.
-        sweeps: Of alternating least squares, which come nearer than singular values alone
-            where "svd" has too few neurons for the whole kernel. 0 for none.
 
     Returns:
         The new model, not compiled. Sequential stays Sequential, a subclass of `keras.Model`
@@ -135,7 +133,7 @@ neurons and 'fc' have 87,480. They start fresh.
         "symmetric": symmetric,
         "positional_regularizer": Curvature(curvature) if curvature else None,
     }
-    walk = _Walk(Copies("separate", share), units, options, start, layer, sweeps)
+    walk = _Walk(Copies("separate", share), units, options, start, layer)
     with _seeded(seed):
         new = walk.rebuild(model)
     if not walk.done:
@@ -224,7 +222,6 @@ class _Walk:
     options: dict[str, Any]
     start: str
     layer: str | None
-    sweeps: int
     done: list[Separated] = field(default_factory=list)
     vectors: dict[int, tuple[list[_Part], Any]] = field(default_factory=dict)
     channels_last: dict[int, tuple[bool, Any]] = field(default_factory=dict)
@@ -372,7 +369,7 @@ class _Walk:
             kernel = block.reshape(length, channels, -1)
         else:
             kernel = block.reshape(channels, length, -1).swapaxes(0, 1)
-        *found, kept = products(kernel, sfc.units, sfc.symmetric, self.sweeps)
+        *found, kept = products(kernel, sfc.units, sfc.symmetric)
         weights = [values(w) for w in (sfc.W_pos, sfc.W_chan)]
         weights.append(np.zeros((sfc.units, kernel.shape[2])))
         for factor, target in zip(found, weights, strict=True):

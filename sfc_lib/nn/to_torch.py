@@ -16,6 +16,7 @@ from keras import layers, ops
 
 from sfc_lib.errors import UserError
 from sfc_lib.nn.folding import fold_separable
+from sfc_lib.nn.graphs import Copies, functional, rebuilt
 from sfc_lib.nn.layers import OneHotDNA, SeparableFC
 from sfc_lib.nn.readouts import (
     AttentionPooling,
@@ -65,41 +66,28 @@ def to_torch(model: keras.Model, folded: bool = False) -> torch.nn.Module:
         raise UserError(
             'to_torch: torch is not installed: pip install "sfc_lib[torch]".'
         ) from error
-    if getattr(model, "inputs", None) is None:
-        raise UserError(
-            f"to_torch: expected a functional or built sequential model, got {model!r}."
-        )
     module = _converted(fold_separable(model) if folded else model, torch)
     return module.float().eval()
 
 
 def _converted(model: keras.Model, torch: Any) -> torch.nn.Module:
     """The model's graph, layer by layer in the order in which Keras calls them."""
-    calls, originals = [], {}
-
-    def copy(layer: layers.Layer) -> layers.Layer:
-        copied = type(layer).from_config(layer.get_config())
-        originals[copied] = layer
-        return copied
+    calls: list[tuple[layers.Layer, list, Any]] = []
+    copies = Copies("to_torch")
 
     def call(layer: layers.Layer, *args: Any, **kwargs: Any) -> Any:
-        y = layer(*args, **kwargs)
-        calls.append((originals[layer], keras.tree.flatten(args), y))
+        y = copies.call(layer, *args, **kwargs)
+        calls.append((layer, keras.tree.flatten(args), y))
         return y
 
-    for layer in model.layers:  # before one is copied, which may fail in other words
+    for layer in functional(model, "to_torch").layers:  # before one is copied: it may fail
         _require_known(layer)
-    sequential = isinstance(model, keras.Sequential)  # whose `input` may be that of a call
-    plain = keras.Model(
-        model.inputs[0] if sequential else model.input,
-        model.outputs[0] if sequential else model.output,
-    )
-    traced = keras.models.clone_model(plain, clone_function=copy, call_function=call)
+    traced = rebuilt(model, call, "to_torch")
     graph, parts, nodes = torch.fx.Graph(), {}, {}
     codes = {id(x) for x in traced.inputs if keras.backend.is_int_dtype(x.dtype)}
     for x in traced.inputs:
         name = f"one_hot_{x.name}" if id(x) in codes else x.name
-        nodes[id(x)] = graph.placeholder(_identifier(name))
+        nodes[id(x)] = graph.placeholder(_identifier(name))  # torch.fx's word for an input
     for layer, inputs, y in calls:
         if codes & {id(x) for x in inputs} and type(layer) is not OneHotDNA:
             _refuse(layer, "it takes integers, which only OneHotDNA may")

@@ -104,7 +104,6 @@ class Playground(widgets.VBox):
             readout=readout,
             learning_rate=value["learning_rate"],
             epochs=value["epochs"],
-            patience=max(like.patience, value["epochs"]),
             train_samples=value["train_samples"] or None,
             seed=value["seed"],
             **layer,

@@ -39,10 +39,10 @@ MEANINGS = {  # of labels, by dataset and task
 TOLERANCE = 1e-3  # of a probability, half precision in the browser against Keras (tested)
 HELD_OUT = "data/ctcf_examples.fa"  # in the repository
 CTCF = "CTCF_known1"  # of the motifs of simulated accessibility
-PUBLIC = "a peak of {} has its summit in the middle (ChIP-seq, GM12878)"
+PEAK = "a peak of {} has its summit in the middle (ChIP-seq, GM12878)"
 
 
-def playground(results: Results, experiments: Sequence[str]) -> Widget:
+def paste(results: Results, experiments: Sequence[str]) -> Widget:
     """The picture: the best seed's networks of experiments, and sequences to begin with.
 
     An experiment of which no record holds a network is named in it as missing.
@@ -75,7 +75,7 @@ def networks(results: Results, experiments: Sequence[str]) -> list[dict[str, Any
         for run in runs.sort_values("auroc", ascending=False).itertuples():
             record = results.records[run.Index]
             if MODEL in record.result["files"]:
-                found.append(_described(run, record) | exported(_network(record)))
+                found.append(_described(run, record) | exported(record.model()))
     return found
 
 
@@ -95,18 +95,13 @@ def table(found: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _network(record: Record) -> keras.Model:
-    """The network of a record, checked by its hash."""
-    return record.model()
-
-
 def _described(run: Any, record: Record) -> dict[str, Any]:
     spec = record.spec
     recipe = make_recipe(spec.dataset, spec.dataset_options)
     length = recipe.options.get("length", simulated_tf.LENGTH)
     tf = recipe.options.get("tf")
     tasks = [
-        {"name": task, "means": MEANINGS.get((spec.dataset, task), PUBLIC.format(tf))}
+        {"name": task, "means": MEANINGS.get((spec.dataset, task), PEAK.format(tf))}
         for task in recipe.task_names
     ]
     return {
@@ -201,8 +196,8 @@ def examples(data: str, length: int, seed: int = 0) -> list[dict[str, str]]:
     """Sequences of a dataset to begin with: a `name` and the bases of each.
 
     Of simulated TF binding one of each class, made up by the recipe. Of ChIP-seq the regions of
-    `HELD_OUT`; and, made up, random bases without and with the PWM's
-    likeliest CTCF motif in the middle.
+    `HELD_OUT`; and, made up, random bases without and with the PWM's likeliest CTCF motif in the
+    middle.
     """
     rng = np.random.default_rng(np.random.SeedSequence(seed))
     if data == "simulated_tf":

@@ -152,7 +152,7 @@ def load_size(name: str, seeds: int | Sequence[int] | None = None) -> Size:
     if name not in content["sizes"]:
         raise UserError(f"size must be one of {size_names()}, got {name!r}.")
     table = content["sizes"][name]
-    chosen = range(table["seeds"]) if seeds is None else check_seeds(seeds) or range(table["seeds"])
+    chosen = range(table["seeds"]) if seeds is None else _seeds(seeds) or range(table["seeds"])
     override = table.get("override", {})
     experiments = {
         key: _experiment(key, content["experiments"][key], override, chosen)
@@ -180,7 +180,7 @@ def choose(
     return size.changed(change) if change else size
 
 
-def check_seeds(seeds: int | Sequence[int]) -> Sequence[int]:
+def _seeds(seeds: int | Sequence[int]) -> Sequence[int]:
     """The seeds that a number or a list asks for, none if 0; a `UserError` if it is neither."""
     if type(seeds) is int and seeds >= 0:
         return range(seeds)

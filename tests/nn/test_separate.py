@@ -378,7 +378,7 @@ def test_by_hand():
 
 
 def test_default_units_match_the_weights_and_the_report_says_it():
-    found = separate(simple(35, 50, 50), start="svd", sweeps=0)
+    found = separate(simple(35, 50, 50), start="svd")
     (place,) = found.separated
     assert place.units == match_units(35, 50, 50) == 648
     assert place.weights == 648 * (35 + 50 + 50)

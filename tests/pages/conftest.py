@@ -16,13 +16,13 @@ def opened(browser, tmp_path):
     """Function that opens what a notebook shows in a page of its own; nothing may go wrong."""
     pages, problems = [], []
 
-    def show(widget, width=1000):
+    def show(widget, width=1000, at=""):
         path = tmp_path / "page.html"
         path.write_text(f'<!doctype html><meta charset="utf-8">{widget._repr_html_()}')
         page = browser.new_page(viewport={"width": width, "height": 900})
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda r: r.url.startswith("file:") or problems.append(r.url))
-        page.goto(path.as_uri())
+        page.goto(path.as_uri() + at)
         pages.append(page)
         return page
 

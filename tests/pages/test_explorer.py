@@ -23,23 +23,9 @@ def widget(results):
     return explorer.explorer(results)
 
 
-@pytest.fixture(scope="module")
-def path(widget, tmp_path_factory):
-    path = tmp_path_factory.mktemp("explorer") / "page.html"
-    path.write_text(f'<!doctype html><meta charset="utf-8">{widget._repr_html_()}')
-    return path
-
-
 @pytest.fixture
-def page(path, browser):
-    page = browser.new_page(viewport={"width": 1000, "height": 900})
-    problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("request", lambda r: r.url.startswith("file:") or problems.append(r.url))
-    page.goto(path.as_uri())
-    yield page
-    assert problems == []
-    page.close()
+def page(widget, opened):
+    return opened(widget)
 
 
 def runs_of(widget):
@@ -202,13 +188,11 @@ def test_the_table_does_the_same_from_the_keyboard(page):
     assert page.locator(".list button[aria-pressed=true]").inner_text() == name
 
 
-def test_the_address_names_a_run(path, browser, widget):
+def test_the_address_names_a_run(opened, widget):
     run = next(r for name, model, r in runs_of(widget) if (name, model) == ("ctcf", "sep"))
-    page = browser.new_page()
-    page.goto(f"{path.as_uri()}#{run['id']}")
+    page = opened(widget, at=f"#{run['id']}")
     assert page.locator(".record code").first.inner_text() == run["id"]
     assert dots(page) == ids(widget, "ctcf")
-    page.close()
 
 
 def test_weights_are_drawn_row_by_row(page, widget, results):

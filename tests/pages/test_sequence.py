@@ -25,7 +25,7 @@ EXPERIMENTS = ("simulated_tf", "ctcf")
 
 @pytest.fixture(scope="module")
 def widget(published):
-    return sequence.playground(with_evidence(published), EXPERIMENTS)
+    return sequence.paste(with_evidence(published), EXPERIMENTS)
 
 
 @pytest.fixture(scope="module")
@@ -34,24 +34,9 @@ def records(published):
     return {record.spec.id: record for record in published.records}
 
 
-@pytest.fixture(scope="module")
-def path(widget, tmp_path_factory):
-    path = tmp_path_factory.mktemp("sequence") / "page.html"
-    path.write_text(f'<!doctype html><meta charset="utf-8">{widget._repr_html_()}')
-    return path
-
-
 @pytest.fixture
-def page(path, browser):
-    """The picture in a page of its own, from the disk; nothing may go wrong in it."""
-    page = browser.new_page(viewport={"width": 1000, "height": 900})
-    problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on("request", lambda r: r.url.startswith("file:") or problems.append(r.url))
-    page.goto(path.as_uri())
-    yield page
-    assert problems == []
-    page.close()
+def page(widget, opened):
+    return opened(widget)
 
 
 def weights(network):
@@ -85,7 +70,7 @@ def test_all_together_stay_small(widget):
 def test_an_experiment_without_networks_is_named(tmp_path):
     results = scored(tmp_path, {"std": [0.9], "sep": [0.8]}, title="Nothing kept")
     (name,) = results.size.experiments
-    widget = sequence.playground(results, [name, "elsewhere"])
+    widget = sequence.paste(results, [name, "elsewhere"])
     assert widget.data["networks"] == []
     assert widget.data["missing"] == ["Nothing kept", "elsewhere"]
 
