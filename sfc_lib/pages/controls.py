@@ -398,7 +398,7 @@ def gain_parts(controls: Controls) -> str:
     """
     runs, best = controls.runs, best_rates(controls)
     gain = ahead(runs, "sep", "std")
-    lines = [f"*sep* is ahead of *std* by {interval(gain)} in validation auROC{_so(gain)}."]
+    lines = [f"Is *sep* ahead of *std* in validation auROC? {interval(gain)}{_so(gain)}."]
     for reason, means in REASONS.items():
         told = [
             f"*{label(model)}* {interval(found)}{_share(found, gain)}"
@@ -416,8 +416,8 @@ def gain_parts(controls: Controls) -> str:
         rates = {v: f"*{v}* at {short(value, 'g')}" for v, value in rate.items()}
         found = ahead(runs, best["sep"], best["std"])
         lines.append(
-            f"**Learning rate**, each at its own best ({rates['std']}, {rates['sep']}): *sep* is "
-            f"ahead by {interval(found)}{_so(found)}."
+            f"**Learning rate**, each at its own best ({rates['std']}, {rates['sep']}): is "
+            f"*sep* ahead? {interval(found)}{_so(found)}."
         )
     return "\n".join(f"- {line}" for line in lines)
 
@@ -518,7 +518,7 @@ def _share(found: Compared, gain: Compared) -> str:
 
 
 def _so(found: Compared) -> str:
-    return f" ({answer(found)})" if np.isfinite(found.low) else ""
+    return f": {answer(found)}" if np.isfinite(found.low) else ""
 
 
 def _within(found: Compared) -> bool:

@@ -151,18 +151,18 @@ def test_conclusion_tells_the_share_of_a_gain_that_is_there(loaded):
         return exact.get(model, 0.97) + 1e-5 * spec.seed**2
 
     lines = controls.gain_parts(loaded(scores)).splitlines()
-    assert "ahead of *std* by +.0100 [+.0100, +.0100] in validation auROC (yes)" in lines[0]
+    assert "ahead of *std* in validation auROC? +.0100 [+.0100, +.0100]: yes" in lines[0]
     assert "*whole kernels, then Dense* +.0050 [+.0050, +.0050], 50% of that gain" in lines[3]
     assert "*Dense, fewer neurons* −.0100 [−.0100, −.0100], −100% of that gain" in lines[1]
     assert lines[2].endswith("*linear bottleneck* +.0000 [too few seeds].")
-    assert "whole kernels: +.0050 [+.0050, +.0050] (yes" in lines[5]
-    assert "*sep* at .001): *sep* is ahead by +.0100" in lines[6]
+    assert "whole kernels: +.0050 [+.0050, +.0050]: yes" in lines[5]
+    assert "*sep* at .001): is *sep* ahead? +.0100" in lines[6]
 
 
 def test_share_is_not_told_where_there_is_no_gain(loaded):
     text = controls.gain_parts(loaded(lambda model, spec: 0.97 + 0.001 * spec.seed))
     assert "of that gain" not in text
-    assert "(no difference that matters)" in text
+    assert ": no difference that matters." in text
 
 
 def test_answers_ask_about_every_question_and_both_learning_rates(loaded):
