@@ -187,7 +187,10 @@ def _name(bad: Sequence[str], what: str, advice: str = "") -> None:
 @runs.command()
 @click.argument("target", type=PATH, required=False)
 @size_option
-def publish(target: Path | None, size: str) -> None:
+@click.option(
+    "--scores-only", is_flag=True, help="Neither models nor importance, which takes a minute each."
+)
+def publish(target: Path | None, size: str, scores_only: bool) -> None:
     """Copy a size's finished records into the published store, slimmed.
 
     Example: sfc runs publish data/runs --size standard
@@ -197,7 +200,9 @@ def publish(target: Path | None, size: str) -> None:
     if (target := target or published_dir()) is None:
         raise click.UsageError("name a folder: outside the repository there is no published store.")
     found = [store.find(spec, runs_dir()) for spec in sizes.load_size(size).specs]
-    written = housekeeping.publish([record for record in found if record], target)
+    written = housekeeping.publish(
+        [record for record in found if record], target, scores_only=scores_only
+    )
     click.echo(f"{len(written)} of {len(found)} records published.")
 
 

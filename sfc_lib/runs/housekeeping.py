@@ -32,15 +32,18 @@ from sfc_lib.runs.store import (
 LARGEST_MODEL = 4_000_000  # bytes; `sfc runs retrain` gives larger ones
 
 
-def publish(records: Iterable[Record], target: Path) -> list[Path]:
+def publish(records: Iterable[Record], target: Path, *, scores_only: bool = False) -> list[Path]:
     """Copy finished records into the published store, slimmed to what figures need.
 
     All keep spec, history, metrics and `W_pos` and are given their importance, which is
     measured if need be; only the best seed of each model keeps `model.keras`, and only if
     it has at most `LARGEST_MODEL` bytes. One published before that is beaten now loses its
-    model. Every copy has hashes of its own. Returns the folders in the records' order.
+    model. With `scores_only` a record gets no importance that it lacks, and no model goes
+    or comes. Every copy has hashes of its own. Returns the folders in the records' order.
     """
     records, target = list(records), writable(target)
+    if scores_only:
+        return [_publish_one(record, target, False, scores_only) for record in records]
     ids, models = {r.spec.id for r in records}, {r.spec.model for r in records}
     before = [r for r in all_records([target])[0] if r.spec.model in models]
     before = [r for r in before if r.spec.id not in ids]
@@ -52,15 +55,15 @@ def publish(records: Iterable[Record], target: Path) -> list[Path]:
     return written
 
 
-def _publish_one(record: Record, target: Path, with_model: bool) -> Path:
+def _publish_one(record: Record, target: Path, with_model: bool, scores_only: bool = False) -> Path:
     """Copy, verify the copy, and only then let it take the place of an older one."""
     with atomic_folder(target / record.spec.id) as folder:
-        _write_slimmed(record, folder, with_model)
+        _write_slimmed(record, folder, with_model, scores_only)
         verify_record(folder)
     return target / record.spec.id
 
 
-def _write_slimmed(record: Record, folder: Path, with_model: bool) -> None:
+def _write_slimmed(record: Record, folder: Path, with_model: bool, scores_only: bool) -> None:
     files = dict(record.result["files"])
     small = MODEL in files and (record.folder / MODEL).stat().st_size <= LARGEST_MODEL
     if not (small and with_model):
@@ -68,7 +71,7 @@ def _write_slimmed(record: Record, folder: Path, with_model: bool) -> None:
     for name in files:
         shutil.copyfile(record.folder / name, folder / name)
     measured = {}
-    if (found := importance_of(record)) is not None:
+    if not scores_only and (found := importance_of(record)) is not None:
         np.save(folder / IMPORTANCE, found.values, allow_pickle=False)
         files[IMPORTANCE] = sha256_file(folder / IMPORTANCE)
         measured = {MEASURED: {"version": VERSION, "sequences": found.sequences}}

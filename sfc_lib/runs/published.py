@@ -77,7 +77,7 @@ def load_published(experiment: str, model: str, seed: int | str = "best") -> Pub
     record = records[chosen]
     if not _whole(record):
         kept = [s for s, other in records.items() if _whole(other)]
-        others = f"seed {kept[0]} has it" if kept else "it is too large"
+        others = f"seed {kept[0]} has it" if kept else "so was every other seed"
         own = find(record.spec, runs_dir())
         if own is None or not _whole(own):
             raise UserError(

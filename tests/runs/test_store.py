@@ -317,6 +317,19 @@ def test_publishing_again_changes_nothing(folder, published):
     assert contents(published) == first
 
 
+def test_scores_alone_are_published_without_model_and_importance(folder, published):
+    (copy,) = publish([verify_record(folder)], published, scores_only=True)
+    assert sorted(contents(copy)) == sorted(set(FILES) - {"model.keras"})
+    assert "importance" not in verify_record(copy).result
+
+
+def test_scores_of_a_better_seed_take_no_model_away(folder, published):
+    (best,) = publish([verify_record(folder)], published)
+    before = contents(best)
+    publish([other_seed(folder, 1, auroc=1.0)], published, scores_only=True)
+    assert contents(best) == before
+
+
 def test_publishing_published_records_keeps_the_hashes_of_the_run(folder, published):
     """`ensure` gives published records where there are any, and they are published again."""
     records = [verify_record(folder), other_seed(folder, 1, auroc=0.0)]
