@@ -176,25 +176,45 @@ def load_results(
     return Results(wanted, [record for spec in wanted.specs if (record := found[spec])])
 
 
-def with_evidence(results: Results, published: bool = True) -> Results:
-    """Results, and those of the sizes that are evidence too: what claims are judged by.
+def load_finished(size: str, seeds: int = 0, published: bool = True) -> Results:
+    """The runs of a size that have a record; nothing is trained.
 
-    Of an experiment of those there are as many seeds as all its models have records of; without
-    a first one it is left out. Nothing is trained.
+    Of an experiment there are as many seeds as all its models have records of; without a first
+    one it is left out.
+
+    Args:
+        size: As for `load_results`.
+        seeds: The most that there may be, from 0 up; 0 for as many as the size has.
+        published: Whether to read the published records too.
+
+    Raises:
+        UserError: There is no such size, or a bad number of seeds.
     """
-    experiments, records = dict(results.size.experiments), list(results.records)
-    for name in results.size.evidence:
-        for key, experiment in load_size(name).experiments.items():
-            found = {
-                model: [look_up(spec, published) for spec in specs]
-                for model, specs in experiment.models.items()
-            }
-            seeds = min(_until_none(values) for values in found.values())
-            if seeds:
-                models = {model: specs[:seeds] for model, specs in experiment.models.items()}
-                experiments[key] = replace(experiment, models=models)
-                records += [r for values in found.values() for r in values[:seeds] if r]
-    return Results(replace(results.size, experiments=experiments), records)
+    wanted = load_size(size, seeds)
+    experiments, records = {}, list[Record]()
+    for name, experiment in wanted.experiments.items():
+        found = {
+            model: [look_up(spec, published) for spec in specs]
+            for model, specs in experiment.models.items()
+        }
+        if count := min(_until_none(values) for values in found.values()):
+            models = {model: specs[:count] for model, specs in experiment.models.items()}
+            experiments[name] = replace(experiment, models=models)
+            records += [r for values in found.values() for r in values[:count] if r]
+    return Results(replace(wanted, experiments=experiments), records)
+
+
+def with_evidence(results: Results, published: bool = True) -> Results:
+    """Results, and those of the sizes that are evidence too: what claims are judged by."""
+    more = [load_finished(name, published=published) for name in results.size.evidence]
+    return together([results, *more])
+
+
+def together(parts: Sequence[Results]) -> Results:
+    """Results of several sizes as one, which is named after the first."""
+    experiments = {k: e for part in parts for k, e in part.size.experiments.items()}
+    records = [record for part in parts for record in part.records]
+    return Results(replace(parts[0].size, experiments=experiments), records)
 
 
 def _until_none(values: Sequence[Record | None]) -> int:
