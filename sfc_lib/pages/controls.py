@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 
 from sfc_lib.datasets.base import load_dataset
 from sfc_lib.files import silenced
+from sfc_lib.nn.architectures import ARCHITECTURES
 from sfc_lib.pages.claims import load_claims
 from sfc_lib.pages.results import Results, cpu_minutes, provenance
 from sfc_lib.pages.statistics import Compared, differences, shift
@@ -90,6 +91,26 @@ QUESTIONS = (
     ("Sign: do positive positional weights help sep?", "positive", "sep"),
     ("Linearity: does a ReLU behind it help sep?", "relu", "sep"),
 )
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A setting that an experiment tries several values of.
+
+    `field` is that of `RunSpec`, `label` that of the axis.
+    """
+
+    field: str
+    name: str
+    label: str
+    logarithmic: bool = True
+
+
+SWEEPS = {
+    "learning_rates": Sweep("learning_rate", "Learning rate", "learning rate"),
+    "batch_sizes": Sweep("batch_size", "Batch", "sequences a batch"),
+    "dropouts": Sweep("dropout", "Dropout", "share of hidden neurons dropped in training", False),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,32 +291,44 @@ def data_size_plot(controls: Controls) -> Figure | None:
     return closed(figure)
 
 
-def best_rates(controls: Controls) -> dict[str, str]:
-    """The model of each variant at the learning rate that has its best median auROC.
+def swept(controls: Controls, experiment: str) -> pd.DataFrame:
+    """The runs of one of `SWEEPS`, with the `value` of its setting; none where one was tried."""
+    runs = controls.of(experiment)
+    own = {model: _value(spec, SWEEPS[experiment].field) for model, spec in controls.specs.items()}
+    runs = runs.assign(value=runs.model.map(own))
+    return runs if runs.value.nunique() > 1 else runs[:0]
 
-    A rate at which any run diverged is none of a variant's best. Empty where only one rate has
-    been tried.
+
+def _value(spec: RunSpec, field: str) -> float:
+    """A setting of a run; where it is the architecture's own, that."""
+    value = getattr(spec, field)
+    return float(getattr(ARCHITECTURES[spec.architecture], field) if value is None else value)
+
+
+def best_of(controls: Controls, experiment: str = "learning_rates") -> dict[str, str]:
+    """The model of each variant at the value of a setting that has its best median auROC.
+
+    A value at which any run diverged is none of a variant's best. Empty where only one has been
+    tried.
     """
-    runs = controls.of("learning_rates")
-    if runs.learning_rate.nunique() < 2:
-        return {}
+    runs = swept(controls, experiment)
     medians = runs.groupby(["variant", "model"]).auroc.agg(lambda a: a.median(skipna=False))
     best = medians.dropna().groupby("variant").idxmax()
     return {variant: best[variant][1] for variant in VARIANTS if variant in best}
 
 
-def learning_rate_plot(controls: Controls) -> Figure | None:
-    """Validation auROC against the rate, each variant's best with a star; None without others."""
-    runs, best = controls.of("learning_rates"), best_rates(controls)
-    if runs.learning_rate.nunique() < 2:
+def sweep_plot(controls: Controls, experiment: str = "learning_rates") -> Figure | None:
+    """Validation auROC against a setting, each variant's best with a star; None without others."""
+    runs, best = swept(controls, experiment), best_of(controls, experiment)
+    if runs.empty:
         return None
     with plt.rc_context({**STYLE, "font.size": FONT}):
         figure, axes = plt.subplots(figsize=(WIDTH, 3.6))
-        _lines(axes, runs, "learning_rate")
+        _lines(axes, runs, "value", SWEEPS[experiment].logarithmic)
         for smaller, (variant, model) in enumerate(best.items()):  # so that none hides another
             own = runs[runs.model == model]
             axes.plot(
-                own.learning_rate.iat[0],
+                own.value.iat[0],
                 own.auroc.median(),
                 marker="*",
                 markersize=21 - 5 * smaller,
@@ -303,15 +336,15 @@ def learning_rate_plot(controls: Controls) -> Figure | None:
                 markeredgecolor="black",
                 zorder=4,
             )
-        axes.set(xlabel="learning rate", xticks=sorted(runs.learning_rate.unique()))
+        axes.set(xlabel=SWEEPS[experiment].label, xticks=sorted(runs.value.unique()))
         figure.tight_layout()
     return closed(figure)
 
 
 def unfinished(controls: Controls) -> str:
     """Markdown: at which rates runs ended with their last epoch; empty where none was tried."""
-    runs = controls.of("learning_rates")
-    if runs.learning_rate.nunique() < 2:
+    runs = swept(controls, "learning_rates")
+    if runs.empty:
         return ""
     ended = runs[runs.epochs == runs.most_epochs]
     if ended.empty:
@@ -326,12 +359,13 @@ def answers(controls: Controls) -> pd.DataFrame:
 
     Columns: question, compared, difference [95 % interval], seeds, answer.
     """
-    best = best_rates(controls)
     asked = list(QUESTIONS)
-    for variant in ("sep", "symm"):
-        if {variant, "std"} <= set(best):
-            question = f"Learning rate: is {variant} ahead of std, each at its own best?"
-            asked.append((question, best[variant], best["std"]))
+    for experiment, setting in SWEEPS.items():
+        best = best_of(controls, experiment)
+        for variant in ("sep", "symm"):
+            if {variant, "std"} <= set(best):
+                question = f"{setting.name}: is {variant} ahead of std, each at its own best?"
+                asked.append((question, best[variant], best["std"]))
     rows = []
     for question, model, other in asked:
         found = ahead(controls.runs, model, other)
@@ -396,7 +430,7 @@ def gain_parts(controls: Controls) -> str:
 
     Of a gain whose interval is above 0, it is also told what share of it std has by other means.
     """
-    runs, best = controls.runs, best_rates(controls)
+    runs, best = controls.runs, best_of(controls)
     gain = ahead(runs, "sep", "std")
     lines = [f"Is *sep* ahead of *std* in validation auROC? {interval(gain)}{_so(gain)}."]
     for reason, means in REASONS.items():
@@ -486,8 +520,8 @@ def _reference(axes: Axes, against: str, table: pd.DataFrame, models: Sequence[s
     axes.tick_params(axis="y", length=0)
 
 
-def _lines(axes: Axes, runs: pd.DataFrame, x: str) -> None:
-    """A line to the medians of each variant with its range, a dot a run, and a log axis."""
+def _lines(axes: Axes, runs: pd.DataFrame, x: str, logarithmic: bool = True) -> None:
+    """A line to the medians of each variant with its range, and a dot a run."""
     colours = {v: colour_of(v) for v in VARIANTS if v in set(runs.variant)}
     shared = {"x": x, "y": "auroc", "hue": "variant", "palette": colours, "ax": axes}
     sns.lineplot(
@@ -500,7 +534,8 @@ def _lines(axes: Axes, runs: pd.DataFrame, x: str) -> None:
         **shared,
     )
     sns.scatterplot(runs, s=16, alpha=0.6, legend=False, **shared)
-    plain_log(axes, "x")
+    if logarithmic:
+        plain_log(axes, "x")
     axes.minorticks_off()
     axes.set(ylabel="validation auROC, mean of tasks")
     handles, variants = axes.get_legend_handles_labels()

@@ -99,7 +99,7 @@ def test_best_rate_is_that_of_the_best_median_at_which_all_runs_learn(loaded):
             return np.nan
         return rates.get(model, 0.97)
 
-    found = controls.best_rates(loaded(scores))
+    found = controls.best_of(loaded(scores))
     assert (found["std"], found["sep"]) == ("std .003", "sep .0003")
 
 
@@ -165,9 +165,9 @@ def test_share_is_not_told_where_there_is_no_gain(loaded):
     assert ": no difference that matters." in text
 
 
-def test_answers_ask_about_every_question_and_both_learning_rates(loaded):
+def test_answers_ask_about_every_question_and_the_best_of_each_setting(loaded):
     table = controls.answers(loaded(scattered))
-    assert len(table) == len(controls.QUESTIONS) + 2
+    assert len(table) == len(controls.QUESTIONS) + 6
     row = table.set_index("question").loc["Positions: is sep ahead of average pooling?"]
     assert (row.answer, row.seeds) == ("yes", SEEDS)
     assert row["difference [95 % interval]"].startswith("+.1")
@@ -231,7 +231,7 @@ def test_forest_draws_estimates_pairs_and_what_is_far_off(loaded):
 
 def test_no_text_is_smaller_than_eleven_pixels(loaded):
     made = loaded(scattered, seeds=2)
-    for draw in (controls.gain_panels, controls.data_size_plot, controls.learning_rate_plot):
+    for draw in (controls.gain_panels, controls.data_size_plot, controls.sweep_plot):
         figure = draw(made)
         figure.canvas.draw()
         shown = 640 / (figure.get_size_inches()[0] * 72)  # a page is 640 pixels wide or more
@@ -241,13 +241,13 @@ def test_no_text_is_smaller_than_eleven_pixels(loaded):
 
 
 def test_lines_go_through_the_medians_and_stars_mark_the_best(loaded):
-    figure = controls.learning_rate_plot(loaded(scattered))
+    figure = controls.sweep_plot(loaded(scattered))
     (axes,) = figure.axes
     made = loaded(scattered)
     stars = [line for line in axes.lines if line.get_marker() == "*"]
     assert len(stars) == 3
-    runs = made.of("learning_rates")
-    best = runs[runs.model == controls.best_rates(made)["sep"]]
+    runs = controls.swept(made, "learning_rates")
+    best = runs[runs.model == controls.best_of(made)["sep"]]
     assert stars[1].get_xdata()[0] == best.learning_rate.iat[0]
     assert stars[1].get_ydata()[0] == pytest.approx(best.auroc.median())
     medians = runs[runs.variant == "std"].groupby("learning_rate").auroc.median()
@@ -255,15 +255,35 @@ def test_lines_go_through_the_medians_and_stars_mark_the_best(loaded):
     assert axes.get_xscale() == "log"
 
 
+@pytest.mark.parametrize(
+    ("experiment", "values", "scale"),
+    [
+        ("learning_rates", [0.0001, 0.0003, 0.001, 0.003, 0.01], "log"),
+        ("batch_sizes", [32, 100, 300], "log"),
+        ("dropouts", [0, 0.25, 0.5], "linear"),
+    ],
+)  # fmt: skip
+def test_settings_are_those_of_the_runs_or_the_architecture(loaded, experiment, values, scale):
+    made = loaded(scattered, seeds=1)
+    table = controls.swept(made, experiment)
+    assert sorted(table.value.unique()) == values
+    assert table.value[table.model == "std"].tolist() == [
+        values[-1 if scale == "linear" else len(values) // 2]
+    ]
+    (axes,) = controls.sweep_plot(made, experiment).axes
+    assert axes.get_xscale() == scale
+    assert axes.get_xticks().tolist() == values
+
+
 def test_without_any_run_the_page_says_so_and_draws_nothing(loaded):
     made = loaded(lambda model, spec: None)
     assert controls.coverage(made).startswith("**0 of ")
-    for draw in (controls.gain_panels, controls.data_size_plot, controls.learning_rate_plot):
+    for draw in (controls.gain_panels, controls.data_size_plot, controls.sweep_plot):
         assert draw(made) is None
     assert controls.sources(made).empty
     assert controls.network_table(made, "readouts").empty
     assert "not tried yet" in controls.gain_parts(made)
-    assert len(controls.missing(made)) == 5
+    assert len(controls.missing(made)) == 7
     assert set(controls.answers(made).answer) == {"not tried yet"}
 
 
