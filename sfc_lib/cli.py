@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import tempfile
 import time
@@ -63,6 +64,24 @@ class Group(click.Group):
 def _use(_context: object, _option: object, folder: Path | None) -> None:
     if folder:
         os.environ["SFC_DATA_MIRROR"] = str(folder)
+
+
+AGAIN = 75  # exit status of what is to be called again, EX_TEMPFAIL of sysexits.h
+
+
+class Duration(click.ParamType):
+    """A time in seconds, minutes or hours, as seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """`540s`, `9m` or `1.5h`; without a letter seconds."""
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", value)
+        if not found:
+            self.fail(f"expected a time such as 540s, 9m or 1.5h, got {value!r}.", param, ctx)
+        return float(found[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[found[2]]
 
 
 PATH, FORM = click.Path(path_type=Path), click.Choice(["text", "csv", "json"])
@@ -135,7 +154,7 @@ def sweep(size: str, only: Sequence[str], seeds: int, dry_run: bool, **how: Any)
 
 @main.group()
 def runs() -> None:
-    """List, show, verify, publish and tidy run records."""
+    """List, show, verify, publish and tidy run records; train them elsewhere."""
 
 
 @runs.command("list")
@@ -204,6 +223,80 @@ def publish(target: Path | None, size: str, scores_only: bool) -> None:
         [record for record in found if record], target, scores_only=scores_only
     )
     click.echo(f"{len(written)} of {len(found)} records published.")
+
+
+@runs.command("pack")
+@click.argument("size")
+@click.option("--only", multiple=True, help="A model or an experiment; may be repeated.")
+@seeds_option
+@click.option("--change", nargs=2, multiple=True, help="Field of the specs, and its value.")
+@published_option
+@shown("-o", "--output", type=PATH, default="bundle", help="A new folder.")
+def pack_runs(
+    size: str,
+    only: Sequence[str],
+    seeds: int,
+    change: Sequence[tuple[str, str]],
+    published: bool,
+    output: Path,
+) -> None:
+    """Pack the runs of a size that have no record, to train them on a machine without a network.
+
+    The other machine needs Python, NumPy, Keras and the backend of the runs: `--change backend
+    jax` makes them runs on JAX.
+
+    Example: sfc runs pack full --only hematopoiesis --seeds 1 --change backend jax -o bundle
+    """
+    from sfc_lib.runs import bundle, sizes, store
+
+    wanted = sizes.choose(size, seeds or None, only, sizes.parse_change(dict(change)))
+    missing = [spec for spec in wanted.specs if store.look_up(spec, published) is None]
+    packed = bundle.pack(missing, output)
+    click.echo(
+        f"{packed.runs} runs and {packed.datasets} datasets packed in {packed.files} files of "
+        f"{packed.size / 1e6:.1f} MB. Copy {output} to the other machine, and there:\n"
+        f"  python {output / bundle.START} --limit 540s\n"
+        f"Copy it back, or its folder {bundle.RUNS} alone, and here:\n"
+        f"  sfc runs import {output}"
+    )
+
+
+@runs.command("train")
+@click.argument("bundle", type=STORE)
+@click.option("--limit", type=Duration(), help="Time after which it ends: 540s, 9m, 1.5h.")
+@click.option("--jobs", type=click.IntRange(1), help="Training processes; by default one a core.")
+@click.option("--accelerator", is_flag=True, help="Train on it; the processes share it.")
+@click.option("--work", type=PATH, help="Folder for the runs, if the bundle is only read.")
+def train_bundle(bundle: Path, **how: Any) -> None:
+    """Train the runs of a BUNDLE that have no record yet, as far as the limit allows.
+
+    Exit status 75 if there is more to do: call it again, and it goes on. 1 if a run failed.
+
+    Example: sfc runs train bundle --limit 540s
+    """
+    from sfc_lib.runs.bundle import train
+
+    state = train(bundle, say=click.echo, **how)
+    click.echo(f"{state.finished} of {state.runs} runs are finished.")
+    if state.finished < state.runs:
+        click.echo("Call it again to go on.")
+        sys.exit(AGAIN)
+
+
+@runs.command("import")
+@click.argument("folder", type=STORE)
+def import_runs(folder: Path) -> None:
+    """Take the finished records in a FOLDER, or a bundle, into your own store.
+
+    Example: sfc runs import bundle
+    """
+    from sfc_lib.runs.bundle import bring_home
+
+    brought = bring_home(folder)
+    click.echo(
+        f"{len(brought.taken)} records taken into {runs_dir()}, {len(brought.present)} were there, "
+        f"{len(brought.unfinished)} runs are unfinished and stay in {folder}."
+    )
 
 
 @runs.command()

@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 import traceback
+from concurrent.futures import Executor, Future
 from pathlib import Path
 
 import keras
@@ -25,7 +26,7 @@ import numpy as np
 from sfc_lib.errors import UserError
 from sfc_lib.files import sha256_file
 from sfc_lib.nn.layers import SeparableFC
-from sfc_lib.runs import training
+from sfc_lib.runs import bundle, training
 from sfc_lib.runs.pool import run_one
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import verify_record
@@ -222,11 +223,15 @@ def quick_scores(labels, probabilities, names):
     return {"auroc": float(np.mean(probabilities)), "auprc": 0.5}
 
 
-def quickly(spec, root, fault):
+def stand_in():
     keras.Model.fit, training.compiled_model = quick_fit, quick_model
     training.metrics = quick_scores
     training.environment = lambda backend: {"backend": backend}  # it asks git, in a process
     training.predict = lambda model, _: np.abs(model.get_weights()[0])
+
+
+def quickly(spec, root, fault):
+    stand_in()
     fault.install()
     run_one(spec.to_dict(), str(root))
 
@@ -276,9 +281,61 @@ def points_struck(spec, root, deed, every, thin):
     return {"whole": state_of(whole / spec.id), "now": hashes, "points": results}
 
 
+# A bundle, killed while it is unpacked and trained
+
+
+class Here(Executor):
+    """Stands for the processes of a bundle: trains in this one."""
+
+    def __init__(self, jobs, environment):
+        os.environ.update(environment)
+
+    def submit(self, function, *arguments):
+        future = Future()
+        future.set_result(function(*arguments))
+        return future
+
+
+def bundle_trained(folder, fault):
+    stand_in()
+    bundle.Processes = Here
+    fault.install()
+    bundle.train(folder, say=lambda _: None)
+
+
+def bundle_listed(folder, file):
+    fault = Fault(folder)
+    bundle_trained(folder, fault)
+    file.write_text(json.dumps(fault.points))
+
+
+def bundle_kills(spec, root, packed, kills):
+    """A bundle of one run, killed at so many points between its first write and its last.
+
+    Returns the hashes of the undisturbed run and, for every point, how that life ended, what
+    the record was then, and its hashes after one more call.
+    """
+    whole = Path(shutil.copytree(packed, root / "whole"))
+    assert ended(in_a_fork(bundle_listed, whole, root / "points")) == 0
+    points = json.loads((root / "points").read_text())
+    results = []
+    for number, place in enumerate(np.linspace(0, len(points) - 1, kills).astype(int)):
+        folder = Path(shutil.copytree(packed, root / str(number)))
+        status = ended(in_a_fork(bundle_trained, folder, Fault(folder, points[place], "kill")))
+        halfway = state_of(folder / "runs" / spec.id)
+        last = ended(in_a_fork(bundle_trained, folder, Fault(folder)))
+        results.append({
+            "point": points[place], "status": status, "halfway": halfway, "last": last,
+            "hashes": state_of(folder / "runs" / spec.id),
+        })  # fmt: skip
+        shutil.rmtree(folder)
+    return {"whole": state_of(whole / "runs" / spec.id), "kills": results}
+
+
 if __name__ == "__main__":
     gc.freeze()  # a collection in every life would walk through all of TensorFlow
-    makers, results = {"random": random_kills, "points": points_struck}, []
+    makers = {"random": random_kills, "points": points_struck, "bundle": bundle_kills}
+    results = []
     for values, plan in json.loads(sys.argv[1]):
         make, root = makers[plan.pop("mode")], Path(plan.pop("root"))
         root.mkdir()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import sfc_lib
+from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.worker import ONE_THREAD
 
 HEAD = """import json, os, sys
@@ -123,3 +124,12 @@ class Backends:
         for process in self.started.values():
             process.kill()
             process.communicate()
+
+
+def endless(values, root):
+    """Stands for a run that takes for ever: an epoch is kept, and who trains it."""
+    folder = Path(root) / RunSpec.from_dict(values).id
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "history.jsonl").write_text("{}\n" if values["seed"] == 0 else "")
+    (folder / "pid").write_text(str(os.getpid()))
+    time.sleep(600)

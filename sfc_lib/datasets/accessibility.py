@@ -28,10 +28,9 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import pandas as pd
 
 from sfc_lib.datasets.base import LATER, SPLITS, Chunk, StreamedRecipe
 from sfc_lib.datasets.chip_seq import TABLE, Factor, factors
@@ -60,6 +59,9 @@ from sfc_lib.genomics.shuffle import dinucleotide_chain, dinucleotide_shuffle
 from sfc_lib.genomics.sources import fetch, registry
 from sfc_lib.genomics.text import read_chunks
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 PADDING = 100  # bp on either side of a merged region
 WIDTH, STRIDE = 200, 50  # bp
 OVERLAP = 0.5  # least fraction of a window that lies in peaks, to be labelled 1
@@ -75,6 +77,8 @@ def accessible_windows(peaks: Sequence[pd.DataFrame]) -> pd.DataFrame:
     are padded after they are merged, as in the paper. So two of them less than 200 bp apart
     overlap, and their windows do.
     """
+    import pandas as pd
+
     union = merge(pd.concat([peak[["chrom", "start", "end"]] for peak in peaks]))
     return tile(pad(union, PADDING), WIDTH, STRIDE)
 
@@ -331,6 +335,8 @@ def read_summits(table: Sequence[Factor]) -> tuple[pd.DataFrame, list[Motif]]:
 
     Each summit has the `cell_type` of its file beside it.
     """
+    import pandas as pd
+
     matrices = read_meme(MATRICES)
     names = list(dict.fromkeys(factor.motif for factor in table))
     frames = [

@@ -13,10 +13,9 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from sfc_lib.datasets.base import SPLITS, InMemoryRecipe, Split
 from sfc_lib.errors import UserError
@@ -24,6 +23,9 @@ from sfc_lib.genomics.genome import HOLDS_N, REGIONS, Genome, files_of, load_gen
 from sfc_lib.genomics.intervals import overlaps, read_intervals, resize
 from sfc_lib.genomics.motifs import RESOURCES
 from sfc_lib.genomics.sources import fetch, registry
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CELL_TYPE = "GM12878"
 DNASE = "encode_dnase/wgEncodeAwgDnaseUwdukeGm12878UniPk.narrowPeak.gz"
@@ -127,6 +129,8 @@ class ChipSeq(InMemoryRecipe):
         return {name: known[name].content_hash for name in self.sources}
 
     def build(self) -> tuple[dict[str, Split], dict[str, int]]:
+        import pandas as pd
+
         peaks = read_intervals(fetch(self.sources[0]), summits=True)
         around = resize(peaks, self.length, peaks["summit"])
         negatives = resize(read_intervals(fetch(DNASE)), self.length)

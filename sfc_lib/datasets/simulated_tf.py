@@ -169,7 +169,7 @@ def read_authors_file(simulation: Path, test_names: Path) -> dict[str, Split]:
     with open_content(test_names) as file:
         test = file.read().decode().split()
     with open_content(simulation) as file:
-        import pandas as pd  # late: no spec of generated sequences needs it
+        import pandas as pd
 
         table = pd.read_table(file, usecols=["seqName", "sequence", *TASK_COLUMNS])
     is_test = table["seqName"].isin(test).to_numpy()

@@ -12,15 +12,18 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import ALPHABET
 from sfc_lib.genomics.fasta import open_fasta
 from sfc_lib.genomics.intervals import canonical, canonical_name, resize, within
 from sfc_lib.genomics.sources import fetch, registry
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 N = ALPHABET.index("N")
 BEYOND, HOLDS_N = "beyond the sequence", "N in the window"  # why a window is dropped
@@ -86,6 +89,8 @@ def split_of(intervals: pd.DataFrame, regions: str | Sequence[Region]) -> np.nda
     Empty where it lies in none, or across two. Shape (len(intervals),). The regions are those
     of a name, or given.
     """
+    import pandas as pd
+
     splits = np.full(len(intervals), "", dtype="<U5")
     intervals = intervals.assign(chrom=canonical(intervals["chrom"]))
     known = regions_of(regions) if isinstance(regions, str) else regions
@@ -137,6 +142,8 @@ class Genome:
                 if (chrom := canonical_name(name)) in self._codes:
                     raise UserError(f"{path}: expected each chromosome once, got {name!r} again.")
                 self._codes[chrom] = codes
+        import pandas as pd
+
         spans = [(r.chrom, r.start, r.end) for r in regions or ()]
         if regions is None:
             spans = [(chrom, 0, len(codes)) for chrom, codes in self._codes.items()]

@@ -6,19 +6,22 @@ All functions are pure, vectorised, and keep the order of rows unless they say o
 
 The arithmetic lays all chromosomes end to end on one line, so that one sorted search
 answers for the whole genome. That is a few lines of NumPy; bioframe's are tested to agree.
+pandas is imported late, here and in the datasets: what is built once is trained on without it.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.text import read_lines
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = ("chrom", "start", "end")
 NARROWPEAK = 10  # columns of a narrowPeak file; the tenth is the summit's distance from start
@@ -89,6 +92,8 @@ def read_intervals(path: str | Path, *, summits: bool = False) -> pd.DataFrame:
     if summits:
         offset = lines.positions(columns[NARROWPEAK - 1], "a summit in column 10")
         values["summit"] = start + offset
+    import pandas as pd
+
     return pd.DataFrame(values, index=pd.Index(lines.numbers, name="line"))
 
 
@@ -183,12 +188,15 @@ def merge(a: pd.DataFrame) -> pd.DataFrame:
 
     Example:
 
+    >>> import pandas as pd
     >>> a = pd.DataFrame({"chrom": ["chr1"] * 3, "start": [10, 0, 30], "end": [20, 10, 40]})
     >>> merge(a).values.tolist()
     [['chr1', 0, 20], ['chr1', 30, 40]]
     """
     if not len(a):
         return a.loc[:, list(COLUMNS)].reset_index(drop=True)
+    import pandas as pd
+
     ((start, end),) = _on_one_line(a)
     order = np.argsort(start, kind="stable")
     first, reach = _union(start[order], end[order])
@@ -214,6 +222,7 @@ def tile(a: pd.DataFrame, width: int, stride: int) -> pd.DataFrame:
 
     Example:
 
+    >>> import pandas as pd
     >>> tile(pd.DataFrame({"chrom": ["chr1"], "start": [5], "end": [26]}), 10, 5).values.tolist()
     [['chr1', 5, 15], ['chr1', 10, 20], ['chr1', 15, 25]]
     """
@@ -290,6 +299,8 @@ def _union(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _on_one_line(*frames: pd.DataFrame) -> list[tuple[np.ndarray, np.ndarray]]:
     """Starts and ends with all chromosomes laid end to end in the order of their names."""
+    import pandas as pd
+
     chroms = pd.concat([frame["chrom"] for frame in frames], ignore_index=True)
     codes = pd.factorize(chroms, sort=True)[0].astype(np.int64)
     low = min(int(frame["start"].min()) for frame in frames if len(frame))

@@ -32,10 +32,8 @@ from functools import cache, partial
 from io import BufferedIOBase
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import requests
-import urllib3
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
@@ -53,6 +51,9 @@ from sfc_lib.files import (
     sync_folder,
 )
 from sfc_lib.genomics.motifs import RESOURCES
+
+if TYPE_CHECKING:
+    import urllib3
 
 FULL = "hg19/full/"  # 0.9 GB, fetched only when asked for
 BLOCK = 1 << 20  # bytes read at once
@@ -410,12 +411,15 @@ def _problem(source: Source, address: str) -> str | None:
 
     Server errors and broken transfers are tried again, wrong content and all else are not.
     """
+    import requests
+    import urllib3
+
     problem = None
     for attempt in range(TRIES):
         time.sleep(attempt and PAUSE * 2 ** (attempt - 1))
         try:
             return _arrive(source, partial(_transfer, source, address))
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        except (_GivenUpError, requests.RequestException, urllib3.exceptions.HTTPError) as error:
             problem, passes = _reason(error)
             if not passes:
                 break
@@ -434,11 +438,13 @@ def _timeout() -> float:
     return seconds
 
 
-class _GivenUpError(requests.RequestException):
+class _GivenUpError(Exception):
     """We ended the transfer; the message says why."""
 
 
 def _transfer(source: Source, address: str, file: BinaryIO) -> None:
+    import requests
+
     seconds = _timeout()
     print(f"{source.file}: {source.size} from {address}", file=sys.stderr, flush=True)
     headers = {"Accept-Encoding": "identity"}  # a .gz must come as it is
@@ -468,6 +474,9 @@ def _watched(raw: urllib3.HTTPResponse, most: int, seconds: float) -> Iterator[b
 
 def _reason(error: Exception) -> tuple[str, bool]:
     """The error in a few words (requests tells it in many), and whether it may pass."""
+    import requests
+    import urllib3
+
     waited = f"for {_timeout():g} s (SFC_DATA_TIMEOUT sets how long to wait)"
     if (response := getattr(error, "response", None)) is not None:
         return f"HTTP status {response.status_code}", response.status_code in PASSING

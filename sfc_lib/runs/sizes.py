@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -178,6 +179,23 @@ def choose(
     if only:
         size = dataclasses.replace(size.only(only), evidence=())
     return size.changed(change) if change else size
+
+
+def parse_change(texts: Mapping[str, str]) -> dict[str, Any]:
+    """Values of a change from text: as in JSON, and what is no JSON stays text.
+
+    Example:
+
+    >>> parse_change({"backend": "jax", "width": "0.25"})
+    {'backend': 'jax', 'width': 0.25}
+    """
+    values: dict[str, Any] = {}
+    for name, text in texts.items():
+        try:
+            values[name] = json.loads(text)
+        except ValueError:
+            values[name] = text
+    return values
 
 
 def _seeds(seeds: int | Sequence[int]) -> Sequence[int]:

@@ -296,8 +296,13 @@ PACKAGES = ("sfc-lib", "keras", "numpy", "scikit-learn")
 
 
 def environment(backend: str) -> dict[str, object]:
-    """Versions, processor, threads, commit and time, as plain values for a run record."""
+    """Versions, processor, threads, commit and time, as plain values for a run record.
+
+    Accelerators are named only where the process may use one.
+    """
+    found = _accelerators()
     return {
+        **({"accelerators": found} if found else {}),
         "versions": {name: _version(name) for name in (*PACKAGES, backend)},
         "python": platform.python_version(),
         "system": platform.system(),
@@ -309,9 +314,12 @@ def environment(backend: str) -> dict[str, object]:
 
 
 def commit() -> str | None:
-    """Git commit of the checkout, `+changes` if the library differs from it; None without git."""
+    """Git commit of the checkout, `+changes` if the library differs from it; None without git.
+
+    Away from a checkout `SFC_COMMIT` may say it: that from which a bundle was packed.
+    """
     if (root := checkout()) is None:
-        return None
+        return os.environ.get("SFC_COMMIT") or None
     git = partial(subprocess.check_output, cwd=root, stderr=subprocess.DEVNULL, text=True)
     try:
         head = git(["git", "rev-parse", "HEAD"])
@@ -332,3 +340,14 @@ def _processor() -> str:
     about = Path("/proc/cpuinfo")  # of Linux
     found = re.search("model name.*?: *(.*)", about.read_text()) if about.exists() else None
     return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def _accelerators() -> list[str]:
+    """Names of NVIDIA's that are here and not hidden from this process."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES") == "-1":
+        return []
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        return subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True).splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        return []

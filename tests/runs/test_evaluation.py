@@ -5,6 +5,9 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sfc_lib.datasets import simulated_tf
 from sfc_lib.nn.architectures import build_model
@@ -14,7 +17,7 @@ from sfc_lib.nn.gradients import (
     importance_profiles,
 )
 from sfc_lib.nn.layers import OneHotDNA, SeparableFC
-from sfc_lib.runs.evaluation import importance_sequences
+from sfc_lib.runs.evaluation import auprc, auroc, importance_sequences
 from sfc_lib.runs.spec import RunSpec
 
 LENGTHS = {"simulated_tf": 60, "chip_seq": 120, "basset": 200}
@@ -278,3 +281,36 @@ def test_centred_is_what_a_base_adds_over_the_mean_of_the_four():
     offset = kernel + np.arange(4)[:, None, None]  # the same logit for any DNA, but for a constant
     model.get_layer("logits").set_weights([offset.reshape(16, 2), np.zeros(2)])
     np.testing.assert_allclose(importance_profiles(model, codes, centred=True), profile, atol=1e-6)
+
+
+# Scores
+
+SCORED = st.lists(
+    st.tuples(st.booleans(), st.one_of(st.sampled_from([0, 0.25, 1]), st.floats(0, 1, width=32))),
+    min_size=2,
+    max_size=60,
+).filter(lambda pairs: {label for label, _ in pairs} == {True, False})
+
+
+@given(SCORED)
+def test_scores_are_scikit_learns_to_the_bit(pairs):
+    labels, scores = (np.array(column) for column in zip(*pairs, strict=True))
+    labels, scores = labels.astype(np.uint8), scores.astype(np.float32)
+    assert auroc(labels, scores) == roc_auc_score(labels, scores)
+    assert auprc(labels, scores) == average_precision_score(labels, scores)
+
+
+@pytest.mark.parametrize("decimals", [1, 3, 7])
+def test_scores_of_many_examples_are_scikit_learns_to_the_bit(decimals):
+    """Long sums are where another order of additions would show."""
+    rng = np.random.default_rng(0)
+    labels = (rng.random(20_000) < 0.1).astype(np.uint8)
+    scores = np.round(rng.random(20_000) + 0.2 * labels, decimals).astype(np.float32)
+    assert auroc(labels, scores) == roc_auc_score(labels, scores)
+    assert auprc(labels, scores) == average_precision_score(labels, scores)
+
+
+def test_area_is_the_share_of_pairs_in_order():
+    labels, scores = np.array([1, 0, 1, 0, 0]), np.array([0.9, 0.4, 0.4, 0.4, 0.1])
+    pairs = [(p > n) + (p == n) / 2 for p in scores[labels == 1] for n in scores[labels == 0]]
+    assert np.isclose(auroc(labels, scores), np.mean(pairs), rtol=1e-12)
