@@ -225,7 +225,8 @@ def yardsticks() -> dict[str, dict[str, Any]]:
     """What scores are held against, by the dataset's fingerprint; empty outside a clone.
 
     `positives`: their share in validation and test set, chance of auPRC; and, where known, mean
-    auROC of a `6-mer regression`, or the `ceiling` (benchmarks/yardsticks.py).
+    auROC of a `6-mer regression` or `2-mer regression`, or the `ceiling`
+    (benchmarks/yardsticks.py).
     """
     root = checkout()
     file = root / "data" / "yardsticks.json" if root else None
