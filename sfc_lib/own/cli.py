@@ -46,6 +46,7 @@ VARIANTS = click.Choice(["std", "sep", "symm"])
 ARCHITECTURES = click.Choice(["simulated_tf", "chip_seq", "basset"])
 FILES = ("positives", "negatives", "sequences", "labels", "peaks", "genome")
 OF_DATA = ("window", "valid_chromosomes", "test_chromosomes", "valid_fraction", "test_fraction")
+OF_PEAKS = ("partial_genome",)
 
 
 def _chromosomes(_context: object, _option: object, text: str | None) -> tuple[str, ...]:
@@ -65,6 +66,7 @@ option = partial(click.option, show_default=True)
 @file("--peaks", help="BED or narrowPeak, with --genome.")
 @file("--genome", multiple=True, help="FASTA; may be repeated.")
 @option("--window", type=COUNT, help="bp around a peak; 1000 by default.")
+@option("--partial-genome", is_flag=True, help="Leave out peaks that lie elsewhere.")
 @chromosomes("--valid-chromosomes")
 @chromosomes("--test-chromosomes")
 @option("--valid-fraction", type=SHARE, default=0.1)
@@ -93,7 +95,7 @@ def train_verb(
     """
     from sfc_lib.own.files import require_kind
 
-    options = {name: values.pop(name) for name in (*FILES, *OF_DATA)}
+    options = {name: values.pop(name) for name in (*FILES, *OF_DATA, *OF_PEAKS)}
     require_kind((name for name in FILES if options[name]), "--")
     options["task_names"] = (task,) if task else ()
     from sfc_lib.datasets.base import card, load_dataset
