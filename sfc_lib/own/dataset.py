@@ -380,10 +380,7 @@ def _of_genome(
     Of a `partial` genome any number may lie elsewhere, but not all.
     """
     here = set(genome.chroms)
-    names = {
-        name: next((n for n in (name, name.removeprefix("chr"), f"chr{name}") if n in here), name)
-        for name in intervals["chrom"].unique()
-    }
+    names = {name: genome.own_name(name) for name in intervals["chrom"].unique()}
     theirs, intervals = intervals["chrom"], intervals.assign(chrom=intervals["chrom"].map(names))
     known = intervals["chrom"].isin(here)
     ends = intervals["chrom"].map({name: genome.length(name) for name in here})
