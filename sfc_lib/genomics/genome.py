@@ -162,6 +162,12 @@ class Genome:
         """Names of the chromosomes."""
         return list(self._lengths)
 
+    def own_name(self, chrom: str) -> str:
+        """The name that a chromosome has here, be it with `chr` or without; its own if none."""
+        name = canonical_name(chrom)
+        known = (name, name.removeprefix("chr"), f"chr{name}")
+        return next((one for one in known if one in self._lengths), name)
+
     def length(self, chrom: str) -> int:
         """Length of a chromosome in bp; the end of its last region, where there are regions.
 

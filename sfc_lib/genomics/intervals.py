@@ -64,14 +64,15 @@ def read_intervals(path: str | Path, *, summits: bool = False) -> pd.DataFrame:
     name. The frame's index is the line in the file, counted from 1.
 
     Args:
-        path: A file with 3 to 12 tab-separated columns, as many in every line.
+        path: A file with 3 to 12 columns, as many in every line; separated by tabs, or, in a
+            line without any, by blanks.
         summits: Add `summit` = start + column 10; the file must be narrowPeak. A summit
             may lie behind its peak's end, as in some of ENCODE's files.
 
     Raises:
-        UserError: `file:line: expected …, got …`: no interval at all; columns missing,
-            or separated by spaces; a position that is no integer ≥ 0; start ≥ end; no
-            summit; or a format that counts from 1 (GFF, GTF, VCF, `chr1:100-200`).
+        UserError: `file:line: expected …, got …`: no interval at all; columns missing; a
+            position that is no integer ≥ 0; start ≥ end; no summit; or a format that counts
+            from 1 (GFF, GTF, VCF, `chr1:100-200`).
     """
     lines = _Lines(Path(path))
     columns = lines.columns(summits)
@@ -97,6 +98,16 @@ def read_intervals(path: str | Path, *, summits: bool = False) -> pd.DataFrame:
     return pd.DataFrame(values, index=pd.Index(lines.numbers, name="line"))
 
 
+def read_columns(path: str | Path) -> pd.DataFrame:
+    """All columns of a BED or narrowPeak file as text, numbered from 1.
+
+    Lines, index and errors are those of `read_intervals`, but nothing is looked at.
+    """
+    lines = _Lines(Path(path))
+    columns = dict(enumerate(lines.columns(summits=False), 1))
+    return pd.DataFrame(columns, index=pd.Index(lines.numbers, name="line"))
+
+
 class _Lines:
     """The lines of a file that hold an interval, and what is refused in them."""
 
@@ -105,7 +116,8 @@ class _Lines:
         found = [(n, line) for n, line in numbered if line[:3] == "chr" or not SKIPPED.match(line)]
         if not found:
             raise UserError(f"{path}:1: expected at least one interval, got none.")
-        self.path, (self.numbers, self.texts) = path, zip(*found, strict=True)
+        self.path, self.numbers = path, tuple(number for number, _ in found)
+        self.texts = [line if "\t" in line else "\t".join(line.split()) for _, line in found]
 
     def columns(self, summits: bool) -> list[list[str]]:
         """The columns, once every line has as many as the first and no fewer than needed."""
@@ -123,7 +135,7 @@ class _Lines:
             strange = row if _hint(self.texts[row]) else 0
             hint = _hint(self.texts[strange])
             raise UserError(f"{self.place(row)}: expected {wanted}, got {widths[row]}.{hint}")
-        fields = "\t".join(self.texts).split("\t")
+        fields = list(map(str.strip, "\t".join(self.texts).split("\t")))
         return [fields[column::width] for column in range(width)]
 
     def positions(self, column: list[str], what: str) -> np.ndarray:
@@ -169,6 +181,13 @@ def _hint(line: str) -> str:
         return " This looks like GFF or GTF, which counts from 1: convert it to BED."
     if len(fields) > 4 and digits[1] and not digits[2]:
         return " This looks like VCF or another format that counts from 1: convert it to BED."
+    places = [field.strip() for field in fields[1:3]]
+    if any(re.fullmatch(r"\d+\.\d*|\d[\d.]*[eE]\+?\d+", place) for place in places):
+        return " Positions are whole numbers: write 900 for 900.0 or 9e2."
+    if any(re.fullmatch(r"\d{1,3}(,\d{3})+", place) for place in places):
+        return " Write 1000000 for 1,000,000."
+    if any(re.fullmatch(r"-\d+", place) for place in places):
+        return " Positions count from the first base of a chromosome, which is 0."
     if len(fields) > 2 and not any(digits):
         return (
             " This looks like column names: take the line out if the positions count from 0 "

@@ -9,9 +9,11 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import struct
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from sfc_lib.errors import UserError
 from sfc_lib.files import open_content
@@ -19,6 +21,7 @@ from sfc_lib.files import open_content
 BOM = b"\xef\xbb\xbf"
 CHUNK = 1 << 22  # bytes read at once
 LONGEST = 1 << 20  # bytes of a line of a table, or of a header
+BLOCK = 0xFF00  # bytes of text in a block of bgzip
 KINDS = {  # how files that are no text begin, and what to do with them
     b"BAM\1": "a BAM file",
     b"\xff\xfe": "UTF-16 text, save it as UTF-8",
@@ -117,3 +120,54 @@ def _no_text(path: Path, line: int, byte: int, start: bytes) -> UserError:
     """The error for a byte that no text holds; `start` is how the file begins."""
     kind = next((kind for begin, kind in KINDS.items() if start.startswith(begin)), "no text file")
     return UserError(f"{path}:{line}: expected text, got the byte 0x{byte:02x}. This is {kind}.")
+
+
+class BlockGzip:
+    """Writes bgzip, the gzip in blocks that tabix and bcftools look into.
+
+    Close it, or use it in a `with`, so that the end is written; the file under it stays open.
+    The same text gives the same bytes.
+
+    Args:
+        file: Where bytes are written.
+
+    Example:
+
+    >>> file = io.BytesIO()
+    >>> with BlockGzip(file) as packed:
+    ...     _ = packed.write(b"text")
+    >>> gzip.decompress(file.getvalue())
+    b'text'
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._held = file, bytearray()
+
+    def write(self, data: bytes) -> int:
+        """Take bytes; whole blocks are written."""
+        self._held += data
+        while len(self._held) >= BLOCK:
+            self._block(bytes(self._held[:BLOCK]))
+            del self._held[:BLOCK]
+        return len(data)
+
+    def close(self) -> None:
+        """Write what is left, and the empty block that ends a file."""
+        if self._held:
+            self._block(bytes(self._held))
+        self._held.clear()
+        self._block(b"")
+
+    def _block(self, text: bytes) -> None:
+        deflate = zlib.compressobj(6, zlib.DEFLATED, -15)
+        body = deflate.compress(text) + deflate.flush()
+        size = len(body) + 25  # with header and end, less one (SAM specification, section 4.1)
+        header = b"\x1f\x8b\x08\x04\0\0\0\0\0\xff\x06\0BC\x02\0" + struct.pack("<H", size)
+        self._file.write(header + body + struct.pack("<II", zlib.crc32(text), len(text)))
+
+    def __enter__(self) -> BlockGzip:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()

@@ -1,8 +1,7 @@
-"""The verbs `sfc train` and `sfc predict`: your own data, and sequences to predict for."""
+"""The verbs `train`, `predict` and `variants`: your own data, and what a network says of others."""
 
 from __future__ import annotations
 
-import gzip
 import os
 import shlex
 import shutil
@@ -10,7 +9,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
@@ -46,6 +45,7 @@ VARIANTS = click.Choice(["std", "sep", "symm"])
 ARCHITECTURES = click.Choice(["simulated_tf", "chip_seq", "basset"])
 FILES = ("positives", "negatives", "sequences", "labels", "peaks", "genome")
 OF_DATA = ("window", "valid_chromosomes", "test_chromosomes", "valid_fraction", "test_fraction")
+OF_PEAKS = ("partial_genome",)
 
 
 def _chromosomes(_context: object, _option: object, text: str | None) -> tuple[str, ...]:
@@ -65,6 +65,7 @@ option = partial(click.option, show_default=True)
 @file("--peaks", help="BED or narrowPeak, with --genome.")
 @file("--genome", multiple=True, help="FASTA; may be repeated.")
 @option("--window", type=COUNT, help="bp around a peak; 1000 by default.")
+@option("--partial-genome", is_flag=True, help="Leave out peaks that lie elsewhere.")
 @chromosomes("--valid-chromosomes")
 @chromosomes("--test-chromosomes")
 @option("--valid-fraction", type=SHARE, default=0.1)
@@ -93,7 +94,7 @@ def train_verb(
     """
     from sfc_lib.own.files import require_kind
 
-    options = {name: values.pop(name) for name in (*FILES, *OF_DATA)}
+    options = {name: values.pop(name) for name in (*FILES, *OF_DATA, *OF_PEAKS)}
     require_kind((name for name in FILES if options[name]), "--")
     options["task_names"] = (task,) if task else ()
     from sfc_lib.datasets.base import card, load_dataset
@@ -138,6 +139,52 @@ def predict_verb(model: Path, sequences: Path, output: Path | None, anyway: bool
         click.echo(f"Wrote {output}: {number:,} sequences, {len(predictor.tasks)} tasks.")
 
 
+@click.command("variants")
+@click.argument("model", type=click.Path(exists=True, path_type=Path))
+@click.argument("variants", type=FILE)
+@file("--genome", multiple=True, required=True, help="FASTA; may be repeated.")
+@option("-o", "--output", type=TABLE, multiple=True, help="VCF if named so, else a table; repeat.")
+@option("--background", type=click.IntRange(0), default=1000, help="Variants of the rank, at most.")
+@option("--skip", is_flag=True, help="Leave out, and count, what is otherwise refused.")
+@option("--anyway", is_flag=True, help="Even if result.json beside it is of another model.")
+def variants_verb(
+    model: Path, variants: Path, genome: tuple[Path, ...], output: tuple[Path, ...],
+    background: int, skip: bool, anyway: bool,
+) -> None:  # fmt: skip
+    """Score VARIANTS of a genome with a saved MODEL: each allele in the middle of its window.
+
+    VARIANTS is VCF, or a table of chrom, pos (from 1), ref and alt. Logits and probabilities of
+    both alleles, their differences, the range of the difference over strands, and its rank
+    among variants in shuffled sequences are printed as a table, or written.
+
+    Example: sfc variants report snvs.vcf.gz --genome hg19.fa -o scored.tsv -o scored.vcf.gz
+    """
+    from tqdm.auto import tqdm
+
+    with _warnings_in_a_line(), ExitStack() as stack:
+        files = [(stack.enter_context(_table(path)), _format(path)) for path in output or (None,)]
+        from sfc_lib.genomics.genome import Genome
+        from sfc_lib.own.predict import load_predictor
+        from sfc_lib.own.variants import score_variants
+        from sfc_lib.runs.pool import use_keras
+
+        use_keras()
+        predictor = load_predictor(model, anyway=anyway)
+        bar = stack.enter_context(tqdm(desc="scoring", unit="variant"))
+        tally = score_variants(
+            predictor, variants, Genome(genome), files, skip=skip, background=background,
+            progress=lambda total: bar.reset(total) or bar.update,
+        )  # fmt: skip
+    left_out = "; ".join(f"{count:,} {why}" for why, count in tally.skipped.items()) or "none"
+    click.echo(f"{tally.scored:,} alleles scored. Left out: {left_out}.", err=not output)
+    for path in output:
+        click.echo(f"Wrote {path}.")
+
+
+def _format(path: Path | None) -> str:
+    return "vcf" if path and ".vcf" in path.suffixes[-2:] else "tsv"
+
+
 @contextmanager
 def _table(output: Path | None) -> Iterator[IO[bytes]]:
     """Where a table is written, whole or not at all: a file, or standard output."""
@@ -156,7 +203,9 @@ def _table(output: Path | None) -> Iterator[IO[bytes]]:
         if output.suffix != ".gz":
             yield file
             return
-        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed:
+        from sfc_lib.genomics.text import BlockGzip
+
+        with BlockGzip(file) as packed:
             yield cast(IO[bytes], packed)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,20 +16,32 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from sfc_lib.datasets.base import SPLITS, Recipe, Report, Split
+from sfc_lib.datasets.base import LATER, SPLITS, Recipe, Report, Split
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import ALPHABET
 from sfc_lib.genomics.fasta import iterate_fasta, read_fasta
 from sfc_lib.genomics.genome import BEYOND, HOLDS_N, Genome
-from sfc_lib.genomics.intervals import NARROWPEAK, canonical_name, overlaps, read_intervals, resize
+from sfc_lib.genomics.intervals import (
+    NARROWPEAK,
+    canonical_name,
+    overlaps,
+    read_columns,
+    read_intervals,
+    resize,
+)
 from sfc_lib.genomics.shuffle import dinucleotide_shuffle
-from sfc_lib.genomics.text import read_chunks, read_lines
+from sfc_lib.genomics.text import read_chunks
 from sfc_lib.own.files import ROLES, Labels, content_hash, read_labels, recall, require_kind
 from sfc_lib.own.splitting import at_random, named, of_genome
 
 WINDOW = 1000  # bp around a peak
 N = ALPHABET.index("N")
-BEST_KNOWN = 0.5  # of the summits must lie in their peaks
+FEW = 0.01  # of the peaks may have a summit outside themselves, or lie beyond a chromosome
+LOST = 0.1  # of the intervals may lie on chromosomes that the genome has no name for
+ALIKE = 0.9  # of peaks must have one length if all have their summit at one distance
+MANY = 20  # peaks from which that is no chance
+MIDDLES = "To take the middles of the peaks, give the first 9 columns (cut -f1-9)."
+SHOWN = 8  # names of chromosomes in a message
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,8 @@ class Custom(Recipe):
             one, else around the middle.
         genome: FASTA file of the reference sequence, or several.
         window: bp around a peak, 1000 by default.
+        partial_genome: The genome is a part of the one that peaks were called on: those that
+            lie elsewhere are left out, however many.
         valid_chromosomes, test_chromosomes: Of peaks; the others train. Both or neither;
             by default see `sfc_lib.own.splitting.of_genome`.
         valid_fraction, test_fraction: Of all examples, where no chromosomes are named.
@@ -61,7 +75,7 @@ class Custom(Recipe):
     """
 
     name: ClassVar[str] = "custom"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     positives: str | None = None
     negatives: str | None = None
@@ -75,12 +89,15 @@ class Custom(Recipe):
     valid_fraction: float = 0.1
     test_fraction: float = 0.1
     task_names: tuple[str, ...] = ()  # type: ignore[misc]  # of the files, not of the class
+    partial_genome: bool = dataclasses.field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         require_kind(role for role in (*ROLES, "genome") if getattr(self, role))
         chromosomes = self.valid_chromosomes, self.test_chromosomes
         if self.peaks and (type(self.window) is not int or self.window < 1):
             raise UserError(f"custom: window must be an integer >= 1, got {self.window!r}.")
+        if self.partial_genome and not self.peaks:
+            raise UserError("custom: partial_genome is an option of peaks only.")
         if not self.peaks and (self.window is not None or any(chromosomes)):
             raise UserError("custom: window and chromosomes are options of peaks only.")
         if any(chromosomes) and not all(chromosomes):
@@ -147,12 +164,11 @@ class Custom(Recipe):
         if self.peaks:
             return from_peaks(self, rng)
         codes, labels = self._from_two() if self.positives else self._from_table()
-        keep, dropped = distinct(codes, labels)
-        codes, labels = codes[keep], labels[keep]
-        silent = int((codes == N).all(axis=1).sum())
-        counts = {"sequences of unknown bases only": silent} if silent else {}
+        told, silent = _telling(codes)
+        keep, dropped = distinct(codes[told], labels[told])
+        codes, labels = codes[told][keep], labels[told][keep]
         splits = at_random(labels, self.valid_fraction, self.test_fraction, rng)
-        return Examples(codes, labels, splits, dropped, counts)
+        return Examples(codes, labels, splits, silent | dropped, {})
 
     def _from_two(self) -> tuple[np.ndarray, np.ndarray]:
         paths = self.paths
@@ -188,8 +204,8 @@ class Custom(Recipe):
 class Examples:
     """Codes (examples, length), labels (examples, tasks), splits (examples,), and two counts.
 
-    `dropped`: what was left out, by reason. `counts`: windows by split and chromosome, what
-    they lie around, and sequences that say nothing.
+    `dropped`: what was left out, by reason. `counts`: windows by split and chromosome, and
+    what they lie around.
     """
 
     codes: np.ndarray
@@ -197,6 +213,13 @@ class Examples:
     splits: np.ndarray
     dropped: Mapping[str, int]
     counts: Mapping[str, int]
+
+
+def _telling(codes: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
+    """Which sequences have a known base, bool (examples,), and the count of the others."""
+    told = (codes != N).any(axis=1)
+    silent = int((~told).sum())
+    return told, {"sequence of unknown bases only": silent} if silent else {}
 
 
 def distinct(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
@@ -230,14 +253,17 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
     """
     paths, width = recipe.paths, recipe.window or WINDOW
     genome = Genome([path for role, path in paths.items() if role.startswith("genome")])
-    peaks = _of_genome(read_peaks(paths["peaks"]), genome, paths["peaks"])
+    part = recipe.partial_genome
+    peaks = _of_genome(read_peaks(paths["peaks"]), genome, paths["peaks"], part)
     windows = [_windows(peaks, width, genome, "positive")]
-    sequences = None
+    sequences, silent = None, dict[str, int]()
     if (negatives := paths.get("negatives")) and _is_fasta(negatives):
         sequences = read_fasta(negatives)[1]
         _require_length(negatives, sequences, width, "the windows around peaks")
+        told, silent = _telling(sequences)
+        sequences = sequences[told]
     elif negatives:
-        others = _of_genome(read_intervals(negatives), genome, negatives)
+        others = _of_genome(read_intervals(negatives), genome, negatives, part)
         free = _windows(others, width, genome, "negative")
         free.loc[(free["why"] == "") & overlaps(free, peaks), "why"] = "overlaps a peak"
         windows.append(free)
@@ -254,65 +280,158 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
     if sequences is not None:
         codes, splits = np.concatenate([codes, sequences]), np.concatenate([splits, of])
         labels = np.pad(labels, [(0, len(sequences)), (0, 0)])
-    return Examples(codes, labels, splits, *_tallies(peaks, table))
+    dropped, counts = _tallies(peaks, table)
+    return Examples(codes, labels, splits, silent | dropped, counts)
 
 
 def read_peaks(path: Path) -> pd.DataFrame:
     """Intervals of a BED or narrowPeak file, each with its `summit`, and where that is `at`.
 
     `at` is `"summit"` where the tenth column of a narrowPeak file gives one, and `"middle"`
-    where it is −1, and in other files.
+    where it is −1, and in other files; it says so where the middle stands in for one of few
+    summits outside their peaks, as some of ENCODE's are.
 
     Raises:
-        UserError: As `read_intervals`; a tenth column that is no distance from the start.
+        UserError: As `read_intervals`; a tenth column that is no distance from the start, but
+            a position, a length or a constant.
     """
-    intervals, lines = read_intervals(path), list(read_lines(path))
+    intervals, columns = read_intervals(path), read_columns(path)
     middle = (intervals["start"] + intervals["end"]) // 2
-    if lines[intervals.index[0] - 1].count("\t") + 1 != NARROWPEAK:
-        return intervals.assign(summit=middle, at="middle")
-    tenth = [lines[line - 1].split("\t")[-1].strip() for line in intervals.index]
-    text = pd.Series(tenth, index=intervals.index)
+    by_middle = intervals.assign(summit=middle, at="middle")
+    if len(columns.columns) != NARROWPEAK:
+        return by_middle
+    if strange := _no_narrowpeak(columns):
+        warnings.warn(
+            f"{path}:{strange} So column 10 is no summit: windows lie around the middles.",
+            stacklevel=2,
+        )
+        return by_middle
+    text = columns[NARROWPEAK]
     if len(bad := text[~text.str.fullmatch(r"-1|\d{1,12}")]):
         raise UserError(
             f"{path}:{bad.index[0]}: expected a summit in column 10, its distance from the start "
             f"or -1, got {bad.iloc[0]!r}."
         )
-    offset = text.astype(np.int64)
-    given, outside = offset >= 0, offset >= intervals["end"] - intervals["start"]
-    if given.any() and outside[given].mean() > BEST_KNOWN:
+    offset, size = text.astype(np.int64), intervals["end"] - intervals["start"]
+    given, outside = offset >= 0, offset >= size
+    _require_distances(path, intervals[given], offset[given])
+    summit = middle.where(~given | outside, intervals["start"] + offset)
+    at = np.select([~given, outside], ["middle", "middle, their summit lies outside"], "summit")
+    return intervals.assign(summit=summit, at=at)
+
+
+def _no_narrowpeak(columns: pd.DataFrame) -> str:
+    """What a file of ten columns has in most lines that narrowPeak has not; "" if nothing."""
+    expected = {5: "a number", 6: "a strand", 7: "a number", 8: "a number", 9: "a number"}
+    for column, what in expected.items():
+        values = columns[column].mask(columns[column].isin([".", "NA", ""]), "0")
+        good = values.isin(list("+-0")) if column == 6 else pd.to_numeric(values, "coerce").notna()
+        if 2 * good.sum() < len(good):
+            line = good.index[~good][0]
+            return (
+                f"{line}: narrowPeak has {what} in column {column}, this file of ten columns "
+                f"{columns[column][line]!r}."
+            )
+    return ""
+
+
+def _require_distances(path: Path, peaks: pd.DataFrame, offset: pd.Series) -> None:
+    """Refuse a tenth column that holds something else than distances of summits."""
+    start, size = peaks["start"], peaks["end"] - peaks["start"]
+    outside = offset >= size
+    if (number := outside.sum()) > FEW * len(offset):
         line = outside.index[outside][0]
+        if ((offset >= start) & (offset < peaks["end"]))[outside].mean() > 0.5:
+            hint = "positions on the chromosome: subtract the start, column 2."
+        elif (offset == size)[outside].mean() > 0.5:
+            hint = f"lengths, of an overlap perhaps. {MIDDLES}"
+        else:
+            hint = f"distances to something else. {MIDDLES}"
         raise UserError(
             f"{path}:{line}: expected in column 10 the summit's distance from the peak's start, "
-            f"got {offset[line]:,}, beyond its end; so it is in {outside.sum():,} of "
-            f"{given.sum():,} lines. Are these positions on the chromosome?"
+            f"less than {size[line]:,}, the peak's length, got {offset[line]:,}; {number:,} of "
+            f"{len(offset):,} lie outside. They look like {hint}"
         )
-    summit = middle.where(~given, intervals["start"] + offset)
-    return intervals.assign(summit=summit, at=np.where(given, "summit", "middle"))
+    if len(offset) and (zeros := (offset == 0).sum()) > 0.5 * len(offset):
+        raise UserError(
+            f"{path}:{offset.index[offset == 0][0]}: expected in column 10 the summit's distance "
+            f"from the peak's start, got 0 in {zeros:,} of {len(offset):,} lines. They look like "
+            f"distances to something that overlaps, or like no value. {MIDDLES}"
+        )
+    if offset.nunique() == 1 and len(offset) >= MANY and _mostly_one(size) < ALIKE:
+        raise UserError(
+            f"{path}:{offset.index[0]}: expected in column 10 the summit's distance from the "
+            f"peak's start, got {offset.iloc[0]:,} in each of {len(offset):,} lines, though the "
+            f"peaks have {size.nunique():,} lengths. It looks like a constant. {MIDDLES}"
+        )
 
 
-def _of_genome(intervals: pd.DataFrame, genome: Genome, path: Path) -> pd.DataFrame:
+def _mostly_one(values: pd.Series) -> float:
+    """The share of the commonest value."""
+    return float(values.value_counts(normalize=True).iloc[0])
+
+
+def _of_genome(
+    intervals: pd.DataFrame, genome: Genome, path: Path, partial: bool = False
+) -> pd.DataFrame:
     """Intervals by the genome's names of chromosomes; those of another assembly are refused.
 
-    Peaks may reach beyond the end of a chromosome, as MACS makes them, but not lie there.
+    Peaks may reach beyond the end of a chromosome, as MACS makes them, and few may lie there.
+    Of a `partial` genome any number may lie elsewhere, but not all.
     """
     here = set(genome.chroms)
-    names = {
-        name: next((n for n in (name, name.removeprefix("chr"), f"chr{name}") if n in here), name)
-        for name in intervals["chrom"].unique()
-    }
-    intervals = intervals.assign(chrom=intervals["chrom"].map(names))
-    known = intervals[intervals["chrom"].isin(here)]
-    ends = known["chrom"].map({name: genome.length(name) for name in here})
-    across = (known["start"] < ends) & (known["end"] > ends)
+    names = {name: genome.own_name(name) for name in intervals["chrom"].unique()}
+    theirs, intervals = intervals["chrom"], intervals.assign(chrom=intervals["chrom"].map(names))
+    known = intervals["chrom"].isin(here)
+    ends = intervals["chrom"].map({name: genome.length(name) for name in here})
+    inside = known & (intervals["start"] < ends)
+    if not inside.any() or not partial:
+        _require_names(path, theirs, known, genome)
+        _require_inside(path, intervals[known], ends[known], genome)
+    across = intervals["end"] > ends
     if across.any():
         warnings.warn(
             f"{path}:{across.index[across][0]}: {across.sum():,} of {len(intervals):,} intervals "
             "reach beyond the end of their chromosome; windows that do are left out.",
             stacklevel=2,
         )
-    clipped = known.assign(end=known["end"].where(~across, ends).astype(np.int64))
-    genome.check(clipped if len(known) else intervals, path)
+    clipped = intervals.assign(end=intervals["end"].where(~across, ends))[inside]
+    genome.check(clipped.astype({"end": np.int64}), path)
     return intervals
+
+
+def _require_names(path: Path, theirs: pd.Series, known: pd.Series, genome: Genome) -> None:
+    """Refuse intervals of which many lie on chromosomes that the genome has no name for."""
+    if (lost := (~known).sum()) <= LOST * len(known):
+        return
+    raise UserError(
+        f"{path}:{known.index[~known][0]}: expected chromosomes of the genome, which are named "
+        f"{_some(genome.chroms)}, got {_some(theirs[~known].unique())} in {lost:,} of "
+        f"{len(known):,} intervals. Give the chromosomes one name in both files. If the genome "
+        "is a part of theirs, say so (--partial-genome): what lies elsewhere is left out."
+    )
+
+
+def _require_inside(path: Path, known: pd.DataFrame, ends: pd.Series, genome: Genome) -> None:
+    """Refuse intervals of which many begin beyond the end of their chromosome."""
+    beyond = known["start"] >= ends
+    if beyond.sum() <= FEW * len(known):
+        return
+    line = beyond.index[beyond][0]
+    regions = _some([f"{chrom} to {genome.length(chrom):,}" for chrom in genome.chroms])
+    raise UserError(
+        f"{path}:{line}: expected end <= {int(ends[line]):,}, the length of "
+        f"{known['chrom'][line]}, got {known['end'][line]:,}; {beyond.sum():,} of "
+        f"{len(known):,} intervals lie beyond. Are they of another assembly (hg38 is not hg19)? "
+        "Lift them over, or give the genome they were called on. If the genome is a part of "
+        f"that ({regions}), say so (--partial-genome): what lies elsewhere is left out."
+    )
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first names of many."""
+    known = list(names)
+    return ", ".join(known[:SHOWN]) + (", …" if len(known) > SHOWN else "")
 
 
 def _windows(intervals: pd.DataFrame, width: int, genome: Genome, kind: str) -> pd.DataFrame:

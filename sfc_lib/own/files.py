@@ -26,6 +26,7 @@ KINDS = (
     *({"positives", "negatives"}, {"sequences", "labels"}),
     *({"peaks", "genome"}, {"peaks", "genome", "negatives"}),
 )
+CLASSES = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}  # in any case
 SEPARATORS = {"commas": ",", "semicolons": ";", "spaces": None}
 
 
@@ -123,8 +124,9 @@ def read_labels(path: str | Path) -> Labels:
     """Labels of a tab-separated file: a header, then a line a sequence.
 
     The header is a word for the first column, then the name of each task. Every other line
-    is a sequence's name, then 0 or 1 for each task; a label can't be missing. Gzip, CRLF
-    line ends, a BOM and empty lines are accepted.
+    is a sequence's name, then 0 or 1 for each task, which may be written as R and pandas do
+    (`1.0`, `True`); a label can't be missing. Gzip, CRLF line ends, a BOM and empty lines are
+    accepted.
 
     Raises:
         UserError: `file:line: expected …, got …`: anything else, or a name that comes twice.
@@ -141,8 +143,13 @@ def read_labels(path: str | Path) -> Labels:
         names[fields[0].strip()] = number
     if not rows:
         raise UserError(f"{path}:{top}: expected sequences below the header, got none.")
-    values = np.array([fields[1:] for _, fields in rows]).astype(np.uint8)
+    values = np.array([list(map(_class, fields[1:])) for _, fields in rows], np.uint8)
     return Labels(tasks, tuple(names), values, tuple(names.values()))
+
+
+def _class(text: str) -> int | None:
+    """The class that a field names, None if it names none."""
+    return CLASSES.get(text.strip().lower())
 
 
 def _tasks(place: str, fields: Sequence[str]) -> tuple[str, ...]:
@@ -150,7 +157,7 @@ def _tasks(place: str, fields: Sequence[str]) -> tuple[str, ...]:
     expected = f"{place}: expected a header, a word and then the name of each task"
     if not tasks:
         raise UserError(f"{expected}, separated by tabs, got one column.{_hint(fields[0])}")
-    if all(task in ("0", "1") for task in tasks):
+    if all(_class(task) is not None for task in tasks):
         raise UserError(f"{expected}, got {list(fields)}. Put a line like 'name\\ttask' on top.")
     if "" in tasks:
         raise UserError(f"{expected}, got none in column {tasks.index('') + 2}.")
@@ -168,7 +175,7 @@ def _check(place: str, fields: Sequence[str], tasks: Sequence[str], seen: Contai
             f"got {len(fields)}.{_hint(fields[0])}"
         )
     for task, value in zip(tasks, values, strict=True):
-        if value not in ("0", "1"):
+        if _class(value) is None:
             raise UserError(
                 f"{place}: expected 0 or 1 for {task!r}, got {value!r}. A sequence whose "
                 "label is not known must be left out."

@@ -16,10 +16,13 @@ import numpy as np
 from sfc_lib.datasets.base import make_recipe
 from sfc_lib.errors import UserError
 from sfc_lib.files import sha256_file
+from sfc_lib.genomics.dna import reverse_complement
 from sfc_lib.genomics.fasta import iterate_fasta
 from sfc_lib.runs.store import MODEL, RESULT, SPEC, UNREADABLE, read_result
 
 BATCH = 500  # sequences predicted, and kept in memory, at once
+SCORED = 128  # sequences a batch of `view_scorer`: larger ones leave the processor's cache
+LOGITS = "logits"  # the layer of a network before the sigmoid
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +107,34 @@ def _task_names(path: Path) -> tuple[str, ...]:
         return tuple(make_recipe(spec["dataset"], spec["dataset_options"]).task_names)
     except UNREADABLE:
         return ()
+
+
+def view_scorer(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray]:
+    """Function from codes (examples, length) to logits, float32 (views, examples, tasks).
+
+    A view is one network on one strand: the sequences, and their reverse complements. What is
+    told of a sequence is the mean over views.
+
+    Raises:
+        UserError: A network without a layer of logits; this library makes none.
+    """
+    import keras
+
+    if LOGITS not in [layer.name for layer in predictor.model.layers]:
+        raise UserError(f"expected a network with a layer named {LOGITS!r}, as this library makes.")
+    network = keras.Model(predictor.model.input, predictor.model.get_layer(LOGITS).output)
+
+    def logits(codes: np.ndarray) -> np.ndarray:
+        size = -len(codes) % SCORED  # batches of one size are compiled once
+        padded = np.pad(codes, ((0, size), (0, 0)))
+        parts = [network.predict_on_batch(part) for part in _pieces(padded)]
+        return np.concatenate(parts)[: len(codes)]
+
+    return lambda codes: np.stack([logits(codes), logits(reverse_complement(codes))])
+
+
+def _pieces(codes: np.ndarray) -> Iterator[np.ndarray]:
+    yield from (codes[first : first + SCORED] for first in range(0, len(codes), SCORED))
 
 
 def predict_fasta(

@@ -283,3 +283,11 @@ def test_real_windows_against_the_file_itself(shared_data, monkeypatch):
 def test_unknown_regions(call):
     with pytest.raises(ValueError, match=r"one of \['full', 'hg19-subset'\], got 'hg38'"):
         call("hg38")
+
+
+def test_a_chromosome_goes_by_the_name_it_has_here(tmp_path):
+    (tmp_path / "g.fa").write_text(">1\nA\n>II\nA\n>chrM\nA\n>NC_000020.10\nA\n")
+    genome = Genome(tmp_path / "g.fa")
+    names = {"1": "chr1", "chr1": "chr1", "II": "II", "chrII": "II", "M": "chrM", "20": "chr20",
+             "NC_000020.10": "chr20", "chrIV": "chrIV"}  # fmt: skip
+    assert {name: genome.own_name(name) for name in names} == names

@@ -17,6 +17,7 @@ from sfc_lib.genomics.intervals import (
     merge,
     overlaps,
     pad,
+    read_columns,
     read_intervals,
     resize,
     tile,
@@ -75,9 +76,13 @@ def test_summit_is_start_plus_column_ten(written):
         GOOD.replace("chr1", "1").replace("chr2", "NC_000002.11"),
         gzip.compress(GOOD.encode()),
         gzip.compress(GOOD[:12].encode()) + gzip.compress(GOOD[12:].encode()),
+        GOOD.replace("\t", " "),
+        GOOD.replace("\t", "  ").replace("chr1", " chr1"),
+        GOOD.replace("\n", " \n"),
+        "browser position chr1:1-2\n" + GOOD,
     ],
     ids=["crlf", "cr", "bom", "no-end", "blank", "comment", "track", "track-only", "names", "gzip",
-         "blocks"],
+         "blocks", "spaces", "more spaces", "space at the end", "browser"],
 )  # fmt: skip
 def test_accepted_as_documented(written, content):
     assert rows(read_intervals(written(content))) == [["chr1", 10, 20], ["chr2", 0, 5]]
@@ -96,25 +101,33 @@ def test_three_to_twelve_columns(written, columns):
     assert ("name" in found) == (columns > 3)
 
 
+def test_all_columns_as_text(written):
+    text = "# a\n1 5\t6\n".replace(" ", "\t") + "chr2\t7\t 8 \n"
+    found = read_columns(written(text))
+    assert found.index.tolist() == [2, 3]
+    assert found.to_dict("list") == {1: ["1", "chr2"], 2: ["5", "7"], 3: ["6", "8"]}
+
+
 BAD = {
     "missing column": ("chr1\t5\n", 1, "expected 3 to 12 tab-separated columns, got 2"),
     "one column short": (GOOD + "chr1\t5\n", 3, "expected 3 tab-separated columns as in line 1"),
     "one column more": (GOOD + "chr1\t5\t6\t7\n", 3, "columns as in line 1, got 4"),
     "too many columns": ("chr1\t1\t2" + "\t." * 10, 1, "expected 3 to 12 tab-sep.*got 13"),
     "no integer": ("chr1\tx\t20\n", 1, "expected a start that is an integer >= 0, got 'x'"),
-    "float": ("chr1\t1.0\t20\n", 1, "expected a start that is an integer >= 0, got '1.0'"),
-    "exponent": ("chr1\t10\t1e5\n", 1, "expected an end that is an integer >= 0, got '1e5'"),
+    "float": ("chr1\t1.0\t20\n", 1, "expected a start that is .*'1.0'. Positions are whole"),
+    "floats": ("chr1\t900.0\t1150.0\n", 1, "a start .*'900.0'. Positions are whole numbers: w"),
+    "exponent": ("chr1\t10\t1e5\n", 1, "an end that is .* got '1e5'. Positions are whole"),
+    "exponents": ("chr1\t1e+05\t2e+05\n", 1, "a start .* got '1e.05'. Positions are whole"),
     "underscore": ("chr1\t1_0\t20\n", 1, "got '1_0'"),
-    "thousands": ("chr1\t1\t2,000\n", 1, "got '2,000'"),
+    "thousands": ("chr1\t1\t2,000\n", 1, "got '2,000'. Write 1000000 for 1,000,000"),
     "empty field": (GOOD + "chr1\t\t20\n", 3, "expected a start .* got ''"),
-    "negative": (GOOD + "chr1\t-5\t20\n", 3, "integer >= 0, got '-5'"),
+    "negative": (GOOD + "chr1\t-5\t20\n", 3, "got '-5'. Positions count from the first base"),
     "too large": ("chr1\t1\t9999999999999999999999\n", 1, "expected an end that is an integer"),
     "start = end": (GOOD + "chr1\t7\t7\n", 3, r"expected start < end, got 7 and 7\. .*0-based"),
     "start > end": ("chr1\t9\t7\n", 1, "expected start < end, got 9 and 7"),
-    "spaces": ("chr1 10 20\n", 1, "got 1. The columns are separated by spaces"),
+    "tabs and spaces": ("chr1 10\t20\n", 1, "got 2. The columns are separated by spaces"),
     "commas": ("chr1,10,20\n", 1, "separated by commas"),
     "semicolons": ("chr1;10;20\n", 1, "separated by semicolons"),
-    "trailing space": ("chr1\t10\t20 \n", 1, "got '20 '"),
     "blank in name": ("chr 1\t10\t20\n", 1, "name without blanks, got 'chr 1'"),
     "no chromosome": (GOOD + "\t10\t20\n", 3, "name without blanks, got ''"),
     "header": ("chrom\tstart\tend\n" + GOOD, 1, "looks like column names.*take the line out"),

@@ -7,6 +7,7 @@ import threading
 import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from sfc_lib.genomics import text
 from sfc_lib.genomics.dna import decode
 from sfc_lib.genomics.fasta import iterate_fasta, open_fasta, read_fasta
 from sfc_lib.genomics.intervals import read_intervals
-from sfc_lib.genomics.text import read_chunks, read_lines
+from sfc_lib.genomics.text import BlockGzip, read_chunks, read_lines
 
 FILE_NAME = "file.txt"
 RECORDS = 1000
@@ -190,3 +191,32 @@ def test_what_is_no_text_is_named_with_its_line(written, monkeypatch, line):
             UserError, match=rf":{line}: expected text, got the byte 0x{byte.hex()}"
         ):
             list(read_lines(written("abé\n".encode() * (line - 1) + byte + b"b")))
+
+
+def test_bgzip_is_gzip_in_blocks_that_say_how_long_they_are():
+    content = np.random.default_rng(0).integers(0, 255, 200_000).astype(np.uint8).tobytes()
+    found = []
+    for step in (7777, 200_000):
+        file = io.BytesIO()
+        with BlockGzip(file) as packed:
+            for first in range(0, len(content), step):
+                packed.write(content[first : first + step])
+        found.append(file.getvalue())
+    assert found[0] == found[1]
+    assert gzip.decompress(found[0]) == content
+    place, blocks = 0, 0
+    while place < len(found[0]):
+        assert found[0][place : place + 4] == b"\x1f\x8b\x08\x04"
+        assert found[0][place + 10 : place + 16] == b"\6\0BC\2\0"
+        place += 1 + int.from_bytes(found[0][place + 16 : place + 18], "little")
+        blocks += 1
+    assert (place, blocks) == (len(found[0]), 5)  # the last is empty
+    end = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
+    assert found[0].endswith(end)  # as the SAM specification gives it
+
+
+def test_bgzip_that_fails_has_no_end():
+    file = io.BytesIO()
+    with pytest.raises(TypeError), BlockGzip(file) as packed:
+        packed.write("no bytes")
+    assert file.getvalue() == b""

@@ -177,7 +177,7 @@ def test_summits_are_taken_where_the_file_has_them(peaks, tmp_path):
     with pytest.raises(UserError, match=r"narrowPeak\.gz:2: expected a summit .* got '1\.5'"):
         read_peaks(path)
     path.write_text("".join(lines).format(*range(1000, 1000 + len(lines))))
-    with pytest.raises(UserError, match=r"gz:1: expected in column 10 .* got 1,000, .* 120 of 120"):
+    with pytest.raises(UserError, match=r"gz:1: expected in column 10 .* got 1,000; 120 of 120"):
         read_peaks(path)
 
 
@@ -256,9 +256,11 @@ def test_chromosomes_with_and_without_chr_are_the_same(peaks):
     assert dataset.dropped == {}
 
 
-def test_sequences_that_say_nothing_are_counted(two):
+def test_sequences_that_say_nothing_are_left_out_and_counted(two):
     fasta(two["positives"], ["N" * LENGTH, *random_rows(60, 1)])
-    assert load_dataset("custom", **two).counts == {"sequences of unknown bases only": 1}
+    dataset = load_dataset("custom", **two)
+    assert dataset.dropped == {"sequence of unknown bases only": 1}
+    assert "N" * LENGTH not in [row for row, _ in everything(dataset)]
 
 
 def test_several_genome_files(peaks, tmp_path):
@@ -425,11 +427,12 @@ def test_a_task_of_one_class(table, two):
 BAD_PEAKS = {
     "another assembly": ("chr1\t10\t60\nchr1\t5000\t5011\n",
                          r"p\.bed:2: expected end <= 5,000, .* \(hg38 is not hg19\)"),
-    "unknown chromosomes": ("chr9\t10\t60\n", r"p\.bed:1: .*got 'chr9'; 1 of 1"),
+    "unknown chromosomes": ("chr9\t10\t60\n",
+                            r"p\.bed:1: .* named chr1, chr2, chr3, got chr9 in 1 of 1"),
     "start >= end": ("chr1\t60\t60\n", r"p\.bed:1: expected start < end"),
     "negative": ("chr1\t-5\t60\n", r"p\.bed:1: expected a start .* got '-5'"),
     "decimals": ("chr1\t9.0\t60.0\n", r"p\.bed:1: expected a start that is an integer.*'9\.0'"),
-    "spaces": ("chr1 5 60\n", r"p\.bed:1: .* separated by spaces"),
+    "commas": ("chr1,5,60\n", r"p\.bed:1: .* separated by commas"),
     "two columns": ("chr1\t5\n", r"p\.bed:1: expected 3 to 12 tab-separated"),
     "1-based": ("chr1:5-60\n", r"p\.bed:1: .* counts from 1"),
     "header": ("chrom\tstart\tend\n", r"p\.bed:1: .* looks like column names"),
@@ -462,7 +465,10 @@ def test_on_real_peaks_and_sequence(shared_data):
         / "wgEncodeAwgTfbsHaibGm12878Yy1sc281Pcr1xUniPk.narrowPeak.gz"
     )
     genome = shared_data / "hg19" / "chr20.fa.gz"
-    dataset = load_dataset("custom", peaks=peaks, genome=genome, task_names=("YY1",))
+    options = {"peaks": peaks, "genome": genome, "task_names": ("YY1",)}
+    with pytest.raises(UserError, match=r"named chr20, got chr\d+, .* in 30,085 of 30,994"):
+        load_dataset("custom", **options)
+    dataset = load_dataset("custom", partial_genome=True, **options)
     assert dataset.dropped["positive: on a chromosome that the genome lacks"] == 30085
     kept = sum(getattr(dataset, split).positives[0] for split in SPLITS)
     assert kept + dataset.dropped["positive: across two splits"] == 909

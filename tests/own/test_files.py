@@ -118,8 +118,12 @@ GOOD = "name\tGATA1\tTAL1\ns1\t1\t0\ns2\t0\t0\n"
         "\ufeff" + GOOD,
         "\n" + GOOD.replace("s2", "\n\ns2") + "\n",
         gzip.compress(GOOD.encode(), mtime=0),
+        gzip.compress(GOOD[:20].encode()) + gzip.compress(GOOD[20:].encode()),
+        GOOD.replace("\t1", "\t1.0").replace("\t0", "\t0.0"),
+        GOOD.replace("\t1", "\tTrue").replace("\t0", "\tFalse"),
+        GOOD.replace("\t1", "\tTRUE ").replace("\t0", "\t FALSE"),
     ],
-    ids=["plain", "no-end", "crlf", "cr", "bom", "blank", "gzip"],
+    ids=["plain", "no-end", "crlf", "cr", "bom", "blank", "gzip", "members", "float", "bool", "R"],
 )
 def test_accepted_as_documented(written, content):
     labels = read_labels(written(content))
@@ -151,8 +155,9 @@ def test_lines_are_those_of_the_file(written):
         ("name\ta\ns1\t1\ns2\t\n", 3, "expected 0 or 1 for 'a', got ''.*must be left out"),
         ("name\ta\ns1\tNA\n", 2, "got 'NA'"),
         ("name\ta\ns1\t0.5\n", 2, "got '0.5'"),
-        ("name\ta\ns1\t1.0\n", 2, "got '1.0'"),
-        ("name\ta\ns1\tTrue\n", 2, "got 'True'"),
+        ("name\ta\ns1\t1.5\n", 2, "got '1.5'"),
+        ("name\ta\ns1\tyes\n", 2, "got 'yes'"),
+        ("s1\tTRUE\ns2\tFALSE\n", 1, r"expected a header.*got \['s1', 'TRUE'\]\. Put a line"),
         ("name\ta\n\t1\n", 2, "expected a name of its own for each line, got none"),
         ("name\ta\ns1\t1\ns2\t0\ns1\t1\n", 4, "got 's1' again"),
         (b"name\ta\ns1\t1\n\xff\xfe", 3, "expected text, got the byte 0xff"),
