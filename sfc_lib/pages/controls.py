@@ -26,7 +26,7 @@ from sfc_lib.nn.architectures import ARCHITECTURES
 from sfc_lib.pages.claims import load_claims
 from sfc_lib.pages.results import Results, cpu_minutes, provenance
 from sfc_lib.pages.statistics import Compared, differences, shift
-from sfc_lib.pages.style import STYLE, closed, colour_of, name_of, plain_log, short, show, spread
+from sfc_lib.pages.style import STYLE, closed, colour_of, folded, name_of, plain_log, short, spread
 from sfc_lib.runs.sizes import Size, load_size
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import look_up
@@ -261,9 +261,10 @@ def network_table(controls: Controls, experiment: str) -> pd.DataFrame:
 
 
 def networks(controls: Controls, experiment: str) -> HTML | Markdown:
-    """`network_table` where a network but std, sep and symm has a run, else `untried`."""
-    tried = set(controls.of(experiment).model) - set(VARIANTS)
-    return show(network_table(controls, experiment)) if tried else untried(experiment)
+    """`network_table`, folded, where a network but std, sep and symm has a run, else `untried`."""
+    if not set(controls.of(experiment).model) - set(VARIANTS):
+        return untried(experiment)
+    return folded("What each network costs and reaches", network_table(controls, experiment))
 
 
 def untried(experiment: str) -> Markdown:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sfc_lib.pages.results import Results, by_experiment, yardsticks
+from sfc_lib.pages.results import Results, by_experiment, held_against, yardsticks
 from sfc_lib.pages.style import (
     PAGE,
     SMALL,
@@ -24,7 +24,6 @@ from sfc_lib.pages.style import (
 
 METRIC_NAMES = {"auroc": "auROC", "auprc": "auPRC"}
 TITLE = 12  # characters of a title in an inch
-KNOWN = ("ceiling", "6-mer regression", "2-mer regression")  # of `results.yardsticks`
 
 
 def performance(
@@ -34,7 +33,8 @@ def performance(
 
     One column an experiment, auROC above auPRC; after `columns` experiments new rows begin.
     Bars are medians, black lines reach from the worst to the best seed, dots are the
-    seeds. The axes do not start at 0; experiments on the same kind of data share theirs.
+    seeds. The axes do not start at 0; experiments on the same kind of data share theirs. A
+    dashed line is what they are held against (`results.held_against`), where it is in sight.
 
     Args:
         results: What is shown.
@@ -59,6 +59,8 @@ def performance(
             for place, runs in zip(axes, parts, strict=False):
                 _panel(place, runs, name)
                 _limits(place, [p for p in parts if _kind(p) == _kind(runs)], name)
+                if name == "auroc":
+                    _beside(place, held_against(runs))
                 if row == 0:
                     place.set_title(heading(runs, round(TITLE * width / columns)), fontsize=SMALL)
                 if row < len(metrics) - 1:
@@ -74,7 +76,7 @@ def score_table(results: Results) -> pd.DataFrame:
     """Median, worst and best seed of each model, beside what they are held against.
 
     Chance is .5 for auROC and the share of positives for auPRC; they are held against the first
-    of `KNOWN` in `results.yardsticks` that is known.
+    of `results.held_against`.
     """
     known = yardsticks()
     rows = []
@@ -86,9 +88,8 @@ def score_table(results: Results) -> pd.DataFrame:
             row[f"{name}: median (min – max)"] = spread(runs[metric], short)
             row[f"{name}, test set"] = short(runs[f"test_{metric}"].median())
             row[f"{name} by chance"] = short(chance[metric])
-        row["auROC, held against"] = next(
-            (f"{short(against[what]['valid'])} ({what})" for what in KNOWN if what in against), "–"
-        )
+        others = held_against(runs).items()
+        row["auROC, held against"] = next((f"{short(v)} ({what})" for what, v in others), "–")
         row["best epoch: median"] = f"{runs.best_epoch.median():g}"
         row["diverged"] = int(runs.diverged.sum())
         rows.append(row)
@@ -100,6 +101,17 @@ def _panel(axes: Axes, runs: pd.DataFrame, metric: str) -> None:
     bars(axes, runs, "model", metric, models, {m: colour_of(m) for m in models}, ranges=True)
     if len(models) > 3:
         axes.tick_params(axis="x", labelrotation=60)
+
+
+def _beside(axes: Axes, others: Mapping[str, float]) -> None:
+    """Dashed lines, with their names, at scores within the limits."""
+    low, high = axes.get_ylim()
+    for name, score in others.items():
+        if low < score < high:
+            axes.axhline(score, color="black", linewidth=0.9, linestyle="--", zorder=2.5)
+            axes.annotate(
+                name, (0, score), (2, 2), ("axes fraction", "data"), "offset points", va="bottom"
+            )
 
 
 def _limits(axes: Axes, alike: Sequence[pd.DataFrame], metric: str) -> None:

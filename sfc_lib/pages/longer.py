@@ -21,6 +21,7 @@ from sfc_lib.pages.controls import interval
 from sfc_lib.pages.results import (
     Results,
     by_experiment,
+    held_against,
     load_finished,
     provenance,
     together,
@@ -42,7 +43,7 @@ PAIRS = (("sep", "std"), ("symm", "std"))
 CHIP, ACCESSIBILITY, PILOTS = "chip_seq", "accessibility_learnable", "hematopoiesis_pilot"
 NONE = pd.DataFrame(columns=["experiment", "dataset", "model"])  # runs, where none is finished
 CHANCE = 0.5
-COMPOSITION, KMERS, CEILING = "2-mer regression", "6-mer regression", "ceiling"
+COMPOSITION, CEILING = "2-mer regression", "ceiling"
 
 
 def load_longer(seeds: int = 0, published: bool = True) -> Results:
@@ -210,7 +211,7 @@ def learnt_figure(results: Results, experiment: str) -> Figure | None:
         sns.lineplot(
             epochs, estimator="median", errorbar=None, linewidth=2.2, palette=palette, **shared
         )
-        for what, score in _held_against(runs).items():
+        for what, score in held_against(runs).items():
             axes.axhline(score, color="black", linewidth=0.9, linestyle="--")
             axes.annotate(
                 f"{what} {short(score, '.3f')}", (1, score), xycoords=("axes fraction", "data"),
@@ -234,7 +235,7 @@ def reach(results: Results, experiment: str) -> pd.DataFrame:
     median seed.
     """
     runs = of(results, experiment)
-    known = _held_against(runs)
+    known = held_against(runs)
     rows = []
     for model, own in runs.groupby("model", sort=False):
         row = {
@@ -259,9 +260,9 @@ def reach_line(results: Results, experiment: str = ACCESSIBILITY) -> str:
     medians = runs.groupby("model", sort=False).auroc.median()
     best, score = str(medians.idxmax()), float(medians.max())
     text = f"The best network, *{name_of(best)}*, reaches a median auROC of {short(score)}"
-    told = [f"{what}: {short(value)}" for what, value in _held_against(runs).items()]
+    told = [f"{what}: {short(value)}" for what, value in held_against(runs).items()]
     text += f" ({'; '.join(told)})." if told else "."
-    if ceiling := _held_against(runs).get(CEILING):
+    if ceiling := held_against(runs).get(CEILING):
         text += f" That is {_share(score, ceiling):.0%} of the way from chance to the ceiling."
     return text
 
@@ -282,13 +283,6 @@ def composition_table() -> pd.DataFrame:
             }
             rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _held_against(runs: pd.DataFrame) -> dict[str, float]:
-    """Validation auROC of what is known of a dataset: of `CEILING`, `KMERS`, `COMPOSITION`."""
-    known = {} if runs.empty else yardsticks().get(runs.fingerprint.iat[0], {})
-    names = (CEILING, KMERS, COMPOSITION)
-    return {name: float(known[name]["valid"]) for name in names if name in known}
 
 
 def _share(score: float, ceiling: float) -> float:

@@ -20,6 +20,7 @@ from sfc_lib.runs.sizes import Experiment, Size, choose, cost_line, load_size
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import W_POS, Record, look_up
 
+YARDSTICKS = ("ceiling", "6-mer regression", "2-mer regression")  # beside the networks' auROC
 RUN = ["experiment", "model", "seed"]  # columns that name a run, in every frame
 
 
@@ -231,6 +232,12 @@ def yardsticks() -> dict[str, dict[str, Any]]:
     root = checkout()
     file = root / "data" / "yardsticks.json" if root else None
     return json.loads(file.read_text()) if file and file.exists() else {}
+
+
+def held_against(runs: pd.DataFrame) -> dict[str, float]:
+    """Validation auROC of what `yardsticks` know of the data of an experiment, by its name."""
+    known = {} if runs.empty else yardsticks().get(runs.fingerprint.iat[0], {})
+    return {name: float(known[name]["valid"]) for name in YARDSTICKS if name in known}
 
 
 def by_experiment(frame: pd.DataFrame) -> list[pd.DataFrame]:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from made_up import scored, together
 
+from sfc_lib.pages import results
 from sfc_lib.pages.figure1_performance import performance, score_table
 
 SCORES = {"std": [0.91, 0.96, 0.79], "sep": [0.97, 0.95, 0.99], "symm": [0.81, 0.9, 0.95]}
@@ -98,3 +99,17 @@ def test_narrowed_networks_say_so_in_title_and_table(tmp_path, made):
     assert performance(narrow).axes[0].get_title() == "Made up\n3 seeds, 0.125 of the filters"
     assert "filters" not in performance(made).axes[0].get_title()
     assert "0.125 of the filters" in score_table(narrow)["data"][0]
+
+
+def test_what_scores_are_held_against_is_a_line_where_it_is_in_sight(made, monkeypatch):
+    for score, seen in ((0.85, True), (0.3, False)):
+        known = {"f" * 64: {"6-mer regression": {"valid": score, "test": 0.1}}}
+        monkeypatch.setattr(results, "yardsticks", lambda known=known: known)
+        auroc, auprc = performance(made).axes
+        dashed = [line.get_ydata()[0] for line in auroc.lines if line.get_linestyle() == "--"]
+        assert dashed == [score] * seen
+        assert [text.get_text() for text in auroc.texts] == ["6-mer regression"] * seen
+        assert not auprc.texts
+        assert set(score_table(made)["auROC, held against"]) == {
+            f"{score:.4f} (6-mer regression)"[1:]
+        }

@@ -9,6 +9,7 @@ from made_up import record
 
 from sfc_lib.files import checkout
 from sfc_lib.pages import longer
+from sfc_lib.pages import results as results_module
 from sfc_lib.pages.notebook import run_notebook
 from sfc_lib.pages.results import Results, load_finished
 from sfc_lib.runs.sizes import load_size
@@ -87,7 +88,7 @@ def test_figures_show_a_panel_a_factor_and_a_line_a_network(tmp_path):
 
 def test_the_way_to_the_ceiling_starts_at_chance(tmp_path, monkeypatch):
     known = {"f" * 64: {"ceiling": {"valid": 0.9, "test": 0.8}}}
-    monkeypatch.setattr(longer, "yardsticks", lambda: known)
+    monkeypatch.setattr(results_module, "yardsticks", lambda: known)
     height = {"std": 0.7, "sep": 0.8}
     found = results(tmp_path, GENOME, lambda model, seed: [height.get(model, 0.6)], 3)
     table = longer.reach(found, GENOME).set_index("model")
