@@ -145,7 +145,7 @@ def sweep(size: str, only: Sequence[str], seeds: int, dry_run: bool, **how: Any)
 
     wanted = sizes.load_size(size, seeds or None).only(only)
     if dry_run:
-        click.echo(sizes.plan_lines(sizes.cost_plan(wanted, how["published"])))
+        click.echo(sizes.dry_run(wanted, how["published"]))
         return
     records = pool.ensure(wanted.specs, **how)
     diverged = sum(record.diverged for record in records)

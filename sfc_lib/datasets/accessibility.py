@@ -145,14 +145,21 @@ def tiling(peaks: Sequence[pd.DataFrame], regions: str | Sequence[Region]) -> Ti
     too. They are rare: with half of a window for a 1, padding by half a window's width
     makes none, but two cell types may share one.
     """
+    windows, splits, inside = placed_windows(peaks, regions)
+    outside = {split: int((~inside[splits == split]).sum()) for split in SPLITS}
+    windows, splits = windows[inside], splits[inside]
+    labels = label_windows(windows, peaks)
+    return Tiling(resize(windows, LENGTH).reset_index(drop=True), labels, splits, outside)
+
+
+def placed_windows(
+    peaks: Sequence[pd.DataFrame], regions: str | Sequence[Region]
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """The windows of 200 bp in the regions, their splits, and which stay when they are expanded."""
     windows = accessible_windows(peaks)
     splits = split_of(windows, regions)
     windows, splits = windows[splits != ""], splits[splits != ""]
-    expanded = resize(windows, LENGTH)
-    inside = split_of(expanded, regions) == splits
-    outside = {split: int((~inside[splits == split]).sum()) for split in SPLITS}
-    labels = label_windows(windows[inside], peaks)
-    return Tiling(expanded[inside].reset_index(drop=True), labels, splits[inside], outside)
+    return windows, splits, split_of(resize(windows, LENGTH), regions) == splits
 
 
 Codes = Iterator[tuple[str, np.ndarray, np.ndarray, dict[str, int]]]
@@ -185,6 +192,7 @@ class TiledRecipe(StreamedRecipe):
     """A recipe over the peaks of several cell types, its tasks. Subclass per dataset."""
 
     length: ClassVar[int] = LENGTH
+    of_paper: ClassVar[int]  # training examples of the paper's set
 
     profile: str = "hg19-subset"
 
@@ -207,6 +215,19 @@ class TiledRecipe(StreamedRecipe):
     def peaks(self) -> list[pd.DataFrame]:
         """The peaks of each task."""
         return [read_intervals(fetch(name)) for name in self.peak_files()]
+
+    def interval_files(self) -> list[str]:
+        """Names in the registry of the files that say where the windows are."""
+        return self.peak_files()
+
+    def expected(self) -> dict[str, int]:
+        """Windows of each split, as intervals alone tell: before any is dropped for its bases."""
+        _, splits, inside = placed_windows(self.peaks(), self.used_regions())
+        return {split: int(np.count_nonzero(splits[inside] == split)) for split in SPLITS}
+
+    def used_regions(self) -> Sequence[Region]:
+        """The regions of hg19 that the windows lie in, each with its split."""
+        return regions_of(self.profile)
 
     def chunks(self) -> Iterator[Chunk]:
         tiled = tiling(self.peaks(), self.profile)
@@ -251,6 +272,7 @@ class SimulatedAccessibility(TiledRecipe):
     name: ClassVar[str] = "simulated_accessibility"
     version: ClassVar[int] = 1
     task_names: ClassVar[tuple[str, ...]] = ("GM12878", "K562")
+    of_paper: ClassVar[int] = 2_178_417
 
     dnase: str = "uniform"
     seed: int = 0
@@ -279,6 +301,12 @@ class SimulatedAccessibility(TiledRecipe):
 
     def peaks(self) -> list[pd.DataFrame]:
         return super().peaks() + [read_intervals(path) for path in self._placed()]
+
+    def interval_files(self) -> list[str]:
+        return self.peak_files() + [factor.file for factor in factors()]
+
+    def used_regions(self) -> Sequence[Region]:
+        return self.regions(read_summits(factors())[0])
 
     def chunks(self) -> Iterator[Chunk]:
         summits, motifs = read_summits(factors())
@@ -425,6 +453,7 @@ class Hematopoiesis(TiledRecipe):
     name: ClassVar[str] = "hematopoiesis"
     version: ClassVar[int] = 1
     task_names: ClassVar[tuple[str, ...]] = POPULATIONS
+    of_paper: ClassVar[int] = 837_977
 
     def peak_files(self) -> list[str]:
         return [f"{FOLDER}/{population}_peaks.narrowPeak.gz" for population in POPULATIONS]

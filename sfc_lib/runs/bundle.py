@@ -19,6 +19,7 @@ import hashlib
 import importlib.metadata
 import io
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -79,7 +80,7 @@ COMPANIONS = ("click", "filelock", "platformdirs", "tqdm")  # pure Python, besid
 LARGEST_PART = 60_000_000  # bytes
 ROWS = 100_000  # of a part at most, so that packing one takes little memory
 BEGAN = "SFC_BEGAN"  # variable that says since when the limit counts: set by train.py
-MARGIN = 5.0  # seconds of the limit that are kept for the processes' end
+MARGIN = 8.0  # seconds of the limit that are kept for the end
 SHORTEST = 20.0  # seconds: no backend has started sooner
 ACCELERATED = {  # in place of ONE_THREAD; several processes share one accelerator
     "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -368,6 +369,7 @@ def train(
         "SFC_DATA_DIR": str(cache),
         "SFC_COMMIT": manifest["commit"] or "",
     }
+    others = set(multiprocessing.active_children())
     with Processes(min(jobs or cores(), len(left)) or 1, environment) as pool:
         futures = {pool.submit(run_one, spec.to_dict(), str(root)): spec for spec in left}
         pending, failed = set(futures), []
@@ -378,7 +380,12 @@ def train(
                     failed.append(f"{_name(futures[future])}: {error}")
                 else:
                     say(f"finished: {_name(futures[future])}")
-        pool.shutdown(wait=not pending, cancel_futures=True)
+        if pending:
+            for future in pending:
+                future.cancel()
+            for child in set(multiprocessing.active_children()) - others:
+                child.kill()  # at any moment: what they write is whole, or not there
+        pool.shutdown(wait=False, cancel_futures=True)
     if failed:
         raise UserError("\n  ".join([f"{len(failed)} of {len(left)} runs failed:", *failed]))
     if pending and _epochs(root, left) == before:

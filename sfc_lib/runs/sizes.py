@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,11 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
+from sfc_lib.datasets.accessibility import TiledRecipe
+from sfc_lib.datasets.base import SPLITS, make_recipe
 from sfc_lib.errors import UserError
+from sfc_lib.files import checkout
+from sfc_lib.genomics import sources
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import Record, all_records, look_up, stores
 
@@ -271,6 +276,81 @@ def plan_lines(plan: pd.DataFrame) -> str:
         + f"about {plan['CPU-hours'].sum():.2f} CPU-hours"
         + (f", and {unknown} runs of unknown cost." if unknown else ".")
     )
+
+
+def dry_run(size: Size, published: bool = True) -> str:
+    """What a sweep would do, as text: runs, and of genome-wide datasets windows, disk and hours."""
+    parts = [plan_lines(cost_plan(size, published))]
+    if len(data := data_plan(size)):
+        shown = data.astype(object).where(data.notna(), "unknown")
+        parts.append(shown.to_string(index=False, float_format="{:.2f}".format))
+        if data["train"].isna().any():
+            parts.append("Windows are known once the interval files are here: sfc data fetch")
+    if len(hours := hours_plan(size, published)):
+        parts.append(hours.to_string(index=False, float_format="%.0f"))
+        parts.append(
+            "Whole networks, every epoch to the last. On an accelerator: not measured; the first "
+            "run there tells."
+        )
+    return "\n\n".join(parts)
+
+
+RATES = "benchmarks/rehearsal.json"  # in a checkout: what `benchmarks/rehearsal.py` measured
+
+
+def data_plan(size: Size) -> pd.DataFrame:
+    """The genome-wide datasets of a size, from their interval files alone: one row each.
+
+    Columns: dataset, its windows by split (before any is dropped for its bases), training
+    examples in the paper, GB of the built dataset, GB of sources that are not here yet. Windows
+    are missing where an interval file is neither in the cache nor in a mirror: nothing is
+    downloaded for it.
+    """
+    import pandas as pd
+
+    recipes = {make_recipe(spec.dataset, spec.dataset_options): None for spec in size.specs}
+    tiled = [recipe for recipe in recipes if isinstance(recipe, TiledRecipe)]
+    rows = [_data_row(recipe) for recipe in tiled if recipe.profile == "full"]
+    columns = ["dataset", *SPLITS, "paper's train", "GB", "GB to get"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(SPLITS, "Int64"))
+
+
+def _data_row(recipe: TiledRecipe) -> tuple:
+    known = sources.registry()
+    lacking = sources.missing([known[name] for name in recipe.inputs() if name in known])
+    to_get = sum(source.download_bytes for source in lacking) / 1e9
+    intervals = {known[name] for name in recipe.interval_files()}
+    if intervals & set(lacking) and not os.environ.get("SFC_DATA_MIRROR"):
+        return recipe.name, None, None, None, recipe.of_paper, math.nan, to_get
+    windows = recipe.expected()
+    built = sum(windows.values()) * (recipe.length + len(recipe.task_names)) / 1e9
+    return recipe.name, *windows.values(), recipe.of_paper, built, to_get
+
+
+def hours_plan(size: Size, published: bool = True) -> pd.DataFrame:
+    """Hours of one core for runs without a record whose networks were timed: one row a way.
+
+    Columns: way (backend and precision), runs, core-hours of them, where it was measured. Every
+    epoch counts, though most runs stop sooner; validation does not. Only whole networks with a
+    number of examples an epoch. Empty where nothing was timed.
+    """
+    import pandas as pd
+
+    path = (checkout() or Path()) / RATES
+    measured = json.loads(path.read_text()) if path.is_file() else {}
+    rows = []
+    for way, about in measured.items():
+        rates = about.get("cpu_seconds_of_1000", {})
+        timed = [spec for spec in size.specs if spec.variant in rates.get(spec.dataset, {})]
+        timed = [spec for spec in timed if spec.width == 1 and spec.samples_per_epoch]
+        timed = [spec for spec in timed if look_up(spec, published) is None]
+        seconds = sum(
+            spec.epochs * (spec.samples_per_epoch or 0) / 1000 * rates[spec.dataset][spec.variant]
+            for spec in timed
+        )
+        if timed:
+            rows.append((way, len(timed), seconds / 3600, about["environment"]["cpu"]))
+    return pd.DataFrame(rows, columns=["way", "runs", "core-hours at most", "core"])
 
 
 def cost_line(missing: Sequence[RunSpec], jobs: int) -> str:

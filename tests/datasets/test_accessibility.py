@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfc_lib.datasets import accessibility
 from sfc_lib.datasets.accessibility import (
     DINUCLEOTIDES,
     MATRICES,
@@ -156,6 +157,18 @@ def test_windows_stay_in_their_split(toy):
     every = accessible_windows(_toy_cells())
     assert len(tiled.windows) + sum(tiled.outside.values()) + _across() == len(every)
     assert all(tiled.outside[split] > 0 for split in SPLITS)
+
+
+@pytest.mark.parametrize("recipe", [Hematopoiesis, SimulatedAccessibility])
+def test_expected_are_the_windows_before_any_is_dropped_for_its_bases(recipe, toy, monkeypatch):
+    monkeypatch.setattr(recipe, "peaks", lambda self: _toy_cells())
+    monkeypatch.setitem(genome_module.REGIONS, "hg19-subset", genome_module.REGIONS["toy"])
+    monkeypatch.setattr(accessibility, "read_summits", lambda table: (toy[2], []))
+    counts = {split: int((toy[1].splits == split).sum()) for split in SPLITS}
+    assert min(counts.values()) > 0
+    assert recipe().expected() == counts
+    names = recipe().interval_files()
+    assert set(recipe().peak_files()) <= set(names) <= set(recipe().inputs())
 
 
 def _toy_cells():
@@ -486,6 +499,8 @@ def test_genome_wide_set_without_a_genome(real):
     assert set(regions) == {f"chr{n}" for n in [*range(2, 8), *range(9, 21), 22, "X"]}
     assert (regions["chr3"], regions["chr2"], regions["chr4"]) == ("valid", "test", "train")
     tiled = tiling(recipe.peaks(), recipe.regions(summits))
+    counted = {split: int((tiled.splits == split).sum()) for split in SPLITS}
+    assert recipe.expected() == counted == {"train": 912_387, "valid": 75_900, "test": 96_261}
     sites = summits_inside(tiled.windows, summits)
     used = np.bincount(sites[:, 0], minlength=len(tiled.windows)) >= recipe.min_motifs
     assert [int(used[tiled.splits == split].sum()) for split in SPLITS] == [612_871, 51_305, 63_868]

@@ -1,12 +1,25 @@
 """The sizes: which runs each lists, and what training those that are missing would cost."""
 
 import dataclasses
+import json
 
 import pytest
 
+from sfc_lib.datasets.accessibility import Hematopoiesis
 from sfc_lib.datasets.base import make_recipe
 from sfc_lib.errors import UserError
-from sfc_lib.runs.sizes import _experiment, choose, cost_line, load_size, size_names
+from sfc_lib.runs import sizes
+from sfc_lib.runs.sizes import (
+    _experiment,
+    choose,
+    cost_line,
+    data_plan,
+    dry_run,
+    hours_plan,
+    load_size,
+    parse_change,
+    size_names,
+)
 
 
 @pytest.mark.parametrize("name", size_names())
@@ -167,3 +180,78 @@ def test_the_cost_is_told_before_training(monkeypatch):
         changed, 2
     )  # 40 epochs of 3 seconds
     assert "none like them was timed" in cost_line(specs[2:], 2)
+
+
+# What the whole would take
+
+
+def test_change_is_read_as_json_or_stays_text():
+    texts = {"backend": "jax", "width": "0.25", "units": "null", "dataset_options": '{"seed": 1}'}
+    assert parse_change(texts) == {
+        "backend": "jax", "width": 0.25, "units": None, "dataset_options": {"seed": 1}
+    }  # fmt: skip
+
+
+COUNTS = {"train": 3_000_000, "valid": 10, "test": 20}
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    """A mirror that is not looked into: windows are counted already."""
+    monkeypatch.setenv("SFC_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SFC_DATA_MIRROR", str(tmp_path))
+    monkeypatch.setattr(Hematopoiesis, "expected", lambda self: COUNTS)
+
+
+def test_data_plan_has_the_windows_beside_the_papers(mirror):
+    size = load_size("full", 1).only(["hematopoiesis", "ctcf"])
+    (row,) = data_plan(size).to_dict("records")
+    assert {split: row[split] for split in COUNTS} == COUNTS
+    assert row["paper's train"] == 837_977
+    assert row["GB"] == pytest.approx(3_000_030 * 1016 / 1e9)
+    assert 0.9 < row["GB to get"] < 1  # the genome
+
+
+def test_data_plan_downloads_nothing(mirror, monkeypatch, tmp_path):
+    monkeypatch.delenv("SFC_DATA_MIRROR")
+    size = load_size("full", 1).only(["hematopoiesis"])
+    plan = data_plan(size)
+    assert plan["train"].isna().all()
+    text = dry_run(size)
+    assert "unknown" in text.splitlines()[-3]
+    assert text.endswith("sfc data fetch")
+    assert not list((tmp_path / "data").rglob("*.gz"))
+
+
+def test_sizes_without_genome_wide_data_have_no_such_plan():
+    assert len(data_plan(load_size("standard"))) == 0
+
+
+@pytest.fixture
+def timed(tmp_path, monkeypatch):
+    """A checkout whose rehearsal took 36 and 18 CPU-seconds for 1,000 examples."""
+    rates = {"hematopoiesis": {"std": 36.0, "sep": 18.0}}
+    about = {"cpu_seconds_of_1000": rates, "environment": {"cpu": "a core"}}
+    (tmp_path / "benchmarks").mkdir()
+    content = {"genome": {"seconds": 1.0}, "jax float32": about}
+    (tmp_path / "benchmarks" / "rehearsal.json").write_text(json.dumps(content))
+    monkeypatch.setattr(sizes, "checkout", lambda: tmp_path)
+
+
+def test_hours_are_epochs_times_examples_times_the_rate(timed):
+    size = load_size("full", 2).only(["hematopoiesis", "std", "sep", "symm"])
+    (row,) = hours_plan(size).to_dict("records")
+    hours = 2 * 30 * 200_000 / 1000 * (36 + 18) / 3600  # symm was not timed
+    assert row == {"way": "jax float32", "runs": 4, "core-hours at most": hours, "core": "a core"}
+
+
+def test_hours_of_narrow_networks_are_not_guessed(timed):
+    assert len(hours_plan(load_size("standard").only(["hematopoiesis"]))) == 0
+
+
+def test_dry_run_shows_runs_windows_and_hours(timed, mirror):
+    text = dry_run(load_size("full", 1).only(["hematopoiesis"]))
+    assert "6 to train" in text
+    assert "3000000" in text
+    assert "jax float32" in text
+    assert text.endswith("On an accelerator: not measured; the first run there tells.")

@@ -1,4 +1,4 @@
-"""The wheel in fresh environments: without a backend, with each one alone, and Binder's.
+"""The wheel in fresh environments: without a backend, with each one alone, Binder's; a bundle.
 
 Not of the usual tests: `make backends` runs them, and shows what it measured.
 """
@@ -9,12 +9,19 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
 
 import sfc_lib
+from sfc_lib.files import runs_dir
 from sfc_lib.pages.doors import NEED_BACKEND
+from sfc_lib.runs import bundle
+from sfc_lib.runs.pool import run_one
+from sfc_lib.runs.spec import RunSpec
+from sfc_lib.runs.store import verify_record
+from sfc_lib.runs.worker import Processes
 
 pytestmark = pytest.mark.installs
 BASE = 400e6  # bytes that the wheels of the base install may unpack to
@@ -118,6 +125,34 @@ def test_one_backend_alone_trains_a_spec(backend, wheel, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[0] == ""
     assert done.stdout.splitlines()[1].startswith("done 2 auprc")
+
+
+def test_bundle_is_trained_where_keras_and_jax_are_all_there_is(tmp_path):
+    """No wheel is installed, no network is used; the same bytes as in this environment."""
+    spec = RunSpec(backend="jax", dataset_options={"examples": 800}, epochs=3, width=0.25)
+    folder, fresh = tmp_path / "bundle", Environment(tmp_path)
+    packed = bundle.pack([spec], folder)
+    fresh.install(requirement("keras"), requirement("jax"))
+    environment = {name: os.environ[name] for name in os.environ if name not in OURS}
+    began = time.perf_counter()
+    done = subprocess.run(
+        [fresh.python, folder / "train.py", "--limit", "540s"],
+        cwd=tmp_path,
+        env=environment | {"HTTPS_PROXY": "http://127.0.0.1:9"},
+        capture_output=True,
+        text=True,
+    )
+    seconds = time.perf_counter() - began
+    assert done.returncode == 0, done.stderr
+    assert bundle.bring_home(folder).taken == (spec.id,)
+    with Processes(1) as pool:
+        pool.submit(run_one, spec.to_dict(), str(tmp_path / "here")).result()
+    record = verify_record(runs_dir() / spec.id)
+    print(
+        f"\nbundle: {packed.size / 1e6:.1f} MB; Keras and JAX {fresh.size() / 1e6:.0f} MB; "
+        f"{seconds:.0f} s, of which training {record.result['wall_seconds']:.0f} s"
+    )
+    assert record.result["files"] == verify_record(tmp_path / "here" / spec.id).result["files"]
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,28 @@ def test_import_is_light(tmp_path):
     )
     loaded = set(run(code, tmp_path).split())
     assert "sfc_lib.datasets.simulated_tf" in loaded
-    assert not loaded & {"tensorflow", "keras", "jax", "torch", "matplotlib", "sklearn", "pandas"}
+    backends = {"tensorflow", "keras", "jax", "torch"}
+    assert not loaded & {*backends, "matplotlib", "sklearn", "pandas", "requests", "urllib3"}
+
+
+def test_training_takes_numpy_and_keras_alone(tmp_path):
+    """A bundle is trained where pip has installed nothing else; its companions come along."""
+    code = """
+import importlib.abc, sys
+class Block(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in sys.argv[1:]:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Block())
+sys.argv[1:] = "jinja2 matplotlib pandas scipy seaborn sklearn".split()
+import sfc_lib.cli, sfc_lib.runs.bundle, sfc_lib.runs.training
+from sfc_lib.datasets.base import RECIPES, make_recipe
+for name in set(RECIPES) - {"custom"}:
+    print(make_recipe(name).fingerprint)
+"""
+    fingerprints = run(code, tmp_path).splitlines()
+    assert {len(fingerprint) for fingerprint in fingerprints} == {64}
+    assert len(fingerprints) == 4
 
 
 @pytest.mark.parametrize("name", sfc_lib.__all__)
