@@ -59,10 +59,10 @@ def performance(
             for place, runs in zip(axes, parts, strict=False):
                 _panel(place, runs, name)
                 _limits(place, [p for p in parts if _kind(p) == _kind(runs)], name)
-                if name == "auroc":
-                    _beside(place, held_against(runs))
+                seen = _beside(place, held_against(runs)) if name == "auroc" else []
                 if row == 0:
-                    place.set_title(heading(runs, round(TITLE * width / columns)), fontsize=SMALL)
+                    title = [heading(runs, round(TITLE * width / columns)), *seen]
+                    place.set_title("\n".join(title), fontsize=SMALL)
                 if row < len(metrics) - 1:
                     place.tick_params(axis="x", labelbottom=False)
             for place in axes[len(parts) :]:
@@ -103,15 +103,13 @@ def _panel(axes: Axes, runs: pd.DataFrame, metric: str) -> None:
         axes.tick_params(axis="x", labelrotation=60)
 
 
-def _beside(axes: Axes, others: Mapping[str, float]) -> None:
-    """Dashed lines, with their names, at scores within the limits."""
+def _beside(axes: Axes, others: Mapping[str, float]) -> list[str]:
+    """Dashed lines at the scores that lie within the limits; what to say of them."""
     low, high = axes.get_ylim()
-    for name, score in others.items():
-        if low < score < high:
-            axes.axhline(score, color="black", linewidth=0.9, linestyle="--", zorder=2.5)
-            axes.annotate(
-                name, (0, score), (2, 2), ("axes fraction", "data"), "offset points", va="bottom"
-            )
+    seen = {name: score for name, score in others.items() if low < score < high}
+    for score in seen.values():
+        axes.axhline(score, color="black", linewidth=0.9, linestyle="--", zorder=2.5)
+    return [f"dashed: {name}" for name in seen]
 
 
 def _limits(axes: Axes, alike: Sequence[pd.DataFrame], metric: str) -> None:
