@@ -266,6 +266,48 @@ def luck_line(grades: pd.DataFrame, results: Results) -> str:
     return f"In {len(found)} comparisons of auROC, runs of one seed correlate by {low} to {high}."
 
 
+def width_line(results: Results, whole: Results | None, widths: pd.DataFrame) -> str:
+    """One Markdown sentence: whether the networks' width changes a verdict.
+
+    `widths` is the `width_table` of both, empty if there are no whole networks.
+    """
+    if whole is None:
+        runs = results.runs[results.runs.narrowed != ""]
+        if runs.empty:
+            return "All networks are whole."
+        data = " and ".join(f"*{name}*" for name in dict.fromkeys(runs["data"]))
+        return f"The runs on {data} have no counterpart with all filters yet."
+    same = (widths["changes"] == "no").sum()
+    return (
+        f"Of {len(widths)} comparisons made at both widths, {same} come out the same with all "
+        "filters as with a part of them."
+    )
+
+
+def width_table(grades: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
+    """The comparisons that are made at both widths, for reading: verdicts, and whether they differ.
+
+    A verdict of fewer than six seeds is *undecided*, and so it differs from one that is decided.
+    """
+    names = ["claim", "experiment", "metric", "favoured", "other"]
+    tables = grades[grades.asks != "exact"], whole[whole.asks != "exact"]
+    both = tables[0].merge(tables[1], on=names, suffixes=("_part", "_whole"))
+    about = {claim.id: claim.short for claim in load_claims().claims}
+    part, all_of = (both[f"verdict_{name}"] for name in ("part", "whole"))
+    return pd.DataFrame(
+        {
+            "claim": both.claim.map(about),
+            "data": both.data_whole.map(short_data),
+            "comparison": both.favoured + " against " + both.other,
+            "metric": both.metric.map(load_claims().words),
+            "part of the filters": part,
+            "all filters": all_of,
+            "seeds": both.seeds_part.astype(str) + ", " + both.seeds_whole.astype(str),
+            "changes": np.where(part == all_of, "no", "yes"),
+        }
+    )
+
+
 def evidence(grades: pd.DataFrame) -> HTML:
     """Every claim with its verdict, and behind a click the table of its comparisons."""
     parts = []

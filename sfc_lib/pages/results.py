@@ -17,7 +17,7 @@ from sfc_lib.files import checkout, published_dir
 from sfc_lib.runs.evaluation import importance_of, target
 from sfc_lib.runs.pool import ensure
 from sfc_lib.runs.sizes import Experiment, Size, choose, cost_line, load_size
-from sfc_lib.runs.spec import RunSpec
+from sfc_lib.runs.spec import CHOICES, RunSpec
 from sfc_lib.runs.store import W_POS, Record, look_up
 
 YARDSTICKS = ("ceiling", "6-mer regression", "2-mer regression")  # beside the networks' auROC
@@ -216,6 +216,43 @@ def together(parts: Sequence[Results]) -> Results:
     experiments = {k: e for part in parts for k, e in part.size.experiments.items()}
     records = [record for part in parts for record in part.records]
     return Results(replace(parts[0].size, experiments=experiments), records)
+
+
+WHOLE = "full"  # the size whose networks are not narrowed
+
+
+def whole_networks(results: Results, published: bool = True) -> Results | None:
+    """Records of the whole networks on the data where those of the results are narrowed.
+
+    Of each experiment those of one backend, whichever has most: they may be trained elsewhere.
+    Of its models there are those with a record, and of these as many seeds as all have. None
+    where no experiment has two such models. Nothing is trained.
+    """
+    experiments, records = {}, []
+    narrowed = [key for key, each in results.size.experiments.items() if _narrowed(each)]
+    for key, experiment in load_size(WHOLE).experiments.items():
+        if key in narrowed:
+            backends = map(str, CHOICES["backend"])
+            ways = [_kept(experiment, backend, published) for backend in backends]
+            found = max(ways, key=lambda kept: sum(map(len, kept.values())))
+            if len(found) > 1:
+                models = {model: tuple(r.spec for r in kept) for model, kept in found.items()}
+                experiments[key] = replace(experiment, models=models)
+                records += [record for kept in found.values() for record in kept]
+    if not experiments:
+        return None
+    return Results(replace(load_size(WHOLE), experiments=experiments), records)
+
+
+def _kept(experiment: Experiment, backend: str, published: bool) -> dict[str, list[Record]]:
+    """Records of an experiment on a backend by model: as many seeds as all that have any."""
+    found = {
+        model: [look_up(replace(spec, backend=backend), published) for spec in specs]
+        for model, specs in experiment.models.items()
+    }
+    counts = {model: count for model, values in found.items() if (count := _until_none(values))}
+    seeds = min(counts.values(), default=0)
+    return {model: [r for r in found[model][:seeds] if r] for model in counts}
 
 
 def _until_none(values: Sequence[Record | None]) -> int:

@@ -351,3 +351,45 @@ def _record(folder, spec):
     if spec.variant != "std":
         arrays["weights"] = np.eye(6, dtype=np.float32)
     return record(folder, spec, 0.9, **arrays)
+
+
+# Networks of two widths
+
+
+def of_width(tmp_path, width, sep, std):
+    spec = {"dataset": "simulated_accessibility", "architecture": "basset", "width": width}
+    return scored(tmp_path / f"{width}", {"sep": sep, "std": std}, title="Accessibility", **spec)
+
+
+def test_both_widths_are_shown_with_whether_the_verdict_changes(tmp_path, claiming):
+    claiming(HIGHER)
+    part, same, other = (
+        of_width(tmp_path / name, width, *scores)
+        for name, width, scores in (
+            ("part", 0.125, (GOOD, BAD)), ("same", 1.0, (GOOD, BAD)), ("other", 1.0, (BAD, GOOD))
+        )
+    )  # fmt: skip
+    grades = grade(part)
+    for whole, verdict, changes in ((same, "supported", "no"), (other, "contradicted", "yes")):
+        table = claims.width_table(grades, grade(whole))
+        (row,) = table.to_dict("records")
+        assert row["part of the filters"] == "supported"
+        assert (row["all filters"], row["changes"]) == (verdict, changes)
+        assert (row["comparison"], row["seeds"]) == ("sep against std", "6, 6")
+        count = {"no": 1, "yes": 0}[changes]
+        assert claims.width_line(part, whole, table).startswith(
+            f"Of 1 comparisons made at both widths, {count} come out the same"
+        )
+
+
+def test_without_whole_networks_it_says_which_are_narrow(tmp_path, claiming):
+    claiming(HIGHER)
+    part = of_width(tmp_path, 0.125, GOOD, BAD)
+    nothing = claims.width_table(grade(part), grade(part).head(0))
+    assert nothing.empty
+    assert claims.width_line(part, None, nothing) == (
+        "The runs on *Accessibility, 0.125 of the filters* have no counterpart with all filters "
+        "yet."
+    )
+    all_of = of_width(tmp_path, 1.0, GOOD, BAD)
+    assert claims.width_line(all_of, None, nothing) == "All networks are whole."

@@ -15,6 +15,7 @@ from sfc_lib.pages.results import (
     load_results,
     provenance,
     settings,
+    whole_networks,
 )
 from sfc_lib.runs import evaluation, pool
 from sfc_lib.runs.sizes import load_size
@@ -199,3 +200,45 @@ def _published():
     from sfc_lib.files import checkout
 
     return checkout() / "data" / "runs"
+
+
+# The whole networks
+
+
+@pytest.fixture
+def whole_records(tmp_path, monkeypatch):
+    """Function that makes records of size `full` by (experiment, model, backend): so many seeds."""
+
+    def make(counts):
+        made = {}
+        for (experiment, model, backend), count in counts.items():
+            specs = load_size("full").experiments[experiment].models[model][:count]
+            for spec in (dataclasses.replace(spec, backend=backend) for spec in specs):
+                made[spec] = record(tmp_path, spec)
+        monkeypatch.setattr("sfc_lib.pages.results.look_up", lambda spec, _: made.get(spec))
+
+    return make
+
+
+def narrowed(tmp_path, name="hematopoiesis"):
+    specs = load_size("standard", 1).experiments[name].models
+    groups = {model: [record(tmp_path, spec) for spec in runs] for model, runs in specs.items()}
+    return results(groups, "Hematopoiesis", name)
+
+
+def test_whole_networks_are_those_of_the_backend_with_most_records(tmp_path, whole_records):
+    key = "hematopoiesis"
+    counts = {(key, "std", "jax"): 3, (key, "sep", "jax"): 2, (key, "std", "tensorflow"): 1}
+    whole_records({**counts, (key, "sep", "tensorflow"): 1, ("ctcf", "std", "jax"): 3})
+    found = whole_networks(narrowed(tmp_path))
+    assert list(found.size.experiments) == [key]  # the networks on CTCF are whole everywhere
+    assert found.runs.groupby("model").seed.apply(list).to_dict() == {"std": [0, 1], "sep": [0, 1]}
+    assert set(found.runs.backend) == {"jax"}
+    assert set(found.runs.narrowed) == {""}
+
+
+def test_without_two_whole_models_there_are_none(tmp_path, whole_records):
+    whole_records({("hematopoiesis", "std", "jax"): 3})
+    assert whole_networks(narrowed(tmp_path)) is None
+    whole_records({("ctcf", "std", "jax"): 3, ("ctcf", "sep", "jax"): 3})
+    assert whole_networks(narrowed(tmp_path)) is None
