@@ -25,10 +25,12 @@ from sfc_lib.genomics.intervals import NARROWPEAK, canonical_name, overlaps, rea
 from sfc_lib.genomics.shuffle import dinucleotide_shuffle
 from sfc_lib.genomics.text import read_chunks, read_lines
 from sfc_lib.own.files import ROLES, Labels, content_hash, read_labels, recall, require_kind
+from sfc_lib.own.negatives import AWAY, gc_content, matched
 from sfc_lib.own.splitting import at_random, named, of_genome
 
 WINDOW = 1000  # bp around a peak
 N = ALPHABET.index("N")
+BACKGROUNDS = ("genomic", "shuffled")
 BEST_KNOWN = 0.5  # of the summits must lie in their peaks
 
 
@@ -42,14 +44,16 @@ class Custom(Recipe):
 
     Args:
         positives: FASTA.
-        negatives: FASTA; beside peaks also BED or narrowPeak. Without any, each positive
-            window is shuffled, keeping its dinucleotide counts.
+        negatives: FASTA; beside peaks also BED or narrowPeak. Without any, `background` says.
         sequences: FASTA.
         labels: Tab-separated: a name, then 0 or 1 for each task; see `read_labels`.
         peaks: BED or narrowPeak. A window lies around a peak's summit where the file gives
             one, else around the middle.
         genome: FASTA file of the reference sequence, or several.
         window: bp around a peak, 1000 by default.
+        background: Of peaks without negatives: `"genomic"`, each positive window stands against
+            one of the same chromosome and GC content away from all peaks; or `"shuffled"`,
+            against itself with its dinucleotides shuffled, which is easy.
         valid_chromosomes, test_chromosomes: Of peaks; the others train. Both or neither;
             by default see `sfc_lib.own.splitting.of_genome`.
         valid_fraction, test_fraction: Of all examples, where no chromosomes are named.
@@ -61,7 +65,7 @@ class Custom(Recipe):
     """
 
     name: ClassVar[str] = "custom"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     positives: str | None = None
     negatives: str | None = None
@@ -70,6 +74,7 @@ class Custom(Recipe):
     peaks: str | None = None
     genome: tuple[str, ...] = ()
     window: int | None = None
+    background: str = "genomic"
     valid_chromosomes: tuple[str, ...] = ()
     test_chromosomes: tuple[str, ...] = ()
     valid_fraction: float = 0.1
@@ -78,6 +83,9 @@ class Custom(Recipe):
 
     def __post_init__(self) -> None:
         require_kind(role for role in (*ROLES, "genome") if getattr(self, role))
+        self.require_one_of("background", BACKGROUNDS)
+        if self.background != BACKGROUNDS[0] and (self.negatives or not self.peaks):
+            raise UserError("custom: background is an option of peaks without negatives only.")
         chromosomes = self.valid_chromosomes, self.test_chromosomes
         if self.peaks and (type(self.window) is not int or self.window < 1):
             raise UserError(f"custom: window must be an integer >= 1, got {self.window!r}.")
@@ -224,15 +232,16 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
     """Examples from peaks, with one task.
 
     Positives are windows around peaks. Negatives are windows around the middle of other
-    intervals that share no base with a peak, or sequences, or, if there is no file, the
-    positives shuffled, each in the split of its origin. A `UserError` names the first line of
-    a file that is wrong, or that the genome can't hold.
+    intervals that share no base with a peak, or sequences; or, if there is no file, windows
+    that `sfc_lib.own.negatives` matches to the positives, or the positives shuffled, each in
+    the split of its origin. A `UserError` names the first line of a file that is wrong, or
+    that the genome can't hold.
     """
     paths, width = recipe.paths, recipe.window or WINDOW
     genome = Genome([path for role, path in paths.items() if role.startswith("genome")])
     peaks = _of_genome(read_peaks(paths["peaks"]), genome, paths["peaks"])
     windows = [_windows(peaks, width, genome, "positive")]
-    sequences = None
+    sequences, matching = None, dict[str, int]()
     if (negatives := paths.get("negatives")) and _is_fasta(negatives):
         sequences = read_fasta(negatives)[1]
         _require_length(negatives, sequences, width, "the windows around peaks")
@@ -241,12 +250,15 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
         free = _windows(others, width, genome, "negative")
         free.loc[(free["why"] == "") & overlaps(free, peaks), "why"] = "overlaps a peak"
         windows.append(free)
+    elif recipe.background == "genomic":
+        free, matching = _matched(windows[0], peaks, genome, rng, paths["peaks"])
+        windows.append(free)
     table = pd.concat(windows, ignore_index=True)
     codes, table = _cut(recipe, table, genome, paths["genome 1"])
     used = table["why"] == ""
     labels = (table.loc[used, "kind"] == "positive").to_numpy(dtype=np.uint8)[:, None]
     splits = table.loc[used, "split"].to_numpy(dtype="<U5")
-    if not negatives:
+    if recipe.background == "shuffled":
         sequences, of = dinucleotide_shuffle(codes, seed=0), splits
     elif sequences is not None:
         valid, test = (float(np.mean(splits == name)) for name in ("valid", "test"))
@@ -254,7 +266,28 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
     if sequences is not None:
         codes, splits = np.concatenate([codes, sequences]), np.concatenate([splits, of])
         labels = np.pad(labels, [(0, len(sequences)), (0, 0)])
-    return Examples(codes, labels, splits, *_tallies(peaks, table))
+    dropped, counts = _tallies(peaks, table)
+    return Examples(codes, labels, splits, dropped, counts | matching)
+
+
+def _matched(
+    positives: pd.DataFrame,
+    peaks: pd.DataFrame,
+    genome: Genome,
+    rng: np.random.Generator,
+    path: Path,
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Negatives of the genome for the positive windows that are used, and counts of them."""
+    used = positives[positives["why"] == ""]
+    codes, keep, _ = genome.windows(used)
+    free, counts = matched(used[keep], gc_content(codes), peaks, genome, rng)
+    if len(free) < keep.sum() / 2:
+        raise UserError(
+            f"{path}: expected a genome with room for negatives {AWAY:,} bp or more from any peak, "
+            f"got {len(free):,} for {keep.sum():,} peaks. Give --negatives, or the whole genome, "
+            "or compare with --background shuffled."
+        )
+    return free[["chrom", "start", "end"]].assign(kind="negative", why=""), counts
 
 
 def read_peaks(path: Path) -> pd.DataFrame:
