@@ -26,7 +26,7 @@ from sfc_lib.genomics.shuffle import dinucleotide_shuffle
 from sfc_lib.genomics.text import read_chunks, read_lines
 from sfc_lib.own.files import ROLES, Labels, content_hash, read_labels, recall, require_kind
 from sfc_lib.own.negatives import AWAY, gc_content, matched
-from sfc_lib.own.splitting import at_random, named, of_genome
+from sfc_lib.own.splitting import alike, at_random, coordinates, in_groups, named, of_genome
 
 WINDOW = 1000  # bp around a peak
 N = ALPHABET.index("N")
@@ -54,8 +54,9 @@ class Custom(Recipe):
         background: Of peaks without negatives: `"genomic"`, each positive window stands against
             one of the same chromosome and GC content away from all peaks; or `"shuffled"`,
             against itself with its dinucleotides shuffled, which is easy.
-        valid_chromosomes, test_chromosomes: Of peaks; the others train. Both or neither;
-            by default see `sfc_lib.own.splitting.of_genome`.
+        valid_chromosomes, test_chromosomes: Of peaks, or of sequences with names such as
+            `chr1:100-300`; the others train. Both or neither; by default see
+            `sfc_lib.own.splitting.of_genome`.
         valid_fraction, test_fraction: Of all examples, where no chromosomes are named.
         task_names: Of positives and negatives, or of peaks: one name. That of labels
             stands in their header.
@@ -89,8 +90,8 @@ class Custom(Recipe):
         chromosomes = self.valid_chromosomes, self.test_chromosomes
         if self.peaks and (type(self.window) is not int or self.window < 1):
             raise UserError(f"custom: window must be an integer >= 1, got {self.window!r}.")
-        if not self.peaks and (self.window is not None or any(chromosomes)):
-            raise UserError("custom: window and chromosomes are options of peaks only.")
+        if not self.peaks and self.window is not None:
+            raise UserError("custom: window is an option of peaks only.")
         if any(chromosomes) and not all(chromosomes):
             raise UserError(f"custom: name chromosomes for both valid and test, got {chromosomes}.")
         fractions = self.valid_fraction, self.test_fraction
@@ -154,22 +155,57 @@ class Custom(Recipe):
         rng = np.random.default_rng(np.random.SeedSequence(int(self.fingerprint[:16], 16)))
         if self.peaks:
             return from_peaks(self, rng)
-        codes, labels = self._from_two() if self.positives else self._from_table()
+        names, codes, labels = self._from_two() if self.positives else self._from_table()
         keep, dropped = distinct(codes, labels)
-        codes, labels = codes[keep], labels[keep]
+        names, codes, labels = (
+            [names[row] for row in np.flatnonzero(keep)],
+            codes[keep],
+            labels[keep],
+        )
         silent = int((codes == N).all(axis=1).sum())
         counts = {"sequences of unknown bases only": silent} if silent else {}
-        splits = at_random(labels, self.valid_fraction, self.test_fraction, rng)
-        return Examples(codes, labels, splits, dropped, counts)
+        splits, more = self._splits(names, codes, labels, rng)
+        if across := int((splits == "").sum()):
+            dropped["across two splits"] = across
+        used = splits != ""
+        return Examples(codes[used], labels[used], splits[used], dropped, counts | more)
 
-    def _from_two(self) -> tuple[np.ndarray, np.ndarray]:
+    def _splits(
+        self, names: list[str], codes: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, dict[str, int]]:
+        """Splits of sequences, (examples,), "" for none, and what to tell of them.
+
+        By chromosome where the names tell where they lie, else with near-duplicates together.
+        """
+        fractions = self.valid_fraction, self.test_fraction
+        places = coordinates(names)
+        if places is None and self.valid_chromosomes:
+            raise UserError(
+                f"custom: valid_chromosomes need names such as chr1:100-300, got {names[0]!r}."
+            )
+        if places is None:
+            groups = alike(codes)
+            together = int((np.bincount(groups)[groups] > 1).sum())
+            counts = {"sequences alike to another, in one split with it": together}
+            splits = in_groups(labels, groups, *fractions, rng)
+            return splits, counts if together else {}
+        if asked := self.valid_chromosomes:
+            chosen = named(list(places["chrom"].unique()), asked, self.test_chromosomes)
+            splits = places["chrom"].map(chosen).to_numpy(dtype="<U5")
+        else:
+            splits = of_genome(places, *fractions)
+        table = places.assign(split=splits)
+        return splits, _by_split(table[splits != ""])
+
+    def _from_two(self) -> tuple[list[str], np.ndarray, np.ndarray]:
         paths = self.paths
-        positives, negatives = (read_fasta(paths[role])[1] for role in ("positives", "negatives"))
+        files = [read_fasta(paths[role]) for role in ("positives", "negatives")]
+        (first, positives), (second, negatives) = files
         _require_length(paths["negatives"], negatives, positives.shape[1], "the positives")
         labels = np.repeat([[1], [0]], [len(positives), len(negatives)], axis=0).astype(np.uint8)
-        return np.concatenate([positives, negatives]), labels
+        return [*first, *second], np.concatenate([positives, negatives]), labels
 
-    def _from_table(self) -> tuple[np.ndarray, np.ndarray]:
+    def _from_table(self) -> tuple[list[str], np.ndarray, np.ndarray]:
         """In the order of the sequences, each of which must have a line, and each line one."""
         paths, table = self.paths, self._labels()
         if table.tasks != self.task_names:
@@ -189,7 +225,7 @@ class Custom(Recipe):
                 f"sequence in {paths['sequences']}, got {unknown[0]!r}; {len(unknown):,} of "
                 f"{len(row_of):,} names are not there. A name ends at its first blank."
             )
-        return codes, table.values[[row_of[name] for name in names]]
+        return names, codes, table.values[[row_of[name] for name in names]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -387,10 +423,16 @@ def _tallies(peaks: pd.DataFrame, table: pd.DataFrame) -> tuple[dict[str, int], 
     unused = table["why"] != ""
     reasons = table[unused].value_counts(["kind", "why"], sort=False)
     counts = {f"peaks taken by their {at}": int(n) for at, n in peaks["at"].value_counts().items()}
-    places = table[~unused].value_counts(["split", "chrom"])
+    counts |= _by_split(table[~unused])
+    return {f"{kind}: {why}": int(n) for (kind, why), n in reasons.items()}, counts
+
+
+def _by_split(windows: pd.DataFrame) -> dict[str, int]:
+    """How many windows of each chromosome there are in each split."""
+    places, counts = windows.value_counts(["split", "chrom"]), dict[str, int]()
     for split in (split for split in SPLITS if split in places):
         counts |= {f"windows of {c} in {split}": int(n) for c, n in places[split].items()}
-    return {f"{kind}: {why}": int(n) for (kind, why), n in reasons.items()}, counts
+    return counts
 
 
 def _is_fasta(path: Path) -> bool:

@@ -21,6 +21,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from sfc_lib.datasets.base import Dataset
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, writable
 from sfc_lib.own.dataset import N
@@ -125,6 +126,28 @@ def verdict(outcome: Outcome) -> str:
     )
 
 
+def split_line(dataset: Dataset) -> str:
+    """What the test sequences were kept apart by, and where to expect such scores."""
+    places = _chromosomes(dataset.counts)
+    train, test = places[SPLIT_NAMES["train"]], places[SPLIT_NAMES["test"]]
+    begin = f"The {len(dataset.test):,} test sequences"
+    if not test:
+        return (
+            f"{begin} were drawn at random, near-duplicates on one side together: expect such "
+            "scores on sequences like these. Where all come from one genome, a chromosome held "
+            "out is the harder question, and the better one: name the sequences chr1:100-300."
+        )
+    if set(train) & set(test):
+        return (
+            f"{begin} lie in another stretch of {', '.join(test)} than those that train, for lack "
+            "of chromosomes: expect somewhat lower scores elsewhere in the genome."
+        )
+    return (
+        f"{begin} lie on {', '.join(test)}, which nothing was trained on: expect such scores on "
+        "other chromosomes in the same experiment, and lower ones in another."
+    )
+
+
 def _signed(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:+.3f}".replace("0.", ".").replace("-", "−")
 
@@ -152,6 +175,7 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
     by_task = scores.assign(split=scores.split.map(SPLIT_NAMES), **order)
     return environment.get_template(REPORT).render(
         verdict=verdict(outcome),
+        split=split_line(dataset),
         records=outcome.records,
         gains=outcome.gains.to_dict("records"),
         baseline=outcome.baseline,

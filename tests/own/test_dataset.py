@@ -138,6 +138,47 @@ def test_distinct_against_counting():
     assert sum(counts.values()) == (~keep).sum()
 
 
+@pytest.mark.parametrize("kind", ["two", "table"])
+def test_names_with_coordinates_split_by_chromosome(tmp_path, kind):
+    rows = random_rows(120, 1)
+    names = [f"chr{1 + i % 4}:{100 * i}-{100 * i + 20}" for i in range(120)]
+    labels = [int(i % 3 == 0) for i in range(120)]
+    of = [
+        "".join(
+            f">{n}\n{r}\n" for n, r, own in zip(names, rows, labels, strict=True) if own in some
+        )
+        for some in ((0, 1), (1,), (0,))
+    ]
+    for file, text in zip(("all.fa", "pos.fa", "neg.fa"), of, strict=True):
+        (tmp_path / file).write_text(text)
+    lines = [f"{name}\t{own}\n" for name, own in zip(names, labels, strict=True)]
+    (tmp_path / "l.tsv").write_text("name\tbound\n" + "".join(lines))
+    options = {"positives": "pos.fa", "negatives": "neg.fa"}
+    if kind == "table":
+        options = {"sequences": "all.fa", "labels": "l.tsv"}
+    dataset = load_dataset("custom", **options)
+    chrom = dict(zip(rows, (name.partition(":")[0] for name in names), strict=True))
+    found = [{chrom[row] for row, _ in rows_of(dataset, split)} for split in SPLITS]
+    assert sorted(len(chroms) for chroms in found) == [1, 1, 2]
+    assert set.union(*found) == {"chr1", "chr2", "chr3", "chr4"}
+    asked = {"valid_chromosomes": ("chr2",), "test_chromosomes": ("chr3", "chr4")}
+    dataset = load_dataset("custom", **options, **asked)
+    found = [{chrom[row] for row, _ in rows_of(dataset, split)} for split in SPLITS]
+    assert found == [{"chr1"}, {"chr2"}, {"chr3", "chr4"}]
+    assert dataset.counts["windows of chr1 in train"] == 30
+
+
+def test_near_duplicates_are_in_one_split_and_counted(tmp_path):
+    long = random_rows(60, 1, length=80)
+    shifted = ["".join([row[7:], "ACGTACG"]) for row in long]
+    fasta(tmp_path / "pos.fa", [*long, *shifted])
+    fasta(tmp_path / "neg.fa", random_rows(120, 2, length=80))
+    dataset = load_dataset("custom", positives=tmp_path / "pos.fa", negatives=tmp_path / "neg.fa")
+    place = {row: split for split in SPLITS for row, _ in rows_of(dataset, split)}
+    assert all(place[a] == place[b] for a, b in zip(long, shifted, strict=True))
+    assert dataset.counts == {"sequences alike to another, in one split with it": 120}
+
+
 def test_windows_around_peaks_and_their_shuffles(peaks):
     options, sequence = peaks
     dataset = load_dataset("custom", **options)
@@ -363,8 +404,12 @@ def test_every_option_changes_the_fingerprint(peaks):
         ({"labels": "x"}, "got labels, negatives, positives"),
         ({"background": "shuffled"}, "background is an option of peaks without negatives only"),
         ({"background": "random"}, r"background must be one of \['genomic', 'shuffled'\], got"),
-        ({"window": 100}, "window and chromosomes are options of peaks only"),
-        ({"test_chromosomes": ("chr1",)}, "options of peaks only"),
+        ({"window": 100}, "window is an option of peaks only"),
+        ({"test_chromosomes": ("chr1",)}, "name chromosomes for both"),
+        (
+            {"valid_chromosomes": ("chr1",), "test_chromosomes": ("chr2",)},
+            r"valid_chromosomes need names such as chr1:100-300, got 's0'",
+        ),
         ({"valid_fraction": 0.0}, "must be > 0 with a sum < 1"),
         ({"valid_fraction": 0.5, "test_fraction": 0.5}, "must be > 0 with a sum < 1"),
         ({"valid_fraction": float("nan")}, "must be > 0 with a sum < 1"),

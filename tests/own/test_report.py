@@ -20,6 +20,7 @@ from sfc_lib.own.report import (
     draw_positional_weights,
     draw_score_curves,
     render,
+    split_line,
     verdict,
 )
 from sfc_lib.own.train import NETWORK, REGRESSION, Outcome, gains, scores_with_intervals
@@ -119,6 +120,21 @@ def test_the_verdict_of_several_tasks_counts_them():
     assert (
         "(means of 4 tasks): the network is better for 2, the regression for 1, and for 1" in text
     )
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({}, "5 test sequences were drawn at random, near-duplicates on one side together"),
+        ({"train": "chr1", "test": "chr2"}, "5 test sequences lie on chr2, which nothing was"),
+        ({"train": "chr1", "test": "chr1"}, "lie in another stretch of chr1 than those that"),
+    ],
+)
+def test_the_split_is_told_with_what_to_expect(counts, expected):
+    told = {f"windows of {chrom} in {split}": 5 for split, chrom in counts.items()}
+    text = split_line(SimpleNamespace(counts=told, test=range(5)))
+    assert expected in text
+    assert "expect" in text
 
 
 def test_the_verdict_is_the_first_line_of_the_report(trained):
