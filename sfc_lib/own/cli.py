@@ -75,8 +75,7 @@ option = partial(click.option, show_default=True)
 @option(
     "--background",
     type=click.Choice(["genomic", "shuffled"]),
-    default="genomic",
-    help="Of peaks without negatives; shuffled ones are easy.",
+    help="Of peaks without negatives: genomic by default; shuffled ones are easy.",
 )
 @chromosomes("--valid-chromosomes", "--valid-chrom")
 @chromosomes("--test-chromosomes", "--test-chrom")
@@ -99,16 +98,22 @@ option = partial(click.option, show_default=True)
 @option("--weight-decay", type=click.FloatRange(0), default=0.001, help="Of AdamW.")
 @option("--class-weight/--no-class-weight", default=None, help="By default if imbalanced.")
 @option("--seed", type=click.IntRange(0), default=0)
+@click.option("--check", is_flag=True, help="Only look for what is wrong with the data.")
 @option("-o", "--output", type=PATH, help="Folder of the report; sfc-ID by default.")
 @click.pass_context
 def train_verb(
-    context: click.Context, task: str | None, output: Path | None, ensemble: int, **values: Any
+    context: click.Context,
+    task: str | None,
+    output: Path | None,
+    ensemble: int,
+    check: bool,
+    **values: Any,
 ) -> None:
     """Train a network on your own sequences or peaks, and report on it.
 
     Give --positives and --negatives, or --sequences and --labels, or --peaks and --genome.
-    A regression on 6-mer counts runs beside the network, on the same split. Interrupted, the
-    same command goes on.
+    What can be wrong with the data is looked for first, and a regression on 6-mer counts runs
+    beside the network, on the same split. Interrupted, the same command goes on.
 
     Example: sfc train --positives pos.fa --negatives neg.fa --variant symm -o report
     """
@@ -118,18 +123,29 @@ def train_verb(
     require_kind((name for name in FILES if options[name]), "--")
     options["task_names"] = (task,) if task else ()
     from sfc_lib.datasets.base import card, load_dataset
-    from sfc_lib.own import report, train
+    from sfc_lib.own import audit, report, train
+    from sfc_lib.own.baseline import fit_baseline
 
     with _warnings_in_a_line():
+        if check:
+            dataset = load_dataset("custom", **options)
+            lines = [card(dataset), *audit.check_lines(audit.audit(dataset))]
+            click.echo("\n".join(lines))
+            return
         spec = train.own_spec(options, **values)
         specs = train.ensemble_specs(spec, ensemble)
         folder = output or Path(f"sfc-{spec.id}")
         report.require_free(folder, specs)
         train.require_network(spec)
-        click.echo(card(load_dataset("custom", **spec.dataset_options)))
+        dataset = load_dataset("custom", **spec.dataset_options)
+        baseline = fit_baseline(dataset)
+        checks = audit.audit(dataset, baseline)
+        bad = [found for found in checks if found.light != audit.GREEN]
+        about = [card(dataset), f"audit        {audit.summary(checks)}", *audit.check_lines(bad)]
+        click.echo("\n".join(about))
         for one in specs:
             click.echo(f"run          {one.id}: {one.architecture}, {one.variant}, seed {one.seed}")
-        outcome = train.evaluate(train.train_own(specs))
+        outcome = train.evaluate(train.train_own(specs), baseline, checks)
         page = report.write_report(outcome, folder, context.meta["typed"])
         click.echo("\n".join([*report.score_lines(outcome), f"Open {page}"]))
 

@@ -51,9 +51,9 @@ class Custom(Recipe):
             one, else around the middle.
         genome: FASTA file of the reference sequence, or several.
         window: bp around a peak, 1000 by default.
-        background: Of peaks without negatives: `"genomic"`, each positive window stands against
-            one of the same chromosome and GC content away from all peaks; or `"shuffled"`,
-            against itself with its dinucleotides shuffled, which is easy.
+        background: Of peaks without negatives: by default `"genomic"`, each positive window
+            stands against one of the same chromosome and GC content away from all peaks; or
+            `"shuffled"`, against itself with its dinucleotides shuffled, which is easy.
         valid_chromosomes, test_chromosomes: Of peaks, or of sequences with names such as
             `chr1:100-300`; the others train. Both or neither; by default see
             `sfc_lib.own.splitting.of_genome`.
@@ -75,7 +75,7 @@ class Custom(Recipe):
     peaks: str | None = None
     genome: tuple[str, ...] = ()
     window: int | None = None
-    background: str = "genomic"
+    background: str | None = None
     valid_chromosomes: tuple[str, ...] = ()
     test_chromosomes: tuple[str, ...] = ()
     valid_fraction: float = 0.1
@@ -84,8 +84,9 @@ class Custom(Recipe):
 
     def __post_init__(self) -> None:
         require_kind(role for role in (*ROLES, "genome") if getattr(self, role))
-        self.require_one_of("background", BACKGROUNDS)
-        if self.background != BACKGROUNDS[0] and (self.negatives or not self.peaks):
+        if self.peaks and not self.negatives:
+            self.require_one_of("background", BACKGROUNDS)
+        elif self.background is not None:
             raise UserError("custom: background is an option of peaks without negatives only.")
         chromosomes = self.valid_chromosomes, self.test_chromosomes
         if self.peaks and (type(self.window) is not int or self.window < 1):
@@ -119,6 +120,8 @@ class Custom(Recipe):
             options[name] = tuple(sorted(set(map(canonical_name, options[name]))))
         if options.get("peaks") and options.get("window") is None:
             options["window"] = WINDOW
+        if options.get("peaks") and not options.get("negatives"):
+            options["background"] = options.get("background") or BACKGROUNDS[0]
         cls(**options)  # refuses a bad option before any file is read
         options |= {role: content_hash(options[role]) for role in ROLES if options.get(role)}
         made = cls(**options | {"genome": tuple(map(content_hash, options["genome"]))})

@@ -24,6 +24,7 @@ from matplotlib.ticker import MaxNLocator
 from sfc_lib.datasets.base import Dataset
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, writable
+from sfc_lib.own.audit import summary
 from sfc_lib.own.dataset import N
 from sfc_lib.own.predict import ENSEMBLE, MEMBER, members_file, members_of
 from sfc_lib.own.train import NETWORK, REGRESSION, Outcome
@@ -176,6 +177,8 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
     return environment.get_template(REPORT).render(
         verdict=verdict(outcome),
         split=split_line(dataset),
+        checks=outcome.checks,
+        audit=summary(outcome.checks),
         records=outcome.records,
         gains=outcome.gains.to_dict("records"),
         baseline=outcome.baseline,

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from sfc_lib.datasets.base import Dataset, load_dataset
 from sfc_lib.errors import UserError
 from sfc_lib.files import runs_dir
+from sfc_lib.own.audit import Check, audit
 from sfc_lib.own.baseline import Baseline, fit_baseline
 from sfc_lib.own.dataset import Custom
 from sfc_lib.runs.pool import ensure, use_keras
@@ -157,10 +158,10 @@ class Outcome:
 
     `probabilities`: by split (`valid`, `test`), float32 (examples, tasks), of the network or
     the ensemble. `scores`: one row a model, split and task, see `scores_with_intervals`; the
-    models are `NETWORK` and `REGRESSION`. `gains`: one row a task, see `gains`. `profiles`: mean
-    gradient × input at each position of test positives, float64 (tasks, length), of as many
-    sequences as `profiled` says. `files`: path and SHA-256 of the content of each input, by
-    what it is.
+    models are `NETWORK` and `REGRESSION`. `gains`: one row a task, see `gains`. `checks`: those
+    of `sfc_lib.own.audit`. `profiles`: mean gradient × input at each position of test positives,
+    float64 (tasks, length), of as many sequences as `profiled` says. `files`: path and SHA-256
+    of the content of each input, by what it is.
     """
 
     records: Sequence[Record]
@@ -169,6 +170,7 @@ class Outcome:
     baseline: Baseline
     scores: pd.DataFrame
     gains: pd.DataFrame
+    checks: Sequence[Check]
     profiles: np.ndarray
     profiled: list[int]
     files: Mapping[str, tuple[Path, str]]
@@ -179,11 +181,17 @@ class Outcome:
         return self.records[0]
 
 
-def evaluate(records: Sequence[Record]) -> Outcome:
+def evaluate(
+    records: Sequence[Record],
+    baseline: Baseline | None = None,
+    checks: Sequence[Check] | None = None,
+) -> Outcome:
     """Predictions, scores with their intervals, and importance, of the models of records.
 
-    The models of several records are one ensemble. The regression that they have to beat is
-    fitted here.
+    Args:
+        records: Those of several are one ensemble.
+        baseline: The regression that they have to beat; fitted here if it is not given.
+        checks: Of the data; made here if they are not given.
     """
     use_keras(records[0].spec.backend)
     from sfc_lib.nn.ensemble import averaged_models
@@ -193,7 +201,8 @@ def evaluate(records: Sequence[Record]) -> Outcome:
     model = averaged_models([record.model() for record in records])
     dataset = load_dataset(spec.dataset, **spec.dataset_options)
     rng = np.random.default_rng(np.random.SeedSequence((spec.seed, STREAM)))
-    baseline = fit_baseline(dataset)
+    baseline = baseline or fit_baseline(dataset)
+    checks = audit(dataset, baseline) if checks is None else checks
     held_out = {"valid": dataset.valid, "test": dataset.test}
     found = {name: predict(model, split.codes) for name, split in held_out.items()}
     tables = []
@@ -210,7 +219,9 @@ def evaluate(records: Sequence[Record]) -> Outcome:
     profiles, profiled = _profiles(model, dataset, rng)
     recipe = Custom(**spec.dataset_options)
     files = {role: (path, recipe.inputs()[role]) for role, path in recipe.paths.items()}
-    return Outcome(records, dataset, found, baseline, scores, better, profiles, profiled, files)
+    return Outcome(
+        records, dataset, found, baseline, scores, better, checks, profiles, profiled, files
+    )
 
 
 def _profiles(
