@@ -8,6 +8,7 @@ from sfc_lib.cli import main
 MOTIF, LENGTH = "TGATAAGG", 60
 QUICK = ["--width", "0.2", "--epochs", "2"]
 SYMM = ["--positives", "pos.fa", "--negatives", "neg.fa", "--variant", "symm", "--curvature", "1"]
+BOTH = [*SYMM, "--ensemble", "2"]
 STD = ["--sequences", "all.fa", "--labels", "labels.tsv", "--variant", "std"]
 
 

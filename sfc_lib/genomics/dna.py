@@ -64,6 +64,19 @@ def reverse_complement(codes: np.ndarray) -> np.ndarray:
     return np.array([3, 2, 1, 0, 4], dtype=np.uint8)[codes[..., ::-1]]
 
 
+def shifted(codes: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Codes (examples, length) that lie so many bp further right (< 0: left); N comes in.
+
+    Example:
+
+    >>> shifted(np.array([[0, 1, 2], [0, 1, 2]], dtype=np.uint8), np.array([1, -2])).tolist()
+    [[4, 0, 1], [2, 4, 4]]
+    """
+    length, most = codes.shape[1], int(np.abs(offsets).max(initial=0))
+    padded = np.pad(codes, [(0, 0), (most, most)], constant_values=ALPHABET.index("N"))
+    return np.take_along_axis(padded, np.arange(most, most + length) - offsets[:, None], axis=1)
+
+
 def random_sequences(
     examples: int, length: int, frequencies: Sequence[float], rng: np.random.Generator
 ) -> np.ndarray:

@@ -1,7 +1,8 @@
 """The paper's three networks, each without an SFC layer (std), with one (sep) or a symmetric one.
 
 Source: paper, section 2.4, and the authors' public code where the text is silent. The
-parameter totals that follow are tested.
+parameter totals that follow are tested. A fourth one, `compact`, is ours: for a user's own data,
+which are mostly fewer than the paper's.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from keras import layers
 from sfc_lib.errors import UserError
 from sfc_lib.nn.curvature import Curvature, CurvatureConstraint, nonnegative
 from sfc_lib.nn.folding import SeparableModel
-from sfc_lib.nn.layers import OneHotDNA, positive_integer
+from sfc_lib.nn.layers import OneHotDNA, ReverseComplement, positive_integer
 from sfc_lib.nn.readouts import (
     BEHIND,
     DENSE,
@@ -44,7 +45,10 @@ class ConvBlock:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Convolution blocks, then fully connected layers with ReLU and dropout."""
+    """Convolution blocks, then fully connected layers with ReLU and dropout.
+
+    Without a hidden layer, `dropout` is the share of the last feature map that is dropped.
+    """
 
     blocks: tuple[ConvBlock, ...]
     hidden: tuple[int, ...]
@@ -72,6 +76,14 @@ ARCHITECTURES = {
         hidden=(1000, 1000),
         dropout=0.3,
         max_units=1000,
+    ),
+    "compact": Architecture(
+        blocks=(
+            ConvBlock(64, 19, batch_norm=False, pool=3, stride=3),
+            ConvBlock(64, 7, batch_norm=False, pool=4, stride=4),
+        ),
+        hidden=(),
+        dropout=0.2,
     ),
 }
 
@@ -121,6 +133,7 @@ def build_model(
     readout: str | None = None,
     limit: float | None = None,
     one_hot: bool = False,
+    both_strands: bool = False,
 ) -> keras.Model:
     """One of the paper's networks, not compiled, from base codes to probabilities.
 
@@ -130,7 +143,7 @@ def build_model(
     sequence, `sfc` is the SFC layer.
 
     Args:
-        architecture: `"simulated_tf"`, `"chip_seq"` or `"basset"`.
+        architecture: `"simulated_tf"`, `"chip_seq"`, `"basset"` or `"compact"`.
         variant: `"std"` (no SFC layer), `"sep"` (SFC) or `"symm"` (symmetric SFC).
         length: Sequence length in bp.
         tasks: Number of binary outputs.
@@ -139,13 +152,17 @@ def build_model(
         curvature: Strength of curvature regularisation on `W_pos`.
         initializer: Passed to `SeparableFC`.
         dropout: Share of the hidden neurons dropped in training, from 0 to under 1; by default
-            the architecture's own. The ChIP-seq network has no hidden layer, and none.
+            the architecture's own. The ChIP-seq network has no hidden layer, and none; of the
+            compact one it is a share of the last feature map.
         precision: Keras dtype policy, e.g. `"mixed_bfloat16"`; the output stays float32.
         readout: What stands in place of flattening (a name of `sfc_lib.nn.readouts.DENSE`, for
             `std`) or of the SFC layer (one of `SEPARABLE`, for `sep` and `symm`).
         limit: Largest second difference of `W_pos`, a `CurvatureConstraint`; None for no limit.
         one_hot: Whether the input is the one-hot sequence, as other tools want it. A network
             on codes becomes one, or back, by `sfc_lib.nn.encoding`.
+        both_strands: Whether the logits are the mean of those of the sequence and of its
+            reverse complement, by the same weights, so that both are predicted alike. Such a
+            network is trained as its `one_strand`.
 
     Raises:
         UserError: An unknown name, a length too short for the pooling, an option of the SFC
@@ -167,34 +184,73 @@ def build_model(
     net = ARCHITECTURES[architecture]
     _require_readout(readout, architecture, variant)
     rate = net.dropout if dropout is None else nonnegative(dropout, "build_model", "dropout")
-    if rate >= 1 or (rate and not net.hidden):
-        expected = "under 1" if net.hidden else f"0, as {architecture} has no hidden layer"
+    droppable = bool(net.hidden or net.dropout)
+    if rate >= 1 or (rate and not droppable):
+        expected = "under 1" if droppable else f"0, as {architecture} has no hidden layer"
         raise UserError(f"build_model: dropout must be {expected}, got {dropout!r}.")
     policy = {"dtype": precision}
     if one_hot:
-        inputs = x = keras.Input((length, 4), name="one_hot")
+        inputs = encoded = keras.Input((length, 4), name="one_hot")
     else:
         inputs = keras.Input((length,), dtype="uint8", name="codes")
-        x = OneHotDNA(name="one_hot", **policy)(inputs)  # (batch, length, 4)
+        encoded = OneHotDNA(name="one_hot", **policy)(inputs)  # (batch, length, 4)
+    body: list[layers.Layer] = []
     for number, (block, filters) in enumerate(zip(net.blocks, shape.filters, strict=True), 1):
-        x = _convolve(x, block, filters, number, policy)
+        body += _convolution(block, filters, number, policy)
+    if not net.hidden and net.dropout:
+        body.append(layers.Dropout(rate, name="dropout", **policy))
     sfc = {
         "units": units,
         "initializer": initializer,
         "positional_regularizer": Curvature(curvature) if curvature else None,
         "positional_constraint": None if limit is None else CurvatureConstraint(limit),
     }
-    for layer in _readout(readout, variant, shape, policy, sfc):
-        x = layer(x)
+    body += _readout(readout, variant, shape, policy, sfc)
     behind = BEHIND[readout](_place(shape)) if readout in BEHIND else {}
     for number, outputs in enumerate(net.hidden, 1):
         options = {"units": outputs, **(behind if number == 1 else {})}
-        x = layers.Dense(**options, activation="relu", name=f"dense_{number}", **policy)(x)
-        x = layers.Dropout(rate, name=f"dropout_{number}", **policy)(x)
-    logits = layers.Dense(tasks, name="logits", **policy)(x)
+        body.append(layers.Dense(**options, activation="relu", name=f"dense_{number}", **policy))
+        body.append(layers.Dropout(rate, name=f"dropout_{number}", **policy))
+    body.append(layers.Dense(tasks, name=STRAND if both_strands else "logits", **policy))
+    logits = _through(body, encoded)
     outputs = layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
     network = keras.Model if variant == "std" else SeparableModel
-    return network(inputs, outputs, name=f"{architecture}_{variant}")
+    model = network(inputs, outputs, name=f"{architecture}_{variant}")
+    return averaged(model) if both_strands else model
+
+
+STRAND = "strand_logits"  # the layer that gives the logits of one strand, where two are averaged
+
+
+def one_strand(model: keras.Model) -> keras.Model:
+    """The network that predicts for the sequence as it is, of the same layers and weights.
+
+    That is the model itself unless it was built with `both_strands`. To train it costs half.
+
+    Example:
+
+    >>> model = build_model("compact", "symm", length=200, tasks=1, both_strands=True)
+    >>> len(model.layers) - len(one_strand(model).layers)  # the other strand, and the mean
+    2
+    """
+    if STRAND not in [layer.name for layer in model.layers]:
+        return model
+    logits, _ = model.get_layer("logits").input
+    outputs = model.get_layer("probabilities")(logits)
+    return type(model)(model.input, outputs, name=model.name)
+
+
+def averaged(model: keras.Model) -> keras.Model:
+    """The inverse of `one_strand`: the network that averages both strands, of the same layers."""
+    names = [layer.name for layer in model.layers]
+    encoded = model.get_layer("one_hot").output
+    first, last = names.index("one_hot") + 1, names.index(STRAND)
+    body, policy = model.layers[first : last + 1], model.layers[last].dtype_policy.name
+    reverse = ReverseComplement(name="other_strand", dtype=policy)(encoded)
+    both = [model.layers[last].output, _through(body, reverse)]
+    logits = layers.Average(name="logits", dtype=policy)(both)
+    outputs = model.get_layer("probabilities")(logits)
+    return type(model)(model.input, outputs, name=model.name)
 
 
 def _require_readout(readout: str | None, architecture: str, variant: str) -> None:
@@ -271,14 +327,19 @@ def _pooled_length(net: Architecture, length: int) -> int:
     return length
 
 
-def _convolve(x, block: ConvBlock, filters: int, number: int, policy: dict):
-    kernel = block.kernel
-    x = layers.Conv1D(filters, kernel, data_format=LAYOUT, name=f"conv_{number}", **policy)(x)
-    if block.batch_norm:
-        x = layers.BatchNormalization(name=f"batch_norm_{number}", **policy)(x)
-    x = layers.ReLU(name=f"relu_{number}", **policy)(x)
-    if block.pool > 1:
-        x = layers.MaxPooling1D(
-            block.pool, block.stride, data_format=LAYOUT, name=f"pool_{number}", **policy
-        )(x)
+def _through(body: list[layers.Layer], x):
+    for layer in body:
+        x = layer(x)
     return x
+
+
+def _convolution(block: ConvBlock, filters: int, number: int, policy: dict) -> list[layers.Layer]:
+    name = f"conv_{number}"
+    found = [layers.Conv1D(filters, block.kernel, data_format=LAYOUT, name=name, **policy)]
+    if block.batch_norm:
+        found.append(layers.BatchNormalization(name=f"batch_norm_{number}", **policy))
+    found.append(layers.ReLU(name=f"relu_{number}", **policy))
+    if block.pool > 1:
+        options = {"data_format": LAYOUT, "name": f"pool_{number}", **policy}
+        found.append(layers.MaxPooling1D(block.pool, block.stride, **options))
+    return found

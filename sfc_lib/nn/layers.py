@@ -252,6 +252,27 @@ class OneHotDNA(keras.layers.Layer):
         return (*input_shape, 4)
 
 
+@keras.saving.register_keras_serializable(package="sfc_lib")
+class ReverseComplement(keras.layers.Layer):
+    """One-hot rows of the opposite strand, read in its own direction; an N stays one.
+
+    Both axes are flipped: positions, and A, C, G, T to T, G, C, A.
+
+    Input and output shape: (batch, length, 4).
+
+    Example:
+
+    >>> ReverseComplement()(OneHotDNA()(keras.ops.array([[0, 1, 4]])))[0, 1].shape[0]
+    4
+    """
+
+    def call(self, inputs):
+        return ops.flip(inputs, axis=(1, 2))
+
+    def compute_output_shape(self, input_shape) -> tuple:
+        return input_shape
+
+
 def positive_integer(value: int, owner: str, name: str) -> int:
     """`value` as an int if it is an integer ≥ 1, else a `ValueError` naming it."""
     try:

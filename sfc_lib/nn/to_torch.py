@@ -17,7 +17,7 @@ from keras import layers, ops
 from sfc_lib.errors import UserError
 from sfc_lib.nn.folding import fold_separable
 from sfc_lib.nn.graphs import Copies, functional, rebuilt
-from sfc_lib.nn.layers import OneHotDNA, SeparableFC
+from sfc_lib.nn.layers import OneHotDNA, ReverseComplement, SeparableFC
 from sfc_lib.nn.readouts import (
     AttentionPooling,
     PositiveSeparableFC,
@@ -207,6 +207,7 @@ ACTIVATIONS: dict[str, tuple[str, dict[str, Any]]] = {  # Keras's, and torch's w
 STEPS: dict[type, Callable[[Any, tuple, Any], list[Any]]] = {
     layers.Activation: lambda layer, shape, torch: [],
     AttentionPooling: _attention,
+    layers.Average: lambda layer, shape, torch: [(averaged,)],
     layers.BatchNormalization: _batch_norm,
     layers.Conv1D: _convolution,
     layers.Dense: _dense,
@@ -222,6 +223,7 @@ STEPS: dict[type, Callable[[Any, tuple, Any], list[Any]]] = {
     OneHotDNA: lambda layer, shape, torch: [],
     PositiveSeparableFC: _separable,
     layers.ReLU: _relu,
+    ReverseComplement: lambda layer, shape, torch: [(reverse_complemented,)],
     SeparableFC: _separable,
     ShufflePositions: lambda layer, shape, torch: [(shuffled, layer.seed)],
     SplineSeparableFC: _separable,
@@ -266,6 +268,16 @@ def _loaded(module: Any, torch: Any, **weights: Any) -> Any:
 
 
 # What has no module of torch's own. Maps are (batch, channels, length).
+
+
+def averaged(*x: torch.Tensor) -> torch.Tensor:
+    """The mean of several tensors of one shape."""
+    return sum(x[1:], start=x[0]) / len(x)
+
+
+def reverse_complemented(x: torch.Tensor) -> torch.Tensor:
+    """One-hot sequences of the opposite strand."""
+    return x.flip((1, 2))
 
 
 def flattened(x: torch.Tensor) -> torch.Tensor:

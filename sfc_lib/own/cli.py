@@ -42,9 +42,16 @@ COUNT, FACTOR = click.IntRange(min=1), click.FloatRange(min=0, min_open=True)
 SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 PATH = click.Path(path_type=Path)
 VARIANTS = click.Choice(["std", "sep", "symm"])
-ARCHITECTURES = click.Choice(["simulated_tf", "chip_seq", "basset"])
+ARCHITECTURES = click.Choice(["compact", "simulated_tf", "chip_seq", "basset"])
 FILES = ("positives", "negatives", "sequences", "labels", "peaks", "genome")
-OF_DATA = ("window", "valid_chromosomes", "test_chromosomes", "valid_fraction", "test_fraction")
+OF_DATA = (
+    "window",
+    "background",
+    "valid_chromosomes",
+    "test_chromosomes",
+    "valid_fraction",
+    "test_fraction",
+)
 OF_PEAKS = ("partial_genome",)
 
 
@@ -66,29 +73,48 @@ option = partial(click.option, show_default=True)
 @file("--genome", multiple=True, help="FASTA; may be repeated.")
 @option("--window", type=COUNT, help="bp around a peak; 1000 by default.")
 @option("--partial-genome", is_flag=True, help="Leave out peaks that lie elsewhere.")
-@chromosomes("--valid-chromosomes")
-@chromosomes("--test-chromosomes")
+@option(
+    "--background",
+    type=click.Choice(["genomic", "shuffled"]),
+    help="Of peaks without negatives: genomic by default; shuffled ones are easy.",
+)
+@chromosomes("--valid-chromosomes", "--valid-chrom")
+@chromosomes("--test-chromosomes", "--test-chrom")
 @option("--valid-fraction", type=SHARE, default=0.1)
 @option("--test-fraction", type=SHARE, default=0.1)
 @option("--task", help="Name of what the positives are, for instance the TF.")
-@option("--variant", type=VARIANTS, default="sep", help="std has no SFC layer.")
+@option("--variant", type=VARIANTS, default="symm", help="std has no SFC layer.")
 @option("--architecture", type=ARCHITECTURES, help="By length if left out.")
 @option("--width", type=FACTOR, default=1.0, help="Factor on the number of filters.")
-@option("--curvature", type=click.FloatRange(0), default=0.0, help="Strength of regularisation.")
-@option("--epochs", type=COUNT, default=50, help="At most.")
-@option("--patience", type=COUNT, default=10, help="Epochs without a better one.")
+@option("--units", type=COUNT, help="SFC neurons; 24 by default.")
+@option("--curvature", type=click.FloatRange(0), help="Strength of regularisation; by default 1.")
+@option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="By default the network's.")
+@option("--both-strands/--one-strand", default=True, help="In training, and averaged.")
+@option("--shift", type=click.IntRange(0), help="bp either way in training; 5 by default.")
+@option("--start", type=click.Choice(["kmers", "random"]), default="kmers", help="Of filters.")
+@option("--ensemble", type=COUNT, default=1, help="Networks whose logits are averaged.")
+@option("--epochs", type=COUNT, default=100, help="At most.")
+@option("--patience", type=COUNT, default=15, help="Epochs without a better one.")
 @option("--learning-rate", type=FACTOR, default=0.001)
+@option("--weight-decay", type=click.FloatRange(0), default=0.001, help="Of AdamW.")
 @option("--class-weight/--no-class-weight", default=None, help="By default if imbalanced.")
 @option("--seed", type=click.IntRange(0), default=0)
+@click.option("--check", is_flag=True, help="Only look for what is wrong with the data.")
 @option("-o", "--output", type=PATH, help="Folder of the report; sfc-ID by default.")
 @click.pass_context
 def train_verb(
-    context: click.Context, task: str | None, output: Path | None, **values: Any
+    context: click.Context,
+    task: str | None,
+    output: Path | None,
+    ensemble: int,
+    check: bool,
+    **values: Any,
 ) -> None:
     """Train a network on your own sequences or peaks, and report on it.
 
     Give --positives and --negatives, or --sequences and --labels, or --peaks and --genome.
-    Interrupted, the same command goes on.
+    What can be wrong with the data is looked for first, and a regression on 6-mer counts runs
+    beside the network, on the same split. Interrupted, the same command goes on.
 
     Example: sfc train --positives pos.fa --negatives neg.fa --variant symm -o report
     """
@@ -98,16 +124,29 @@ def train_verb(
     require_kind((name for name in FILES if options[name]), "--")
     options["task_names"] = (task,) if task else ()
     from sfc_lib.datasets.base import card, load_dataset
-    from sfc_lib.own import report, train
+    from sfc_lib.own import audit, report, train
+    from sfc_lib.own.baseline import fit_baseline
 
     with _warnings_in_a_line():
+        if check:
+            dataset = load_dataset("custom", **options)
+            lines = [card(dataset), *audit.check_lines(audit.audit(dataset))]
+            click.echo("\n".join(lines))
+            return
         spec = train.own_spec(options, **values)
+        specs = train.ensemble_specs(spec, ensemble)
         folder = output or Path(f"sfc-{spec.id}")
-        report.require_free(folder, spec)
+        report.require_free(folder, specs)
         train.require_network(spec)
-        click.echo(card(load_dataset("custom", **spec.dataset_options)))
-        click.echo(f"run          {spec.id}: {spec.architecture}, {spec.variant}, seed {spec.seed}")
-        outcome = train.evaluate(train.train_own(spec))
+        dataset = load_dataset("custom", **spec.dataset_options)
+        baseline = fit_baseline(dataset)
+        checks = audit.audit(dataset, baseline)
+        bad = [found for found in checks if found.light != audit.GREEN]
+        about = [card(dataset), f"audit        {audit.summary(checks)}", *audit.check_lines(bad)]
+        click.echo("\n".join(about))
+        for one in specs:
+            click.echo(f"run          {one.id}: {one.architecture}, {one.variant}, seed {one.seed}")
+        outcome = train.evaluate(train.train_own(specs), baseline, checks)
         page = report.write_report(outcome, folder, context.meta["typed"])
         click.echo("\n".join([*report.score_lines(outcome), f"Open {page}"]))
 

@@ -32,7 +32,8 @@ from sfc_lib.genomics.intervals import (
 from sfc_lib.genomics.shuffle import dinucleotide_shuffle
 from sfc_lib.genomics.text import read_chunks
 from sfc_lib.own.files import ROLES, Labels, content_hash, read_labels, recall, require_kind
-from sfc_lib.own.splitting import at_random, named, of_genome
+from sfc_lib.own.negatives import AWAY, gc_content, matched
+from sfc_lib.own.splitting import alike, at_random, coordinates, in_groups, named, of_genome
 
 WINDOW = 1000  # bp around a peak
 N = ALPHABET.index("N")
@@ -42,6 +43,7 @@ ALIKE = 0.9  # of peaks must have one length if all have their summit at one dis
 MANY = 20  # peaks from which that is no chance
 MIDDLES = "To take the middles of the peaks, give the first 9 columns (cut -f1-9)."
 SHOWN = 8  # names of chromosomes in a message
+BACKGROUNDS = ("genomic", "shuffled")
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,7 @@ class Custom(Recipe):
 
     Args:
         positives: FASTA.
-        negatives: FASTA; beside peaks also BED or narrowPeak. Without any, each positive
-            window is shuffled, keeping its dinucleotide counts.
+        negatives: FASTA; beside peaks also BED or narrowPeak. Without any, `background` says.
         sequences: FASTA.
         labels: Tab-separated: a name, then 0 or 1 for each task; see `read_labels`.
         peaks: BED or narrowPeak. A window lies around a peak's summit where the file gives
@@ -64,8 +65,12 @@ class Custom(Recipe):
         window: bp around a peak, 1000 by default.
         partial_genome: The genome is a part of the one that peaks were called on: those that
             lie elsewhere are left out, however many.
-        valid_chromosomes, test_chromosomes: Of peaks; the others train. Both or neither;
-            by default see `sfc_lib.own.splitting.of_genome`.
+        background: Of peaks without negatives: by default `"genomic"`, each positive window
+            stands against one of the same chromosome and GC content away from all peaks; or
+            `"shuffled"`, against itself with its dinucleotides shuffled, which is easy.
+        valid_chromosomes, test_chromosomes: Of peaks, or of sequences with names such as
+            `chr1:100-300`; the others train. Both or neither; by default see
+            `sfc_lib.own.splitting.of_genome`.
         valid_fraction, test_fraction: Of all examples, where no chromosomes are named.
         task_names: Of positives and negatives, or of peaks: one name. That of labels
             stands in their header.
@@ -84,6 +89,7 @@ class Custom(Recipe):
     peaks: str | None = None
     genome: tuple[str, ...] = ()
     window: int | None = None
+    background: str | None = None
     valid_chromosomes: tuple[str, ...] = ()
     test_chromosomes: tuple[str, ...] = ()
     valid_fraction: float = 0.1
@@ -93,13 +99,17 @@ class Custom(Recipe):
 
     def __post_init__(self) -> None:
         require_kind(role for role in (*ROLES, "genome") if getattr(self, role))
+        if self.peaks and not self.negatives:
+            self.require_one_of("background", BACKGROUNDS)
+        elif self.background is not None:
+            raise UserError("custom: background is an option of peaks without negatives only.")
         chromosomes = self.valid_chromosomes, self.test_chromosomes
         if self.peaks and (type(self.window) is not int or self.window < 1):
             raise UserError(f"custom: window must be an integer >= 1, got {self.window!r}.")
         if self.partial_genome and not self.peaks:
             raise UserError("custom: partial_genome is an option of peaks only.")
-        if not self.peaks and (self.window is not None or any(chromosomes)):
-            raise UserError("custom: window and chromosomes are options of peaks only.")
+        if not self.peaks and self.window is not None:
+            raise UserError("custom: window is an option of peaks only.")
         if any(chromosomes) and not all(chromosomes):
             raise UserError(f"custom: name chromosomes for both valid and test, got {chromosomes}.")
         fractions = self.valid_fraction, self.test_fraction
@@ -127,6 +137,8 @@ class Custom(Recipe):
             options[name] = tuple(sorted(set(map(canonical_name, options[name]))))
         if options.get("peaks") and options.get("window") is None:
             options["window"] = WINDOW
+        if options.get("peaks") and not options.get("negatives"):
+            options["background"] = options.get("background") or BACKGROUNDS[0]
         cls(**options)  # refuses a bad option before any file is read
         options |= {role: content_hash(options[role]) for role in ROLES if options.get(role)}
         made = cls(**options | {"genome": tuple(map(content_hash, options["genome"]))})
@@ -163,21 +175,53 @@ class Custom(Recipe):
         rng = np.random.default_rng(np.random.SeedSequence(int(self.fingerprint[:16], 16)))
         if self.peaks:
             return from_peaks(self, rng)
-        codes, labels = self._from_two() if self.positives else self._from_table()
+        names, codes, labels = self._from_two() if self.positives else self._from_table()
         told, silent = _telling(codes)
         keep, dropped = distinct(codes[told], labels[told])
-        codes, labels = codes[told][keep], labels[told][keep]
-        splits = at_random(labels, self.valid_fraction, self.test_fraction, rng)
-        return Examples(codes, labels, splits, silent | dropped, {})
+        rows = np.flatnonzero(told)[keep]
+        names, codes, labels = [names[row] for row in rows], codes[rows], labels[rows]
+        splits, more = self._splits(names, codes, labels, rng)
+        if across := int((splits == "").sum()):
+            dropped["across two splits"] = across
+        used = splits != ""
+        return Examples(codes[used], labels[used], splits[used], silent | dropped, more)
 
-    def _from_two(self) -> tuple[np.ndarray, np.ndarray]:
+    def _splits(
+        self, names: list[str], codes: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, dict[str, int]]:
+        """Splits of sequences, (examples,), "" for none, and what to tell of them.
+
+        By chromosome where the names tell where they lie, else with near-duplicates together.
+        """
+        fractions = self.valid_fraction, self.test_fraction
+        places = coordinates(names)
+        if places is None and self.valid_chromosomes:
+            raise UserError(
+                f"custom: valid_chromosomes need names such as chr1:100-300, got {names[0]!r}."
+            )
+        if places is None:
+            groups = alike(codes)
+            together = int((np.bincount(groups)[groups] > 1).sum())
+            counts = {"sequences alike to another, in one split with it": together}
+            splits = in_groups(labels, groups, *fractions, rng)
+            return splits, counts if together else {}
+        if asked := self.valid_chromosomes:
+            chosen = named(list(places["chrom"].unique()), asked, self.test_chromosomes)
+            splits = places["chrom"].map(chosen).to_numpy(dtype="<U5")
+        else:
+            splits = of_genome(places, *fractions)
+        table = places.assign(split=splits)
+        return splits, _by_split(table[splits != ""])
+
+    def _from_two(self) -> tuple[list[str], np.ndarray, np.ndarray]:
         paths = self.paths
-        positives, negatives = (read_fasta(paths[role])[1] for role in ("positives", "negatives"))
+        files = [read_fasta(paths[role]) for role in ("positives", "negatives")]
+        (first, positives), (second, negatives) = files
         _require_length(paths["negatives"], negatives, positives.shape[1], "the positives")
         labels = np.repeat([[1], [0]], [len(positives), len(negatives)], axis=0).astype(np.uint8)
-        return np.concatenate([positives, negatives]), labels
+        return [*first, *second], np.concatenate([positives, negatives]), labels
 
-    def _from_table(self) -> tuple[np.ndarray, np.ndarray]:
+    def _from_table(self) -> tuple[list[str], np.ndarray, np.ndarray]:
         """In the order of the sequences, each of which must have a line, and each line one."""
         paths, table = self.paths, self._labels()
         if table.tasks != self.task_names:
@@ -197,7 +241,7 @@ class Custom(Recipe):
                 f"sequence in {paths['sequences']}, got {unknown[0]!r}; {len(unknown):,} of "
                 f"{len(row_of):,} names are not there. A name ends at its first blank."
             )
-        return codes, table.values[[row_of[name] for name in names]]
+        return names, codes, table.values[[row_of[name] for name in names]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,16 +291,17 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
     """Examples from peaks, with one task.
 
     Positives are windows around peaks. Negatives are windows around the middle of other
-    intervals that share no base with a peak, or sequences, or, if there is no file, the
-    positives shuffled, each in the split of its origin. A `UserError` names the first line of
-    a file that is wrong, or that the genome can't hold.
+    intervals that share no base with a peak, or sequences; or, if there is no file, windows
+    that `sfc_lib.own.negatives` matches to the positives, or the positives shuffled, each in
+    the split of its origin. A `UserError` names the first line of a file that is wrong, or
+    that the genome can't hold.
     """
     paths, width = recipe.paths, recipe.window or WINDOW
     genome = Genome([path for role, path in paths.items() if role.startswith("genome")])
     part = recipe.partial_genome
     peaks = _of_genome(read_peaks(paths["peaks"]), genome, paths["peaks"], part)
     windows = [_windows(peaks, width, genome, "positive")]
-    sequences, silent = None, dict[str, int]()
+    sequences, silent, matching = None, dict[str, int](), dict[str, int]()
     if (negatives := paths.get("negatives")) and _is_fasta(negatives):
         sequences = read_fasta(negatives)[1]
         _require_length(negatives, sequences, width, "the windows around peaks")
@@ -267,12 +312,15 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
         free = _windows(others, width, genome, "negative")
         free.loc[(free["why"] == "") & overlaps(free, peaks), "why"] = "overlaps a peak"
         windows.append(free)
+    elif recipe.background == "genomic":
+        free, matching = _matched(windows[0], peaks, genome, rng, paths["peaks"])
+        windows.append(free)
     table = pd.concat(windows, ignore_index=True)
     codes, table = _cut(recipe, table, genome, paths["genome 1"])
     used = table["why"] == ""
     labels = (table.loc[used, "kind"] == "positive").to_numpy(dtype=np.uint8)[:, None]
     splits = table.loc[used, "split"].to_numpy(dtype="<U5")
-    if not negatives:
+    if recipe.background == "shuffled":
         sequences, of = dinucleotide_shuffle(codes, seed=0), splits
     elif sequences is not None:
         valid, test = (float(np.mean(splits == name)) for name in ("valid", "test"))
@@ -281,7 +329,27 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
         codes, splits = np.concatenate([codes, sequences]), np.concatenate([splits, of])
         labels = np.pad(labels, [(0, len(sequences)), (0, 0)])
     dropped, counts = _tallies(peaks, table)
-    return Examples(codes, labels, splits, silent | dropped, counts)
+    return Examples(codes, labels, splits, silent | dropped, counts | matching)
+
+
+def _matched(
+    positives: pd.DataFrame,
+    peaks: pd.DataFrame,
+    genome: Genome,
+    rng: np.random.Generator,
+    path: Path,
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Negatives of the genome for the positive windows that are used, and counts of them."""
+    used = positives[positives["why"] == ""]
+    codes, keep, _ = genome.windows(used)
+    free, counts = matched(used[keep], gc_content(codes), peaks, genome, rng)
+    if len(free) < keep.sum() / 2:
+        raise UserError(
+            f"{path}: expected a genome with room for negatives {AWAY:,} bp or more from any peak, "
+            f"got {len(free):,} for {keep.sum():,} peaks. Give --negatives, or the whole genome, "
+            "or compare with --background shuffled."
+        )
+    return free[["chrom", "start", "end"]].assign(kind="negative", why=""), counts
 
 
 def read_peaks(path: Path) -> pd.DataFrame:
@@ -473,10 +541,16 @@ def _tallies(peaks: pd.DataFrame, table: pd.DataFrame) -> tuple[dict[str, int], 
     unused = table["why"] != ""
     reasons = table[unused].value_counts(["kind", "why"], sort=False)
     counts = {f"peaks taken by their {at}": int(n) for at, n in peaks["at"].value_counts().items()}
-    places = table[~unused].value_counts(["split", "chrom"])
+    counts |= _by_split(table[~unused])
+    return {f"{kind}: {why}": int(n) for (kind, why), n in reasons.items()}, counts
+
+
+def _by_split(windows: pd.DataFrame) -> dict[str, int]:
+    """How many windows of each chromosome there are in each split."""
+    places, counts = windows.value_counts(["split", "chrom"]), dict[str, int]()
     for split in (split for split in SPLITS if split in places):
         counts |= {f"windows of {c} in {split}": int(n) for c, n in places[split].items()}
-    return {f"{kind}: {why}": int(n) for (kind, why), n in reasons.items()}, counts
+    return counts
 
 
 def _is_fasta(path: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -18,27 +18,35 @@ from sfc_lib.errors import UserError
 from sfc_lib.files import sha256_file
 from sfc_lib.genomics.dna import reverse_complement
 from sfc_lib.genomics.fasta import iterate_fasta
-from sfc_lib.runs.store import MODEL, RESULT, SPEC, UNREADABLE, read_result
+from sfc_lib.runs.store import MODEL, RESULT, SPEC, UNREADABLE, read_result, seal
 
 BATCH = 500  # sequences predicted, and kept in memory, at once
 SCORED = 128  # sequences a batch of `view_scorer`: larger ones leave the processor's cache
 LOGITS = "logits"  # the layer of a network before the sigmoid
+ENSEMBLE = "ensemble.json"  # in the folder of a report: ids of the runs whose models are averaged
+MEMBER = "member_{}"  # folder of the second one's record, and so on; the first lies above
 
 
 @dataclass(frozen=True, eq=False)
 class Predictor:
-    """A folded model, the length of its sequences in bp, and the names of its tasks."""
+    """A folded model, the length of its sequences in bp, and the names of its tasks.
+
+    `members`: the models, also folded, whose logits the model averages; only itself where it
+    is no ensemble.
+    """
 
     model: Any
     length: int
     tasks: tuple[str, ...]
+    members: tuple[Any, ...] = ()
 
 
 def load_predictor(path: Path, *, anyway: bool = False) -> Predictor:
     """Load a model that this library saved, and fold its SFC layer.
 
     The names of its tasks stand in `spec.json` beside it, where the `result.json` there names
-    the model. Elsewhere, they are task_1, task_2 and so on, with a warning.
+    the model. Elsewhere, they are task_1, task_2 and so on, with a warning. A folder that holds
+    an ensemble gives the mean of its models.
 
     Args:
         path: A `.keras` file, or the folder of a report or run record that holds it.
@@ -47,8 +55,46 @@ def load_predictor(path: Path, *, anyway: bool = False) -> Predictor:
 
     Raises:
         UserError: The file is missing, damaged, no model of this library, or not the one that
-            its record was sealed with.
+            its record was sealed with; or one of an ensemble is.
     """
+    runs = members_of(path) if path.is_dir() else []
+    if not runs:
+        return _load_one(path, anyway)
+    from sfc_lib.nn.ensemble import averaged_models
+
+    places = [path, *(path / MEMBER.format(n) for n in range(2, len(runs) + 1))]
+    for place, run in zip(places, runs, strict=True):
+        found = read_result(place / RESULT)["id"]
+        if found != run:
+            raise UserError(f"{place}: expected the run {run} of {path / ENSEMBLE}, got {found}.")
+    members = [_load_one(place, anyway) for place in places]
+    model = averaged_models([member.model for member in members])
+    models = tuple(member.model for member in members)
+    return Predictor(model, members[0].length, members[0].tasks, models)
+
+
+def members_of(folder: Path) -> list[str]:
+    """Ids of the runs that a report's folder holds an ensemble of; none where it holds one run.
+
+    Raises:
+        UserError: Its `ensemble.json` is not what was written.
+    """
+    path = folder / ENSEMBLE
+    if not path.exists():
+        return []
+    with suppress(*UNREADABLE):
+        about = json.loads(path.read_bytes())
+        if about["seal"] == seal(about)["seal"]:
+            return list(about["runs"])
+    raise UserError(f"{path}: expected the content it was sealed with, got another.")
+
+
+def members_file(runs: Sequence[str]) -> bytes:
+    """The content of `ensemble.json`."""
+    return json.dumps(seal({"runs": list(runs)}), indent=1).encode()
+
+
+def _load_one(path: Path, anyway: bool) -> Predictor:
     path = path / MODEL if path.is_dir() else path
     if not path.is_file():
         raise UserError(f"{path}: expected a .keras model, or a folder that holds one; got none.")
@@ -82,7 +128,8 @@ def load_predictor(path: Path, *, anyway: bool = False) -> Predictor:
             stacklevel=2,
         )
         tasks = tuple(f"task_{number}" for number in range(1, outputs + 1))
-    return Predictor(fold_separable(model), length, tasks)
+    folded = fold_separable(model)
+    return Predictor(folded, length, tasks, (folded,))
 
 
 def _sealed(path: Path) -> bool:

@@ -21,10 +21,13 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from sfc_lib.datasets.base import Dataset
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, writable
+from sfc_lib.own.audit import summary
 from sfc_lib.own.dataset import N
-from sfc_lib.own.train import Outcome
+from sfc_lib.own.predict import ENSEMBLE, MEMBER, members_file, members_of
+from sfc_lib.own.train import NETWORK, REGRESSION, Outcome
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import MODEL, RESULT, read_result
 
@@ -42,13 +45,16 @@ SCORE_NAMES = {"auroc": "auROC", "auprc": "auPRC"}
 SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
 
 
-def require_free(folder: Path, spec: RunSpec) -> None:
-    """A `UserError` for a folder where no report can be written, or with another run's."""
+def require_free(folder: Path, specs: Sequence[RunSpec]) -> None:
+    """A `UserError` for a folder where no report can be written, or with other runs'."""
     writable(folder)
-    if (folder / RESULT).exists() and (found := read_result(folder / RESULT)["id"]) != spec.id:
+    if not (folder / RESULT).exists():
+        return
+    found = [read_result(folder / RESULT)["id"], *members_of(folder)[1:]]
+    if found != (wanted := [spec.id for spec in specs]):
         raise UserError(
-            f"{folder}: expected a new folder or the one of run {spec.id}, got that of {found}. "
-            "Choose another --output, or remove it."
+            f"{folder}: expected a new folder or the one of run {', '.join(wanted)}, got that of "
+            f"{', '.join(found)}. Choose another --output, or remove it."
         )
 
 
@@ -57,26 +63,94 @@ def write_report(outcome: Outcome, folder: Path, command: str) -> Path:
 
     `command` says how to do it again. A `UserError` if the folder holds another run.
     """
-    record = outcome.record
-    require_free(folder, record.spec)
-    names = (*sorted(record.result["files"]), RESULT)
-    contents = {name: (record.folder / name).read_bytes() for name in names}
+    require_free(folder, [record.spec for record in outcome.records])
+    contents: dict[str, bytes] = {}
+    for number, record in enumerate(outcome.records, 1):
+        place = Path(MEMBER.format(number)) if number > 1 else Path()
+        for name in (*sorted(record.result["files"]), RESULT):
+            contents[str(place / name)] = (record.folder / name).read_bytes()
+    if len(outcome.records) > 1:
+        contents[ENSEMBLE] = members_file([record.spec.id for record in outcome.records])
     contents[SCORES] = outcome.scores.to_csv(sep="\t", index=False).encode()
     contents[LOADER] = LOADING.encode()
     contents[REPORT] = render(outcome, folder, command).encode()
     for name, content in contents.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         with atomic_write(folder / name) as file:
             file.write(content)
     return folder / REPORT
 
 
 def score_lines(outcome: Outcome) -> list[str]:
-    """The test scores as lines of text."""
+    """The verdict, and the test scores of both models, as lines of text."""
+    rows = outcome.scores[outcome.scores.split == "test"].sort_values("task", kind="stable")
     return [
-        f"test  {row['task']}: auROC {_scored(row, 'auroc')}, auPRC {_scored(row, 'auprc')}; "
-        f"{row['positives']:,} positive of {row['examples']:,}"
-        for row in outcome.scores[outcome.scores.split == "test"].to_dict("records")
+        verdict(outcome),
+        *(
+            f"test  {row['task']}, {row['model']}: auROC {_scored(row, 'auroc')}, "
+            f"auPRC {_scored(row, 'auprc')}; {row['positives']:,} positive of {row['examples']:,}"
+            for row in rows.to_dict("records")
+        ),
     ]
+
+
+def verdict(outcome: Outcome) -> str:
+    """In a sentence or two, whether the network is worth its training; what a report begins with.
+
+    A network is better, or worse, than the regression where the interval of the difference of
+    their auROC leaves out 0; else the data can't tell.
+    """
+    test, kinds = outcome.scores[outcome.scores.split == "test"], (NETWORK, REGRESSION)
+    score = {kind: float(test[test.model == kind].auroc.mean()) for kind in kinds}
+    what = "ensemble" if len(outcome.records) > 1 else NETWORK
+    begin = (
+        f"On sequences that it never saw, the {what} reaches an auROC of {_score(score[NETWORK])}, "
+        f"and a regression on 6-mer counts {_score(score[REGRESSION])}"
+    )
+    better, worse = outcome.gains.gain_low > 0, outcome.gains.gain_high < 0
+    if len(outcome.gains) > 1:
+        return (
+            f"{begin} (means of {len(outcome.gains)} tasks): the {what} is better for "
+            f"{better.sum()}, the regression for {worse.sum()}, and for "
+            f"{(~better & ~worse).sum()} the test set can't tell."
+        )
+    gain = outcome.gains.iloc[0]
+    by = f"by {_score(abs(gain.gain))} ({_signed(gain.gain_low)} to {_signed(gain.gain_high)})"
+    if better.all():
+        return f"{begin}: the {what} is better {by}."
+    if worse.all():
+        return f"{begin}: the regression is better {by}. Use it, or give more examples."
+    leads = what if gain.gain > 0 else "regression"
+    return (
+        f"{begin}: the test set can't tell which is better; the {leads} leads {by}, an interval "
+        "that holds 0."
+    )
+
+
+def split_line(dataset: Dataset) -> str:
+    """What the test sequences were kept apart by, and where to expect such scores."""
+    places = _chromosomes(dataset.counts)
+    train, test = places[SPLIT_NAMES["train"]], places[SPLIT_NAMES["test"]]
+    begin = f"The {len(dataset.test):,} test sequences"
+    if not test:
+        return (
+            f"{begin} were drawn at random, near-duplicates on one side together: expect such "
+            "scores on sequences like these. Where all come from one genome, a chromosome held "
+            "out is the harder question, and the better one: name the sequences chr1:100-300."
+        )
+    if set(train) & set(test):
+        return (
+            f"{begin} lie in another stretch of {', '.join(test)} than those that train, for lack "
+            "of chromosomes: expect somewhat lower scores elsewhere in the genome."
+        )
+    return (
+        f"{begin} lie on {', '.join(test)}, which nothing was trained on: expect such scores on "
+        "other chromosomes in the same experiment, and lower ones in another."
+    )
+
+
+def _signed(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:+.3f}".replace("0.", ".").replace("-", "−")
 
 
 def render(outcome: Outcome, folder: Path, command: str) -> str:
@@ -89,13 +163,28 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"commas": "{:,}".format, "share": "{:.1%}".format, "time": _time}
-    environment.filters |= {"score": _score, "interval": _interval, "scored": _scored}
+    environment.filters |= {
+        "signed": _signed,
+        "score": _score,
+        "interval": _interval,
+        "scored": _scored,
+    }
     record, dataset, scores = outcome.record, outcome.dataset, outcome.scores
     parts = {title: getattr(dataset, name) for name, title in SPLIT_NAMES.items()}
-    test = scores[scores.split == "test"]
+    test = scores[(scores.split == "test") & (scores.model == NETWORK)]
     order = {"task": pd.Categorical(scores.task, dataset.task_names)}
     by_task = scores.assign(split=scores.split.map(SPLIT_NAMES), **order)
     return environment.get_template(REPORT).render(
+        verdict=verdict(outcome),
+        split=split_line(dataset),
+        checks=outcome.checks,
+        audit=summary(outcome.checks),
+        records=outcome.records,
+        gains=outcome.gains.to_dict("records"),
+        baseline=outcome.baseline,
+        regression=scores[(scores.split == "test") & (scores.model == REGRESSION)].to_dict(
+            "records"
+        ),
         subject=_subject(outcome),
         spec=record.spec.to_dict(),
         settings=json.dumps(record.spec.to_dict(), indent=1),

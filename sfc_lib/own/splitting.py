@@ -1,4 +1,4 @@
-"""Which examples train, which validate and which test: by chromosome, by position, at random.
+"""Which examples train, which validate and which test: by chromosome, by position, by likeness.
 
 Splits are `"train"`, `"valid"` and `"test"`; `valid` and `test` are fractions of all examples.
 """
@@ -10,11 +10,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
 
 from sfc_lib.datasets.base import SPLITS
 from sfc_lib.errors import UserError
+from sfc_lib.genomics.intervals import canonical
 
 GOLDEN = (5**0.5 - 1) / 2  # its multiples, modulo 1, fill every interval evenly
+PLACE = re.compile(r"(?:.*::)?([^\s:]+):(\d[\d,]*)-(\d[\d,]*)(?:\([+.-]\))?$")
+K = 16  # bp of what alike sequences share
+SHARED = 0.25  # of the k-mers of the one that has fewer: two sequences are alike
+COMMON = 50  # sequences from which on a k-mer is a repeat of the genome, and says nothing
 
 
 def at_random(
@@ -38,6 +45,85 @@ def at_random(
     splits = np.empty(len(labels), dtype="<U5")
     splits[order] = np.select([place < valid, place < valid + test], ["valid", "test"], "train")
     return splits
+
+
+def coordinates(names: Sequence[str]) -> pd.DataFrame | None:
+    """Intervals that the names of sequences tell, as `chr1:100-300`; None unless all do.
+
+    A strand, `(+)`, may follow, and `name::` precede, as bedtools writes them.
+
+    Example:
+
+    >>> coordinates(["chr1:100-300", "peak7::2:5-9(-)"]).values.tolist()
+    [['chr1', 100, 300], ['chr2', 5, 9]]
+    """
+    found = [place for name in names if (place := PLACE.match(name))]
+    table = pd.DataFrame([place.groups() for place in found], columns=["chrom", "start", "end"])
+    for column in ("start", "end"):
+        table[column] = table[column].str.replace(",", "").astype(np.int64)
+    if len(table) < len(names) or (table["start"] >= table["end"]).any():
+        return None
+    return table.assign(chrom=canonical(table["chrom"]))
+
+
+def alike(codes: np.ndarray) -> np.ndarray:
+    """Groups of near-duplicates, (examples,): the same number for those that belong together.
+
+    Two sequences are alike if they share a quarter of their 16-mers, on either strand: shifted
+    windows, reverse complements, copies with some changes. Groups are chains of such pairs.
+
+    Example:
+
+    >>> rows = np.random.default_rng(0).integers(0, 4, (3, 60))
+    >>> rows[2] = 3 - rows[0, ::-1]  # the reverse complement
+    >>> alike(rows).tolist()
+    [0, 1, 0]
+    """
+    if codes.shape[1] < K:
+        return np.arange(len(codes))
+    kmers = np.sort(_kmers(codes), axis=1)
+    kmers[:, 1:][kmers[:, 1:] == kmers[:, :-1]] = -1
+    rows, places = np.nonzero(kmers >= 0)
+    _, column, counts = np.unique(kmers[rows, places], return_inverse=True, return_counts=True)
+    several = ((counts > 1) & (counts <= COMMON))[column]
+    shape = len(codes), len(counts)
+    table = csr_matrix((np.ones(several.sum()), (rows[several], column[several])), shape=shape)
+    shared = (table @ table.T).tocoo()
+    distinct = np.maximum((kmers >= 0).sum(axis=1), 1)
+    fewer = np.minimum(distinct[shared.row], distinct[shared.col])
+    pairs = shared.data >= SHARED * fewer
+    links = csr_matrix(
+        (np.ones(pairs.sum()), (shared.row[pairs], shared.col[pairs])), shape=(len(codes),) * 2
+    )
+    return connected_components(links, directed=False)[1]
+
+
+def _kmers(codes: np.ndarray) -> np.ndarray:
+    """Of each 16-mer and its reverse complement the lower number, −1 where a base is unknown."""
+    places = codes.shape[1] - K + 1
+    forward, reverse = (np.zeros((len(codes), places), dtype=np.int64) for _ in range(2))
+    unknown = np.zeros(forward.shape, dtype=bool)
+    for i in range(K):
+        base = codes[:, i : i + places].astype(np.int64)
+        unknown |= base > 3
+        forward = forward * 4 + base
+        reverse += (3 - base) << 2 * i
+    return np.where(unknown, -1, np.minimum(forward, reverse))
+
+
+def in_groups(
+    labels: np.ndarray, groups: np.ndarray, valid: float, test: float, rng: np.random.Generator
+) -> np.ndarray:
+    """As `at_random`, but a group of sequences, (examples,), goes to one split as a whole.
+
+    A group that would fill half of the validation or the test set trains.
+    """
+    _, first, group, sizes = np.unique(
+        groups, return_index=True, return_inverse=True, return_counts=True
+    )
+    splits = at_random(labels[first], valid, test, rng)
+    splits[sizes > max(1, min(valid, test) * len(labels) / 2)] = "train"
+    return splits[group]
 
 
 def of_genome(windows: pd.DataFrame, valid: float, test: float) -> np.ndarray:

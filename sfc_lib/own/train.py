@@ -1,7 +1,8 @@
-"""One run on your own data: from files to a spec, a record, and what a report shows of it."""
+"""Runs on your own data: from files to a spec, records, and what a report shows of them."""
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +16,25 @@ from tqdm.auto import tqdm
 from sfc_lib.datasets.base import Dataset, load_dataset
 from sfc_lib.errors import UserError
 from sfc_lib.files import runs_dir
+from sfc_lib.own.audit import Check, audit
+from sfc_lib.own.baseline import Baseline, fit_baseline
 from sfc_lib.own.dataset import Custom
 from sfc_lib.runs.pool import ensure, use_keras
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import HISTORY, Record, look_up
 
-LONG = 400  # bp from which the network for long sequences is the default
+SHORT = 100  # bp under which the compact network's pooling leaves too few positions
+SHIFT, SHIFT_SHARE = 5, 20  # bp that sequences are moved by in training, at most 1/20 of them
 BALANCED = 1.2  # at most this many times more examples of one class: no class weights
 SAMPLES = 20_000  # examples an epoch at most, drawn anew each time
+BATCH, EPOCHS, PATIENCE = 64, 100, 15
+UNITS, CURVATURE, WEIGHT_DECAY = 24, 1.0, 0.001
+RANDOM = "random"  # start of filters that no k-mer is given to
+AT_A_TIME = 2  # networks of an ensemble
+NETWORK, REGRESSION = "network", "6-mer regression"
 RESAMPLES = 1000  # of the bootstrap
 CONFIDENCE = 0.95
+NORMAL = 1.96  # standard errors on either side, of as much confidence
 AT_ONCE = 2_000_000  # examples of resamples in memory
 MOST_PROFILED = 2000  # sequences an importance profile is the mean of
 STREAM = 5  # of SeedSequence((seed, stream)): which ones, and the bootstrap
@@ -37,26 +47,48 @@ def own_spec(
 
     Args:
         options: Of the dataset, see `sfc_lib.own.dataset.Custom`; files by their paths.
-        architecture: By default `"chip_seq"` from 400 bp on, else `"simulated_tf"`.
-        settings: Other fields of the spec. `class_weight` is by default set for one task
-            whose classes differ in size by more than a fifth.
+        architecture: By default `"compact"` from 100 bp on, else `"simulated_tf"`.
+        settings: Other fields of the spec; those that are None, or not given, are chosen by the
+            data: both strands, shifts of up to 5 bp, filters that start at enriched k-mers,
+            a symmetric SFC layer with curvature regularisation, AdamW. `class_weight` is set
+            for one task whose classes differ in size by more than a fifth.
 
     Raises:
         UserError: A bad option, or a file that is not what it should be, with its line.
     """
     dataset = load_dataset("custom", **options)
     if architecture is None:
-        architecture = "chip_seq" if dataset.length >= LONG else "simulated_tf"
-    if settings.get("class_weight") is None:
-        settings["class_weight"] = _is_imbalanced(dataset)
+        architecture = "compact" if dataset.length >= SHORT else "simulated_tf"
+    given = {name: value for name, value in settings.items() if value is not None}
+    settings = _defaults(dataset, architecture, given.get("variant", "symm")) | given
+    settings["start"] = None if settings["start"] == RANDOM else settings["start"]
     if settings["class_weight"] and len(dataset.task_names) > 1:
         raise UserError(f"class weights work for one task, got {len(dataset.task_names)}.")
     return RunSpec(
         dataset="custom",
         dataset_options=dataset.options,
         architecture=architecture,
-        **{"samples_per_epoch": SAMPLES, **settings},
+        **settings,
     )
+
+
+def _defaults(dataset: Dataset, architecture: str, variant: str) -> dict[str, Any]:
+    """Fields of a spec by what the data are; each stands for something measured, see the book."""
+    smooth = architecture == "compact" and variant != "std"
+    return {
+        "variant": variant,
+        "samples_per_epoch": SAMPLES,
+        "batch_size": BATCH,
+        "epochs": EPOCHS,
+        "patience": PATIENCE,
+        "curvature": CURVATURE if smooth else 0.0,
+        "units": UNITS if smooth else None,
+        "class_weight": _is_imbalanced(dataset),
+        "both_strands": True,
+        "shift": min(SHIFT, dataset.length // SHIFT_SHARE),
+        "weight_decay": WEIGHT_DECAY,
+        "start": "kmers",
+    }
 
 
 def _is_imbalanced(dataset: Dataset) -> bool:
@@ -73,39 +105,46 @@ def require_network(spec: RunSpec) -> None:
     network(spec, load_dataset(spec.dataset, **spec.dataset_options))
 
 
-def train_own(spec: RunSpec) -> Record:
-    """The verified record of a spec, read, or trained with a bar that counts epochs.
+def ensemble_specs(spec: RunSpec, members: int) -> list[RunSpec]:
+    """Specs of an ensemble: the same run from so many seeds, of which the spec's is the first."""
+    return [dataclasses.replace(spec, seed=spec.seed + number) for number in range(members)]
 
-    Interrupted, it goes on from its last finished epoch when it is called again.
+
+def train_own(specs: Sequence[RunSpec]) -> list[Record]:
+    """The verified records of specs, read, or trained with a bar that counts epochs.
+
+    Two are trained at a time. Interrupted, they go on from their last finished epoch when it
+    is called again.
 
     Raises:
-        UserError: The run failed, or diverged.
+        UserError: A run failed, or diverged.
     """
-    if (record := look_up(spec)) is None:
-        history, over = runs_dir() / spec.id / HISTORY, threading.Event()
-        done = _epochs(history)
-        with tqdm(total=spec.epochs, initial=done, unit="epoch", desc="training") as bar:
-            watcher = threading.Thread(target=_watch, args=(history, bar, over), daemon=True)
-            watcher.start()
-            try:
-                (record,) = ensure([spec], jobs=1, progress=False)
-            finally:
-                over.set()
-                watcher.join()
-    if record.diverged:
-        raise UserError(
-            f"run {spec.id} diverged after {record.result['epochs']} epochs: its loss or weights "
-            "became infinite. Try a lower learning rate or another seed."
-        )
-    return record
+    missing = [spec for spec in specs if look_up(spec) is None]
+    histories, over = [runs_dir() / spec.id / HISTORY for spec in missing], threading.Event()
+    total, done = sum(spec.epochs for spec in missing), sum(map(_epochs, histories))
+    with tqdm(total=total, initial=done, unit="epoch", desc="training", disable=not missing) as bar:
+        watcher = threading.Thread(target=_watch, args=(histories, bar, over), daemon=True)
+        watcher.start()
+        try:
+            records = ensure(specs, jobs=AT_A_TIME, progress=False)
+        finally:
+            over.set()
+            watcher.join()
+    for record in records:
+        if record.diverged:
+            raise UserError(
+                f"run {record.spec.id} diverged after {record.result['epochs']} epochs: its loss "
+                "or weights became infinite. Try a lower learning rate or another seed."
+            )
+    return records
 
 
-def _watch(history: Path, bar: tqdm, over: threading.Event) -> None:
-    """Keep a bar at the number of epochs that a run's history has."""
+def _watch(histories: Sequence[Path], bar: tqdm, over: threading.Event) -> None:
+    """Keep a bar at the number of epochs that the histories of runs have."""
     last = False
     while not last:
         last = over.wait(0.5)
-        bar.update(_epochs(history) - bar.n)
+        bar.update(sum(map(_epochs, histories)) - bar.n)
 
 
 def _epochs(history: Path) -> int:
@@ -115,41 +154,74 @@ def _epochs(history: Path) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What came out of a run.
+    """What came out of a run, or of the runs of an ensemble.
 
-    `probabilities`: by split (`valid`, `test`), float32 (examples, tasks). `scores`: one row
-    a split and task, see `scores_with_intervals`. `profiles`: mean gradient × input at each
-    position of test positives, float64 (tasks, length), of as many sequences as `profiled`
-    says. `files`: path and SHA-256 of the content of each input, by what it is.
+    `probabilities`: by split (`valid`, `test`), float32 (examples, tasks), of the network or
+    the ensemble. `scores`: one row a model, split and task, see `scores_with_intervals`; the
+    models are `NETWORK` and `REGRESSION`. `gains`: one row a task, see `gains`. `checks`: those
+    of `sfc_lib.own.audit`. `profiles`: mean gradient × input at each position of test positives,
+    float64 (tasks, length), of as many sequences as `profiled` says. `files`: path and SHA-256
+    of the content of each input, by what it is.
     """
 
-    record: Record
+    records: Sequence[Record]
     dataset: Dataset
     probabilities: Mapping[str, np.ndarray]
+    baseline: Baseline
     scores: pd.DataFrame
+    gains: pd.DataFrame
+    checks: Sequence[Check]
     profiles: np.ndarray
     profiled: list[int]
     files: Mapping[str, tuple[Path, str]]
 
+    @property
+    def record(self) -> Record:
+        """The record of the run, or of an ensemble's first."""
+        return self.records[0]
 
-def evaluate(record: Record) -> Outcome:
-    """Predictions, scores with their intervals, and importance of a record's model."""
-    use_keras(record.spec.backend)
+
+def evaluate(
+    records: Sequence[Record],
+    baseline: Baseline | None = None,
+    checks: Sequence[Check] | None = None,
+) -> Outcome:
+    """Predictions, scores with their intervals, and importance, of the models of records.
+
+    Args:
+        records: Those of several are one ensemble.
+        baseline: The regression that they have to beat; fitted here if it is not given.
+        checks: Of the data; made here if they are not given.
+    """
+    use_keras(records[0].spec.backend)
+    from sfc_lib.nn.ensemble import averaged_models
     from sfc_lib.runs.evaluation import predict
 
-    spec, model = record.spec, record.model()
+    spec = records[0].spec
+    model = averaged_models([record.model() for record in records])
     dataset = load_dataset(spec.dataset, **spec.dataset_options)
     rng = np.random.default_rng(np.random.SeedSequence((spec.seed, STREAM)))
-    found, tables = {}, []
-    for name, split in {"valid": dataset.valid, "test": dataset.test}.items():
-        found[name] = predict(model, split.codes)
-        table = scores_with_intervals(split.labels, found[name], dataset.task_names, rng)
-        table.insert(0, "split", name)
-        tables.append(table)
+    baseline = baseline or fit_baseline(dataset)
+    checks = audit(dataset, baseline) if checks is None else checks
+    held_out = {"valid": dataset.valid, "test": dataset.test}
+    found = {name: predict(model, split.codes) for name, split in held_out.items()}
+    tables = []
+    for kind, guesses in ((NETWORK, found), (REGRESSION, baseline.probabilities)):
+        for name, split in held_out.items():
+            table = scores_with_intervals(split.labels, guesses[name], dataset.task_names, rng)
+            table.insert(0, "split", name)
+            table.insert(0, "model", kind)
+            tables.append(table)
+    scores = pd.concat(tables, ignore_index=True)
+    better = gains(
+        dataset.test.labels, found["test"], baseline.probabilities["test"], dataset.task_names
+    )
     profiles, profiled = _profiles(model, dataset, rng)
     recipe = Custom(**spec.dataset_options)
     files = {role: (path, recipe.inputs()[role]) for role, path in recipe.paths.items()}
-    return Outcome(record, dataset, found, pd.concat(tables), profiles, profiled, files)
+    return Outcome(
+        records, dataset, found, baseline, scores, better, checks, profiles, profiled, files
+    )
 
 
 def _profiles(
@@ -186,6 +258,54 @@ def scores_with_intervals(
             row |= {name: value, f"{name}_low": low, f"{name}_high": high}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def gains(
+    labels: np.ndarray, network: np.ndarray, regression: np.ndarray, tasks: Sequence[str]
+) -> pd.DataFrame:
+    """How much higher the auROC of one model is than that of another on the same examples.
+
+    The interval (95 %) is that of DeLong, DeLong & Clarke-Pearson (1988) for two correlated
+    curves: both models may err on the same examples.
+
+    Args:
+        labels: 0 or 1, (examples, tasks).
+        network: What one predicts, (examples, tasks).
+        regression: What the other predicts, (examples, tasks).
+        tasks: Their names.
+
+    Returns:
+        One row a task: `task`, `gain`, `gain_low` and `gain_high`; no ends where a class has
+        one example only.
+    """
+    rows = []
+    for task, truth, one, other in zip(tasks, labels.T, network.T, regression.T, strict=True):
+        places = [_placements(truth, guess) for guess in (one, other)]
+        positive, negative = (a - b for a, b in zip(*places, strict=True))
+        gain = float(positive.mean())
+        least = min(len(positive), len(negative)) >= 2
+        variance = positive.var(ddof=1) / len(positive) + negative.var(ddof=1) / len(negative)
+        half = NORMAL * float(np.sqrt(variance)) if least else float("nan")
+        ends = {"gain_low": gain - half, "gain_high": gain + half}
+        rows.append({"task": task, "gain": gain, **ends})
+    return pd.DataFrame(rows)
+
+
+def _placements(labels: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each positive the share of negatives below it, for each negative of positives above.
+
+    Equal ones count half. The mean of either is the auROC.
+    """
+    positive, negative = np.sort(guess[labels == 1]), np.sort(guess[labels == 0])
+
+    def below(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+        sides = [np.searchsorted(where, values, side) for side in ("left", "right")]
+        return np.mean(sides, axis=0) / len(where)
+
+    return (
+        below(guess[labels == 1], negative),
+        1 - below(guess[labels == 0], positive),
+    )
 
 
 def bootstrap_intervals(

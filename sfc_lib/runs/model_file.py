@@ -31,13 +31,13 @@ CLASSES = {  # by module, all that a model of this library may be made of
     "keras": {"DTypePolicy"},
     "keras.initializers": {"GlorotUniform", "Ones", "RandomUniform", "Zeros"},
     "keras.layers": {
-        *("Activation", "BatchNormalization", "Conv1D", "Dense", "Dropout", "Flatten"),
+        *("Activation", "Average", "BatchNormalization", "Conv1D", "Dense", "Dropout", "Flatten"),
         *("GlobalAveragePooling1D", "GlobalMaxPooling1D", "InputLayer", "MaxPooling1D", "ReLU"),
     },
-    "keras.optimizers": {"Adam"},
+    "keras.optimizers": {"Adam", "AdamW"},
     "keras.src.models.functional": {"Functional"},
     "sfc_lib.nn.folding": {"SeparableModel"},
-    "sfc_lib.nn.layers": {"OneHotDNA", "SeparableFC"},
+    "sfc_lib.nn.layers": {"OneHotDNA", "ReverseComplement", "SeparableFC"},
     "sfc_lib.nn.readouts": {
         *("AttentionPooling", "PositiveSeparableFC", "ShufflePositions", "SplineSeparableFC"),
     },

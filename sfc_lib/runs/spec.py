@@ -14,10 +14,13 @@ from sfc_lib.errors import UserError
 from sfc_lib.files import sha256_json
 
 # Fields younger than the first records: in the id only where they are set.
-LATER = ("dropout", "readout", "limit", "train_samples")
+LATER = (
+    *("dropout", "readout", "limit", "train_samples"),
+    *("both_strands", "shift", "weight_decay", "start"),
+)
 PROTOCOL = 2  # raised whenever the same spec would give another result
 CHOICES = {  # as in `sfc_lib.nn`, which is not imported here because it imports Keras
-    "architecture": ("simulated_tf", "chip_seq", "basset"),
+    "architecture": ("simulated_tf", "chip_seq", "basset", "compact"),
     "variant": ("std", "sep", "symm"),
     "initializer": ("paper", "variance", "glorot", "normal", "orthogonal", "rank_one"),
     "backend": ("tensorflow", "jax", "torch"),
@@ -25,6 +28,7 @@ CHOICES = {  # as in `sfc_lib.nn`, which is not imported here because it imports
         *(None, "fewer_channels", "fewer_units", "full_kernel", "bottleneck", "average_pooling"),
         *("max_pooling", "attention", "small_start", "spline", "positive", "relu", "shuffled"),
     ),
+    "start": (None, "kmers"),
     "precision": ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16", "float16", "float64"),
 }
 
@@ -49,6 +53,12 @@ class RunSpec:
         valid_samples: Validation examples, evenly spaced, that each epoch is judged by; None
             for all. The metrics of the finished run are those of all in any case.
         patience: Epochs without a better validation auROC after which it stops.
+        both_strands: Whether half of the batches are trained on the reverse complement, and the
+            network averages the logits of both strands; see `build_model`.
+        shift: Training sequences are moved by up to so many bp either way, drawn anew each time.
+        weight_decay: That of AdamW, decoupled from the gradient; plain Adam without it.
+        start: `"kmers"`: filters of the first convolution start at the k-mers that are enriched
+            in the positives of the training set, see `sfc_lib.runs.starts`.
         class_weight: Weight positives by negatives / positives (one task only).
         backend: Keras backend: `"tensorflow"`, `"jax"` or `"torch"`.
         precision: Keras dtype policy, one of `CHOICES["precision"]`.
@@ -87,11 +97,17 @@ class RunSpec:
     readout: str | None = None
     limit: float | None = None
     train_samples: int | None = None
+    both_strands: bool | None = None
+    shift: int | None = None
+    weight_decay: float | None = None
+    start: str | None = None
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
             value = _checked(item.name, str(item.type), getattr(self, item.name))
             object.__setattr__(self, item.name, value)
+        for name in ("both_strands", "shift", "weight_decay"):  # none of it is as good as unset
+            object.__setattr__(self, name, getattr(self, name) or None)
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 expected = ", ".join(map(repr, choices[:-1])) + f" or {choices[-1]!r}"
@@ -155,7 +171,8 @@ def _checked(name: str, kind: str, value: Any) -> Any:
         expected = f"an integer >= {least}" + (" or None" if optional else "")
     elif kind.startswith("float"):
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        zero, share = name in ("curvature", "dropout", "limit"), name == "dropout"
+        zero = name in ("curvature", "dropout", "limit", "weight_decay")
+        share = name == "dropout"
         most = 1 - sys.float_info.epsilon if share else sys.float_info.max
         if number and 0 <= value <= most and (value > 0 or zero):
             return abs(float(value))  # -0.0 means 0.0

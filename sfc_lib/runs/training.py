@@ -24,12 +24,14 @@ import numpy as np
 from sfc_lib.datasets.base import Dataset, Split, load_dataset
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, remove, scratch_in, sha256_file, write_json
+from sfc_lib.genomics.dna import reverse_complement, shifted
 from sfc_lib.nn import keras  # or an error that says which backend to install
-from sfc_lib.nn.architectures import build_model
+from sfc_lib.nn.architectures import averaged, build_model, one_strand
 from sfc_lib.nn.encoding import reads
 from sfc_lib.runs.evaluation import metrics, predict
 from sfc_lib.runs.model_file import save_model
 from sfc_lib.runs.spec import RunSpec
+from sfc_lib.runs.starts import kmer_filters
 from sfc_lib.runs.store import (
     CHECKPOINT,
     HISTORY,
@@ -42,7 +44,13 @@ from sfc_lib.runs.store import (
     seal,
 )
 
-STREAMS = {"weights": 0, "order": 1, "dropout": 2}  # of SeedSequence((seed, stream, epoch))
+STREAMS = {
+    "weights": 0,
+    "order": 1,
+    "dropout": 2,
+    "strand": 3,
+    "shift": 4,
+}  # of SeedSequence((seed, stream, epoch))
 Groups = dict[str, list[np.ndarray]]
 SECONDS = {"wall", "cpu"}
 
@@ -69,10 +77,14 @@ def train_run(spec: RunSpec, folder: Path) -> None:
     dataset = load_dataset(spec.dataset, **spec.dataset_options)
     model = compiled_model(spec, dataset)
     _require_precision(spec, model)
+    train = dataset.train.first(spec.train_samples)
+    if spec.start == "kmers":
+        first = model.get_layer("conv_1")
+        kernel, *others = first.get_weights()
+        first.set_weights([kmer_filters(kernel, train), *others])
     progress = Progress(spec, model, dataset, folder)
     progress.resume()
     if not progress.finished:
-        train = dataset.train.first(spec.train_samples)
         _fit(model, Batches(train, spec, progress), progress)
     progress.finish()
 
@@ -115,17 +127,19 @@ def _fit(model: keras.Model, batches: Batches, progress: Progress) -> None:
 def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
     """The spec's model with its seeded initial weights, ready to be fitted.
 
+    Where the network averages both strands it is that of one, which is trained on either.
+
     A process keeps the last one: the next run that differs in its seed only need not be
     traced and compiled again, which would cost as much as part of an epoch.
     """
     keras.config.set_floatx("float32")  # a user's own Keras settings must change no result
     keras.config.set_epsilon(1e-7)
     keras.utils.set_random_seed(seed(spec, "weights", 0))
-    model = network(spec, dataset)
+    model = one_strand(network(spec, dataset))
     key = (dataclasses.replace(spec, seed=0), dataset.length, len(dataset.task_names))
     if key not in _compiled:
         _compiled.clear()
-        optimizer = keras.optimizers.Adam(spec.learning_rate, epsilon=1e-8, name="adam")
+        optimizer = _optimizer(spec)
         jit = spec.backend == "jax"  # on TensorFlow XLA was slower
         model.compile(optimizer=optimizer, loss="binary_crossentropy", jit_compile=jit)
         optimizer.build(model.trainable_variables)
@@ -134,6 +148,13 @@ def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
     kept.set_weights(model.get_weights())
     _set(kept.optimizer, start)
     return kept
+
+
+def _optimizer(spec: RunSpec) -> keras.Optimizer:
+    options = {"learning_rate": spec.learning_rate, "epsilon": 1e-8, "name": "adam"}
+    if spec.weight_decay is None:
+        return keras.optimizers.Adam(**options)
+    return keras.optimizers.AdamW(weight_decay=spec.weight_decay, **options)
 
 
 _compiled: dict[tuple, tuple[keras.Model, list[np.ndarray]]] = {}  # and its optimizer's start
@@ -147,6 +168,7 @@ def _set(optimizer: keras.Optimizer, values: Sequence[np.ndarray]) -> None:
 def network(spec: RunSpec, dataset: Dataset) -> keras.Model:
     """The network of a spec for a dataset, not compiled; a `UserError` if it does not fit."""
     names = ["width", "curvature", "initializer", "dropout", "precision", "readout", "limit"]
+    names += ["both_strands"] if spec.both_strands else []
     names += ["units"] if spec.variant != "std" else []
     options: dict[str, Any] = {name: getattr(spec, name) for name in names}
     tasks = len(dataset.task_names)
@@ -161,6 +183,7 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, spec: RunSpec, model: keras.Model, dataset: Dataset, folder: Path) -> None:
         super().__init__()
         self.spec, self.net, self.dataset, self.folder = spec, model, dataset, folder
+        self.whole = averaged(model) if spec.both_strands else model  # what predicts
         self.valid = dataset.valid.evenly(spec.valid_samples)
         self.history: list[dict[str, Any]] = []
         self.best: list[np.ndarray] = []  # weights of the best epoch
@@ -206,7 +229,7 @@ class Progress(keras.callbacks.Callback):
 
     def _line(self, epoch: int, loss: float) -> dict[str, Any]:
         """What the history says of an epoch; no auROC once anything is not finite."""
-        probabilities = predict(self.net, self.valid.codes)
+        probabilities = predict(self.whole, self.valid.codes)
         values = [np.asarray(loss), probabilities, *self.net.get_weights()]
         if not all(np.isfinite(value).all() for value in values):
             return {"epoch": epoch + 1, "loss": None, "valid_auroc": None, "valid_auprc": None}
@@ -243,7 +266,7 @@ class Progress(keras.callbacks.Callback):
         """Write the best epoch's model and weights, and last of all the result."""
         if self.best:
             self.net.set_weights(self.best)
-        save_model(self.net, self.folder / MODEL)
+        save_model(self.whole, self.folder / MODEL)
         names = [SPEC, HISTORY, MODEL]
         if self.spec.variant != "std":
             weights = _to_numpy(self.net.get_layer("sfc").positional_weights())
@@ -257,7 +280,7 @@ class Progress(keras.callbacks.Callback):
             "best_epoch": self.best_epoch,
             **self._scores(),
             "parameters": self.net.count_params(),
-            "input": reads(self.net),
+            "input": reads(self.whole),
             "weights_dtype": weights_dtype(self.net),
             "dataset_fingerprint": self.dataset.fingerprint,
             "wall_seconds": sum(self.seconds["wall"]),
@@ -273,7 +296,7 @@ class Progress(keras.callbacks.Callback):
         if not self.best_epoch:
             return {"valid": None, "test": None}
         return {
-            name: metrics(part.labels, predict(self.net, part.codes), self.dataset.task_names)
+            name: metrics(part.labels, predict(self.whole, part.codes), self.dataset.task_names)
             for name, part in (("valid", self.dataset.valid), ("test", self.dataset.test))
         }
 
@@ -300,9 +323,22 @@ class Batches(keras.utils.PyDataset):
         stop = min(start + self.spec.batch_size, self.samples)
         rows = np.sort(self.order(self.progress.epoch)[start:stop])  # sorted reads suit a disk
         codes, labels = self.split.codes[rows], self.split.labels[rows].astype(np.float32)
+        codes = self._moved(codes, index)
         if self.weight is None:
             return codes, labels
         return codes, labels, np.where(labels[:, 0] > 0, self.weight, 1.0)
+
+    def _moved(self, codes: np.ndarray, index: int) -> np.ndarray:
+        """Codes shifted, and in half of the batches of the other strand, from (seed, epoch)."""
+        spec, epoch = self.spec, self.progress.epoch
+        if most := spec.shift:
+            rng = np.random.default_rng(seed_sequence(spec, "shift", epoch, index))
+            codes = shifted(codes, rng.integers(-most, most + 1, len(codes)))
+        if spec.both_strands:
+            rng = np.random.default_rng(seed_sequence(spec, "strand", epoch))
+            if rng.permutation(len(self))[index] % 2:
+                codes = reverse_complement(codes)
+        return codes
 
     def release(self) -> None:
         """Let go of the data: TensorFlow keeps what it was fed from as long as the process."""
@@ -324,9 +360,9 @@ def _positive_weight(split: Split) -> float:
     return (len(split) - split.positives[0]) / split.positives[0]
 
 
-def seed_sequence(spec: RunSpec, stream: str, epoch: int) -> np.random.SeedSequence:
+def seed_sequence(spec: RunSpec, stream: str, epoch: int, *further: int) -> np.random.SeedSequence:
     """Where the random numbers of a run's stream (one of `STREAMS`) in an epoch come from."""
-    return np.random.SeedSequence((spec.seed, STREAMS[stream], epoch))
+    return np.random.SeedSequence((spec.seed, STREAMS[stream], epoch, *further))
 
 
 def seed(spec: RunSpec, stream: str, epoch: int) -> int:

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from sfc_lib.genomics.dna import decode, encode, one_hot, random_sequences, reverse_complement
+from sfc_lib.genomics.dna import (
+    decode,
+    encode,
+    one_hot,
+    random_sequences,
+    reverse_complement,
+    shifted,
+)
 
 BLOCKS = st.integers(0, 12).flatmap(
     lambda length: st.lists(
@@ -52,6 +59,17 @@ def test_no_sequence_is_rejected():
 def test_one_bare_string_is_not_a_list_of_letters():
     with pytest.raises(ValueError, match="expected a list of sequences, got 'ACGT'"):
         encode("ACGT")
+
+
+@given(BLOCKS, st.data())
+def test_shifted_is_what_slicing_a_string_gives(sequences, data):
+    length = len(sequences[0])
+    moves = [data.draw(st.integers(-length - 2, length + 2)) for _ in sequences]
+    expected = [
+        ("N" * by + row)[:length] if by >= 0 else (row + "N" * -by)[-by:][:length]
+        for row, by in zip(sequences, moves, strict=True)
+    ]
+    assert decode(shifted(encode(sequences), np.array(moves))) == expected
 
 
 def test_one_hot_rows():

@@ -9,12 +9,22 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sfc_lib.errors import UserError
-from sfc_lib.nn.architectures import ARCHITECTURES, VARIANTS, build_model, match_units
+from sfc_lib.genomics.dna import reverse_complement
+from sfc_lib.nn.architectures import (
+    ARCHITECTURES,
+    STRAND,
+    VARIANTS,
+    averaged,
+    build_model,
+    match_units,
+    one_strand,
+)
+from sfc_lib.nn.folding import SeparableModel
 from sfc_lib.nn.layers import SeparableFC
 
 ALL = list(itertools.product(ARCHITECTURES, VARIANTS))
-LENGTHS = {"simulated_tf": 200, "chip_seq": 1000, "basset": 1000}
-SMALL = {"simulated_tf": 60, "chip_seq": 160, "basset": 400}
+LENGTHS = {"simulated_tf": 200, "chip_seq": 1000, "basset": 1000, "compact": 200}
+SMALL = {"simulated_tf": 60, "chip_seq": 160, "basset": 400, "compact": 110}
 
 
 def small(architecture, variant, **options):
@@ -245,6 +255,64 @@ def test_another_dropout_is_that_of_every_hidden_layer_or_refused():
         build_model("chip_seq", "sep", length=1000, tasks=1, dropout=0.1)
 
 
+def test_the_compact_network_by_hand():
+    model = build_model("compact", "symm", length=200, tasks=1, units=24)
+    assert model.get_layer("sfc").input.shape[1:] == (13, 64)  # (200 - 18) // 3, (60 - 6) // 4
+    first, second = 19 * 4 * 64 + 64, 7 * 64 * 64 + 64
+    assert model.count_params() == first + second + 24 * (7 + 64) + 24 + 1
+    dropout = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    assert [(layer.rate, layer.output.shape[1:]) for layer in dropout] == [(0.2, (13, 64))]
+    other = build_model("compact", "std", length=200, tasks=1, dropout=0.5)
+    assert other.get_layer("dropout").rate == 0.5
+    with pytest.raises(UserError, match=r"dropout must be under 1, got 1"):
+        build_model("compact", "symm", length=200, tasks=1, dropout=1)
+
+
+# Both strands
+
+
+def logit(probabilities):
+    return np.log(probabilities) - np.log1p(-probabilities)
+
+
+@pytest.mark.parametrize("one_hot", [False, True])
+@pytest.mark.parametrize(("architecture", "variant"), ALL)
+def test_both_strands_are_averaged_and_predicted_alike(architecture, variant, one_hot):
+    model = small(architecture, variant, both_strands=True, one_hot=one_hot)
+    one = one_strand(model)
+    forward = np.random.default_rng(0).integers(0, 5, (4, SMALL[architecture]), dtype=np.uint8)
+    inputs = [forward, reverse_complement(forward)]
+    if one_hot:
+        inputs = [(rows[..., None] == np.arange(4)).astype("float32") for rows in inputs]
+    both, other = (model.predict_on_batch(rows) for rows in inputs)
+    np.testing.assert_allclose(both, other, rtol=0, atol=1e-6)
+    alone = [one.predict_on_batch(rows) for rows in inputs]
+    assert abs(alone[0] - alone[1]).max() > 1e-4
+    np.testing.assert_allclose(logit(both), np.mean(list(map(logit, alone)), axis=0), atol=1e-5)
+    assert [w.path for w in one.weights] == [w.path for w in model.weights]
+    assert model.count_params() == small(architecture, variant).count_params()
+
+
+def test_one_strand_and_back_share_their_weights():
+    model = small("compact", "symm", both_strands=True)
+    one = one_strand(model)
+    again = averaged(one)
+    last = one.get_layer(STRAND)
+    last.set_weights([np.ones_like(weight) for weight in last.get_weights()])
+    np.testing.assert_array_equal(again(codes(model)), model(codes(model)))
+    assert isinstance(one, SeparableModel)
+    assert isinstance(again, SeparableModel)
+    alone = small("compact", "symm")
+    assert one_strand(alone) is alone
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_both_strands_keep_their_seeds_weights(variant):
+    one, both = small("compact", variant), small("compact", variant, both_strands=True)
+    for a, b in zip(one.get_weights(), both.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @pytest.mark.parametrize("variant", ["sep", "symm"])
 def test_sfc_and_the_dense_behind_it_are_one_dense(variant):
     model = small("simulated_tf", variant)
@@ -273,7 +341,7 @@ def test_fit_lowers_the_loss(variant):
 
 
 def test_unknown_architecture_is_named():
-    message = r"architecture must be one of \('simulated_tf', 'chip_seq', 'basset'\), got 'basse'\."
+    message = r"architecture must be one of \('simulated_tf', .* 'compact'\), got 'basse'\."
     with pytest.raises(ValueError, match=message):
         build_model("basse", "sep", length=200, tasks=3)
 

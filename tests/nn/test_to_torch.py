@@ -12,6 +12,7 @@ from networks import lively, network, sequences
 
 from sfc_lib import Curvature, SeparableFC, fold_separable, to_torch
 from sfc_lib.errors import UserError
+from sfc_lib.nn.ensemble import averaged_models
 from sfc_lib.nn.layers import OneHotDNA
 from sfc_lib.nn.readouts import DENSE, SEPARABLE
 from sfc_lib.runs.model_file import load_model, save_model
@@ -65,6 +66,15 @@ def test_a_saved_model_with_curvature_converts(tmp_path):
     model = network("chip_seq", "symm", 300, curvature=1.0, limit=0.1)
     save_model(model, tmp_path / "model.keras")
     agrees(load_model(tmp_path / "model.keras"))
+
+
+def test_averages_of_strands_and_of_networks_convert():
+    models = [
+        network("compact", variant, 110, both_strands=True) for variant in ("std", "sep", "symm")
+    ]
+    for model in (*models, averaged_models(models)):
+        agrees(model)
+        agrees(model, folded=True)
 
 
 def test_logits_by_ending_the_model_there():

@@ -70,7 +70,13 @@ def peaks(tmp_path):
     starts = np.arange(100, 4000, 97)[:40]
     lines = [f"{chrom}\t{start}\t{start + 30}\n" for chrom in sequence for start in starts]
     (tmp_path / "p.bed").write_text("".join(lines))
-    return {"peaks": tmp_path / "p.bed", "genome": tmp_path / "g.fa", "window": 20}, sequence
+    files = {"peaks": tmp_path / "p.bed", "genome": tmp_path / "g.fa"}
+    return files | {"window": 20, "background": "shuffled"}, sequence
+
+
+def beside(options, negatives):
+    """The options with a file of negatives, so that no background is needed."""
+    return {**options, "negatives": negatives, "background": None}
 
 
 def rows_of(dataset, split):
@@ -132,6 +138,47 @@ def test_distinct_against_counting():
     assert sum(counts.values()) == (~keep).sum()
 
 
+@pytest.mark.parametrize("kind", ["two", "table"])
+def test_names_with_coordinates_split_by_chromosome(tmp_path, kind):
+    rows = random_rows(120, 1)
+    names = [f"chr{1 + i % 4}:{100 * i}-{100 * i + 20}" for i in range(120)]
+    labels = [int(i % 3 == 0) for i in range(120)]
+    of = [
+        "".join(
+            f">{n}\n{r}\n" for n, r, own in zip(names, rows, labels, strict=True) if own in some
+        )
+        for some in ((0, 1), (1,), (0,))
+    ]
+    for file, text in zip(("all.fa", "pos.fa", "neg.fa"), of, strict=True):
+        (tmp_path / file).write_text(text)
+    lines = [f"{name}\t{own}\n" for name, own in zip(names, labels, strict=True)]
+    (tmp_path / "l.tsv").write_text("name\tbound\n" + "".join(lines))
+    options = {"positives": "pos.fa", "negatives": "neg.fa"}
+    if kind == "table":
+        options = {"sequences": "all.fa", "labels": "l.tsv"}
+    dataset = load_dataset("custom", **options)
+    chrom = dict(zip(rows, (name.partition(":")[0] for name in names), strict=True))
+    found = [{chrom[row] for row, _ in rows_of(dataset, split)} for split in SPLITS]
+    assert sorted(len(chroms) for chroms in found) == [1, 1, 2]
+    assert set.union(*found) == {"chr1", "chr2", "chr3", "chr4"}
+    asked = {"valid_chromosomes": ("chr2",), "test_chromosomes": ("chr3", "chr4")}
+    dataset = load_dataset("custom", **options, **asked)
+    found = [{chrom[row] for row, _ in rows_of(dataset, split)} for split in SPLITS]
+    assert found == [{"chr1"}, {"chr2"}, {"chr3", "chr4"}]
+    assert dataset.counts["windows of chr1 in train"] == 30
+
+
+def test_near_duplicates_are_in_one_split_and_counted(tmp_path):
+    long = random_rows(60, 1, length=80)
+    shifted = ["".join([row[7:], "ACGTACG"]) for row in long]
+    fasta(tmp_path / "pos.fa", [*long, *shifted])
+    fasta(tmp_path / "neg.fa", random_rows(120, 2, length=80))
+    dataset = load_dataset("custom", positives=tmp_path / "pos.fa", negatives=tmp_path / "neg.fa")
+    place = {row: split for split in SPLITS for row, _ in rows_of(dataset, split)}
+    assert all(place[a] == place[b] for a, b in zip(long, shifted, strict=True))
+    assert dataset.counts == {"sequences alike to another, in one split with it": 120}
+
+
 def test_windows_around_peaks_and_their_shuffles(peaks):
     options, sequence = peaks
     dataset = load_dataset("custom", **options)
@@ -147,6 +194,32 @@ def test_windows_around_peaks_and_their_shuffles(peaks):
     assert dataset.counts["peaks taken by their middle"] == 120
     chosen = {split: [w for w in dataset.counts if w.endswith(split)] for split in SPLITS}
     assert {split: len(found) for split, found in chosen.items()} == dict.fromkeys(SPLITS, 1)
+
+
+def test_by_default_negatives_are_windows_of_the_genome_away_from_peaks(tmp_path):
+    sequence = genome_of(tmp_path / "g.fa", {f"chr{n}": 60_000 for n in (1, 2, 3)})
+    starts = range(20_000, 30_000, 250)
+    lines = [f"{chrom}\t{start}\t{start + 30}\n" for chrom in sequence for start in starts]
+    (tmp_path / "p.bed").write_text("".join(lines))
+    files = {"peaks": tmp_path / "p.bed", "genome": tmp_path / "g.fa", "window": 20}
+    dataset = load_dataset("custom", **files)
+    place = {
+        letters[s : s + 20]: (chrom, s)
+        for chrom, letters in sequence.items()
+        for s in range(60_000 - 19)
+    }
+    gc = {0: [], 1: []}
+    for split in SPLITS:
+        rows = rows_of(dataset, split)
+        found = {label: [place[row] for row, (own,) in rows if own == label] for label in (0, 1)}
+        assert len(found[0]) == len(found[1]) == 40
+        assert {chrom for chrom, _ in found[0]} == {chrom for chrom, _ in found[1]}
+        assert all(start + 20 <= 19_000 or start >= 30_780 for _, start in found[0])
+        for row, (label,) in rows:
+            gc[label].append(row.count("G") + row.count("C"))
+    assert sorted(gc[0]) == sorted(gc[1])
+    again = load_dataset("custom", **files, valid_fraction=0.2)
+    assert everything(again) != everything(dataset)
 
 
 def pairs(row):
@@ -185,7 +258,7 @@ def test_negatives_from_a_bed_share_no_base_with_a_peak(peaks, tmp_path):
     options, sequence = peaks
     lines = [f"{c}\t{s}\t{s + 10}\n" for c in sequence for s in range(150, 3900, 40)]
     (tmp_path / "n.bed").write_text("".join(lines) + "chrUn_1\t5\t9\n")
-    dataset = load_dataset("custom", **options | {"negatives": tmp_path / "n.bed"})
+    dataset = load_dataset("custom", **beside(options, tmp_path / "n.bed"))
     covered = {c: {b for s in range(100, 3890, 97) for b in range(s, s + 30)} for c in sequence}
     starts = {sequence[c][s : s + 20]: (c, s) for c in sequence for s in range(3980)}
     expected = 0
@@ -204,13 +277,13 @@ def test_negatives_from_a_bed_share_no_base_with_a_peak(peaks, tmp_path):
 def test_negatives_from_a_fasta_are_split_like_the_positives(peaks, tmp_path):
     options, _ = peaks
     path = fasta(tmp_path / "n.fa", random_rows(300, 9))
-    dataset = load_dataset("custom", **options | {"negatives": path})
+    dataset = load_dataset("custom", **beside(options, path))
     for split in ("valid", "test"):
         part = getattr(dataset, split)
         assert abs((len(part) - part.positives[0]) / 300 - part.positives[0] / 120) < 0.02
     fasta(path, random_rows(30, 9, length=21))
     with pytest.raises(UserError, match=r"n\.fa:1: expected sequences of 20 bp .* got 21 bp"):
-        load_dataset("custom", **options | {"negatives": path})
+        load_dataset("custom", **beside(options, path))
 
 
 def test_named_chromosomes_and_windows_that_do_not_fit(peaks, tmp_path):
@@ -316,6 +389,7 @@ def test_every_option_changes_the_fingerprint(peaks):
     first = Custom.of(**peaks[0])
     changes = {
         "window": 22, "valid_fraction": 0.2, "test_fraction": 0.2, "task_names": ("YY1",),
+        "background": "genomic",
     }  # fmt: skip
     found = {dataclasses.replace(first, **{k: v}).fingerprint for k, v in changes.items()}
     assert len(found | {first.fingerprint}) == 1 + len(changes)
@@ -330,8 +404,13 @@ def test_every_option_changes_the_fingerprint(peaks):
         ({"negatives": None}, "expected the files positives and negatives.*got positives"),
         ({"positives": None, "negatives": None}, "got none"),
         ({"labels": "x"}, "got labels, negatives, positives"),
-        ({"window": 100}, "window and chromosomes are options of peaks only"),
-        ({"test_chromosomes": ("chr1",)}, "options of peaks only"),
+        ({"background": "shuffled"}, "background is an option of peaks without negatives only"),
+        ({"window": 100}, "window is an option of peaks only"),
+        ({"test_chromosomes": ("chr1",)}, "name chromosomes for both"),
+        (
+            {"valid_chromosomes": ("chr1",), "test_chromosomes": ("chr2",)},
+            r"valid_chromosomes need names such as chr1:100-300, got 's0'",
+        ),
         ({"valid_fraction": 0.0}, "must be > 0 with a sum < 1"),
         ({"valid_fraction": 0.5, "test_fraction": 0.5}, "must be > 0 with a sum < 1"),
         ({"valid_fraction": float("nan")}, "must be > 0 with a sum < 1"),
@@ -349,6 +428,8 @@ def test_bad_options(two, change, message):
     [
         ({"window": 0}, "window must be an integer >= 1, got 0"),
         ({"window": "wide"}, "window must be an integer"),
+        ({"background": "random"}, r"background must be one of \['genomic', 'shuffled'\], got"),
+        ({"background": "genomic"}, r"p\.bed: expected a genome with room for negatives 1,000 bp"),
         ({"valid_chromosomes": ("chr1",)}, "name chromosomes for both"),
         (
             {"valid_chromosomes": ("chr9",), "test_chromosomes": ("chr1",)},
@@ -471,7 +552,7 @@ def test_on_real_peaks_and_sequence(shared_data):
     dataset = load_dataset("custom", partial_genome=True, **options)
     assert dataset.dropped["positive: on a chromosome that the genome lacks"] == 30085
     kept = sum(getattr(dataset, split).positives[0] for split in SPLITS)
-    assert kept + dataset.dropped["positive: across two splits"] == 909
+    assert kept + dataset.dropped.get("positive: across two splits", 0) == 909
     codes, labels = (
         np.concatenate([getattr(getattr(dataset, split), part) for split in SPLITS])
         for part in ("codes", "labels")

@@ -12,7 +12,7 @@ import pytest
 from own_data import LENGTH, MOTIF, fasta, rows_of, sfc
 
 from sfc_lib.errors import UserError
-from sfc_lib.genomics.dna import decode, encode
+from sfc_lib.genomics.dna import decode, encode, reverse_complement
 from sfc_lib.nn.encoding import with_one_hot
 from sfc_lib.own.predict import batches, load_predictor
 from sfc_lib.runs.model_file import load_model, save_model
@@ -58,6 +58,54 @@ def test_a_model_without_its_record_numbers_its_tasks(trained, tmp_path):
     shutil.copy(trained / "std" / "spec.json", tmp_path / "spec.json")
     again = sfc("predict", tmp_path / "moved.keras", trained / "pos.fa")
     assert predicted(again.stdout)[0] == header
+
+
+def test_an_ensemble_predicts_the_mean_of_its_logits(trained, tmp_path):
+    done = sfc("predict", trained / "both", trained / "all.fa")
+    header, found = predicted(done.stdout)
+    assert header == ["name", "positive"]
+    codes = encode(rows_of(200, 1, MOTIF) + rows_of(300, 2))
+    models = [load_model(trained / "both" / place / "model.keras") for place in ("", "member_2")]
+    each = [model.predict_on_batch(codes).astype(float) for model in models]
+    logits = np.mean([np.log(p / (1 - p)) for p in each], axis=0)
+    assert np.allclose(list(found.values()), 1 / (1 + np.exp(-logits)), atol=1e-5)
+    predictor = load_predictor(trained / "both")
+    for member, expected in zip(predictor.members, each, strict=True):
+        assert np.allclose(member.predict_on_batch(codes), expected, atol=1e-5)
+    assert len(load_predictor(trained / "symm").members) == 1
+
+
+@pytest.mark.parametrize("name", ["symm", "std", "both"])
+def test_a_reverse_complement_is_predicted_alike(trained, name):
+    codes, model = encode(rows_of(50, 3, MOTIF)), load_predictor(trained / name).model
+    both = [model.predict_on_batch(rows) for rows in (codes, reverse_complement(codes))]
+    np.testing.assert_allclose(*both, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("missing", r"member_2/result\.json: expected a whole record"),
+        ("other", r"member_2: expected the run \w{16} of .*ensemble\.json, got \w{16}\."),
+        ("edited", r"ensemble\.json: expected the content it was sealed with, got another"),
+        ("nonsense", r"ensemble\.json: expected the content it was sealed with, got another"),
+    ],
+)
+def test_an_ensemble_that_is_not_whole_is_refused(trained, tmp_path, change, message):
+    shutil.copytree(trained / "both", tmp_path / "both")
+    about = tmp_path / "both" / "ensemble.json"
+    if change in ("missing", "other"):
+        shutil.rmtree(tmp_path / "both" / "member_2")
+    if change == "other":
+        shutil.copytree(trained / "symm", tmp_path / "both" / "member_2")
+    if change == "edited":
+        about.write_text(json.dumps({**json.loads(about.read_text()), "runs": []}))
+    if change == "nonsense":
+        about.write_text("[]")
+    done = sfc("predict", tmp_path / "both", trained / "pos.fa")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert re.search(message, done.output)
+    assert "Traceback" not in done.output
 
 
 def changed(folder, file):

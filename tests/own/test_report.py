@@ -6,19 +6,24 @@ import json
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from own_data import QUICK, SYMM, sfc
 
 from sfc_lib import RunSpec, load_dataset
+from sfc_lib.own.baseline import Baseline
 from sfc_lib.own.report import (
     draw_importance,
     draw_positional_weights,
     draw_score_curves,
     render,
+    split_line,
+    verdict,
 )
-from sfc_lib.own.train import Outcome, scores_with_intervals
+from sfc_lib.own.train import NETWORK, REGRESSION, Outcome, gains, scores_with_intervals
 from sfc_lib.runs.store import Record
 
 FROM = {"symm": "positives pos.fa", "std": "sequences all.fa"}
@@ -36,22 +41,28 @@ def test_what_is_printed_says_what_was_trained(trained):
     shown = (trained / "symm.log").read_text()
     assert re.search(r"train +\d+ sequences of 60 bp", shown)
     assert "simulated_tf, symm, seed 0" in shown
-    assert re.search(r"test  positive: auROC \.\d{3} \(\.\d{3}–", shown)
+    for model in ("network", "6-mer regression"):
+        assert re.search(rf"test  positive, {model}: auROC \d?\.\d{{3}} \(\d?\.", shown)
+    assert "\nOn sequences that it never saw, the network reaches an auROC of " in shown
     assert "\nOpen symm/report.html\n" in shown
 
 
 def test_scores_are_those_of_the_model(trained):
     with open(trained / "std" / "scores.tsv") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
-    assert [(row["split"], row["task"]) for row in rows] == [
-        (split, task) for split in ("valid", "test") for task in ("GATA1 <b>", "even")
+    assert [(row["model"], row["split"], row["task"]) for row in rows] == [
+        (model, split, task)
+        for model in ("network", "6-mer regression")
+        for split in ("valid", "test")
+        for task in ("GATA1 <b>", "even")
     ]
     result = json.loads((trained / "std" / "result.json").read_text())
     page = (trained / "std" / "report.html").read_text()
     for row in rows:
         for name in ("auroc", "auprc"):
             value, low, high = (float(row[name + end]) for end in ("", "_low", "_high"))
-            assert value == result[row["split"]][f"{name}_by_task"][row["task"]]
+            if row["model"] == "network":
+                assert value == result[row["split"]][f"{name}_by_task"][row["task"]]
             assert low <= value <= high
             shown = f"{value:.3f} ({low:.3f}–{high:.3f})".replace("0.", ".")
             assert f"<td>{shown}</td>" in page
@@ -78,6 +89,66 @@ def test_the_report_stands_alone_and_says_where_it_comes_from(trained, name):
     assert ("has no SFC layer" in page) == (name == "std")
 
 
+@pytest.mark.parametrize(
+    ("gain", "low", "high", "expected"),
+    [
+        (0.05, 0.01, 0.09, "the network is better by .050 (+.010 to +.090)."),
+        (-0.05, -0.09, -0.01, "the regression is better by .050 (−.090 to −.010). Use it, or"),
+        (0.05, -0.01, 0.11, "can't tell which is better; the network leads by .050 (−.010 to"),
+        (-0.05, -0.11, 0.01, "can't tell which is better; the regression leads by .050"),
+    ],
+)
+def test_the_verdict_says_which_model_wins(gain, low, high, expected):
+    scores = [
+        {"split": split, "model": model, "auroc": value}
+        for split, values in (("valid", (0.99, 0.99)), ("test", (0.8, 0.8 - gain)))
+        for model, value in zip((NETWORK, REGRESSION), values, strict=True)
+    ]
+    table = pd.DataFrame({"gain": [gain], "gain_low": [low], "gain_high": [high]})
+    outcome = SimpleNamespace(records=[1], scores=pd.DataFrame(scores), gains=table)
+    text = verdict(outcome)
+    assert text.startswith("On sequences that it never saw, the network reaches an auROC of .800")
+    assert expected in text
+    ensemble = verdict(SimpleNamespace(**vars(outcome) | {"records": [1, 2]}))
+    assert "the ensemble reaches" in ensemble
+
+
+def test_the_verdict_of_several_tasks_counts_them():
+    scores = pd.DataFrame({"split": "test", "model": [NETWORK, REGRESSION], "auroc": [0.8, 0.7]})
+    table = pd.DataFrame({"gain_low": [0.1, 0.2, -0.3, -0.1], "gain_high": [0.2, 0.3, -0.2, 0.1]})
+    text = verdict(SimpleNamespace(records=[1], scores=scores, gains=table))
+    assert (
+        "(means of 4 tasks): the network is better for 2, the regression for 1, and for 1" in text
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ({}, "5 test sequences were drawn at random, near-duplicates on one side together"),
+        ({"train": "chr1", "test": "chr2"}, "5 test sequences lie on chr2, which nothing was"),
+        ({"train": "chr1", "test": "chr1"}, "lie in another stretch of chr1 than those that"),
+    ],
+)
+def test_the_split_is_told_with_what_to_expect(counts, expected):
+    told = {f"windows of {chrom} in {split}": 5 for split, chrom in counts.items()}
+    text = split_line(SimpleNamespace(counts=told, test=range(5)))
+    assert expected in text
+    assert "expect" in text
+
+
+def test_the_verdict_is_the_first_line_of_the_report(trained):
+    for name in ("symm", "std", "both"):
+        page = (trained / name / "report.html").read_text()
+        shown = next(
+            line
+            for line in (trained / f"{name}.log").read_text().splitlines()
+            if "never saw" in line
+        )
+        first = re.search(r"<h1>.*?</h1>\s*<p class=\"verdict\">(.*?)</p>", page, re.DOTALL)[1]
+        assert html.unescape(first).strip() == shown
+
+
 def test_names_in_the_report_are_text_not_html(trained):
     page = (trained / "std" / "report.html").read_text()
     assert "GATA1 &lt;b&gt;" in page
@@ -94,16 +165,20 @@ def page_of_peaks(trained, tmp_path):
     def page(lines, **options):
         (tmp_path / "p.bed").write_text("".join(lines))
         files = {"peaks": tmp_path / "p.bed", "genome": tmp_path / "g.fa"}
-        spec = RunSpec(dataset="custom", dataset_options={**files, "window": 60, **options})
+        dense = {"window": 60, "background": "shuffled"}
+        spec = RunSpec(dataset="custom", dataset_options={**files, **dense, **options})
         dataset = load_dataset("custom", **spec.dataset_options)
         rng = np.random.default_rng(0)
         guess = rng.random(dataset.test.labels.shape)
         scores = scores_with_intervals(dataset.test.labels, guess, ["bound"], rng)
+        both = [scores.assign(split="test", model=kind) for kind in (NETWORK, REGRESSION)]
         outcome = Outcome(
-            Record(spec, trained / "symm", result),
+            [Record(spec, trained / "symm", result)],
             dataset,
             {"test": guess},
-            scores.assign(split="test"),
+            Baseline({"test": guess}, (0.1,), 1.0),
+            pd.concat(both),
+            gains(dataset.test.labels, guess, guess, ["bound"]),
             rng.normal(size=(1, 60)),
             [9],
             {role: (path, "0" * 64) for role, path in files.items()},

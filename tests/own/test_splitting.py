@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfc_lib.own.splitting import at_random, by_chromosome, named, of_genome
+from sfc_lib.genomics.dna import reverse_complement
+from sfc_lib.own.splitting import (
+    COMMON,
+    alike,
+    at_random,
+    by_chromosome,
+    coordinates,
+    in_groups,
+    named,
+    of_genome,
+)
 
 SPLITS = ("train", "valid", "test")
 
@@ -42,6 +52,97 @@ def test_splits_depend_on_the_generator_alone():
     )
     assert (first == again).all()
     assert (first != other).any()
+
+
+# Near-duplicates
+
+
+def random_codes(examples, length, seed=0):
+    return np.random.default_rng(seed).integers(0, 4, (examples, length), dtype=np.uint8)
+
+
+def mutated(codes, every):
+    """A copy with another base at every so many positions."""
+    copy = codes.copy()
+    copy[:, ::every] = (copy[:, ::every] + 1) % 4
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("change", "together"),
+    [
+        (lambda rows: rows.copy(), True),
+        (reverse_complement, True),
+        (lambda rows: np.roll(rows, 30, axis=1), True),  # shares 70 of 100 bp
+        (lambda rows: reverse_complement(np.roll(rows, -30, axis=1)), True),
+        (lambda rows: np.concatenate([rows[:, 90:], random_codes(len(rows), 90, 9)], 1), False),
+        (lambda rows: mutated(rows, 50), True),
+        (lambda rows: mutated(rows, 9), False),
+        (lambda rows: random_codes(len(rows), 100, 7), False),
+    ],
+    ids=["copy", "reverse", "shifted", "both", "10 bp", "2 %", "11 %", "other"],
+)
+def test_what_counts_as_alike(change, together):
+    rows = random_codes(20, 100)
+    groups = alike(np.concatenate([rows, change(rows)]))
+    assert len(set(groups[:20])) == 20
+    assert (groups[:20] == groups[20:]).all() == together
+    assert len(set(groups)) == (20 if together else 40)
+
+
+def test_likeness_chains_but_repeats_of_the_genome_do_not():
+    genome = random_codes(1, 400)[0]
+    chain = np.stack([genome[s : s + 100] for s in range(0, 300, 50)])
+    assert len(set(alike(chain))) == 1
+    repeat = random_codes(COMMON + 1, 100, 3)
+    repeat[:, :60] = repeat[0, :60]
+    assert len(set(alike(repeat))) == COMMON + 1
+    assert len(set(alike(repeat[:-1]))) == 1
+
+
+def test_unknown_bases_and_short_sequences_are_alike_to_none():
+    assert len(set(alike(np.full((5, 40), 4, dtype=np.uint8)))) == 5
+    assert alike(np.zeros((4, 8), dtype=np.uint8)).tolist() == [0, 1, 2, 3]
+
+
+def test_groups_stay_whole_and_large_ones_train():
+    rng = np.random.default_rng(0)
+    groups = np.r_[np.zeros(100, int), rng.integers(1, 150, 400)]
+    labels = (rng.random((500, 1)) < 0.5).astype(np.uint8)
+    splits = in_groups(labels, groups, 0.2, 0.2, np.random.default_rng(1))
+    for group in range(150):
+        assert len(set(splits[groups == group])) <= 1
+    assert set(splits[:100]) == {"train"}
+    assert all(0.08 < share(splits, name) < 0.25 for name in ("valid", "test"))
+
+
+@given(st.integers(30, 200), st.integers(0, 99))
+def test_without_near_duplicates_groups_change_nothing(examples, seed):
+    labels = np.random.default_rng(seed).integers(0, 2, (examples, 1))
+    plain, grouped = (
+        split(np.random.default_rng(seed))
+        for split in (
+            lambda rng: at_random(labels, 0.2, 0.2, rng),
+            lambda rng: in_groups(labels, np.arange(examples), 0.2, 0.2, rng),
+        )
+    )
+    assert (plain == grouped).all()
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["chr1:100-300", "chr2:5-9"], [["chr1", 100, 300], ["chr2", 5, 9]]),
+        (["1:1,000-2,000(+)", "a::X:5-9(-)"], [["chr1", 1000, 2000], ["chrX", 5, 9]]),
+        (["chr1:100-300", "peak_2"], None),
+        (["chr1:300-100"], None),
+        (["s0", "s1"], None),
+        (["chr1_100_300"], None),
+    ],
+)
+def test_names_that_tell_where_sequences_lie(names, expected):
+    found = coordinates(names)
+    assert (found is None) if expected is None else (found.to_numpy().tolist() == expected)
 
 
 chromosomes = st.dictionaries(

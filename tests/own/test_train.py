@@ -13,7 +13,13 @@ import pytest
 from own_data import fasta, made, sfc
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from sfc_lib.own.train import bootstrap_intervals, own_spec, scores_of_counts
+from sfc_lib.own.train import (
+    bootstrap_intervals,
+    ensemble_specs,
+    gains,
+    own_spec,
+    scores_of_counts,
+)
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import look_up
 
@@ -38,7 +44,7 @@ def test_imbalance_is_weighted_and_multitask_is_not(trained):
 
 
 def test_the_network_goes_with_the_length(tmp_path):
-    for length, expected in ((60, "simulated_tf"), (400, "chip_seq")):
+    for length, expected in ((60, "simulated_tf"), (400, "compact")):
         rng = np.random.default_rng(length)
         for name in ("pos", "neg"):
             rows = ["".join(row) for row in rng.choice(list("ACGT"), (50, length))]
@@ -46,6 +52,33 @@ def test_the_network_goes_with_the_length(tmp_path):
         options = {"positives": tmp_path / "pos.fa", "negatives": tmp_path / "neg.fa"}
         spec = own_spec(options)
         assert (spec.architecture, spec.class_weight) == (expected, False)
+        found = (spec.variant, spec.both_strands, spec.shift, spec.start)
+        assert found == ("symm", True, min(5, length // 20), "kmers")
+        smooth = (24, 1.0) if expected == "compact" else (None, 0.0)
+        assert (spec.units, spec.curvature) == smooth
+        plain = own_spec(
+            options, variant="std", both_strands=False, shift=0, weight_decay=0.0, start="random"
+        )
+        assert not set(plain.to_dict()) & {"both_strands", "shift", "weight_decay", "start"}
+
+
+def test_members_of_an_ensemble_differ_in_their_seed_alone():
+    spec = RunSpec(seed=3)
+    assert ensemble_specs(spec, 3) == [RunSpec(seed=seed) for seed in (3, 4, 5)]
+
+
+def test_the_folder_of_an_ensemble_holds_every_record(trained):
+    about = json.loads((trained / "both" / "ensemble.json").read_text())
+    places = [trained / "both", trained / "both" / "member_2"]
+    found = [json.loads((place / "result.json").read_text()) for place in places]
+    assert about["runs"] == [result["id"] for result in found]
+    specs = [json.loads((place / "spec.json").read_text()) for place in places]
+    assert [spec.pop("seed") for spec in specs] == [0, 1]
+    assert specs[0] == specs[1]
+    for place, result in zip(places, found, strict=True):
+        for name in result["files"]:
+            kept = trained / "runs" / result["id"] / name
+            assert (place / name).read_bytes() == kept.read_bytes()
 
 
 # Interruptions and bad input
@@ -146,6 +179,37 @@ def test_what_is_not_there_is_said_before_keras_is_imported(tmp_path, monkeypatc
     assert done.returncode != 0
     for package in ("keras", "tensorflow", "matplotlib", "pandas"):
         assert f" {package}\n" not in done.stderr
+
+
+# What is gained on the regression
+
+
+@pytest.mark.parametrize("digits", [9, 1], ids=["apart", "tied"])
+def test_gains_are_differences_with_the_interval_of_a_paired_bootstrap(digits):
+    rng = np.random.default_rng(0)
+    labels = np.repeat([1, 0], [80, 120])
+    shared = rng.normal(0, 1, 200)  # both err on the same examples
+    one, other = (
+        (labels * lift + shared + rng.normal(0, 0.5, 200)).round(digits) for lift in (1.5, 1)
+    )
+    (found,) = gains(labels[:, None], one[:, None], other[:, None], ["a"]).to_dict("records")
+    assert found["gain"] == pytest.approx(roc_auc_score(labels, one) - roc_auc_score(labels, other))
+    values = []
+    for _ in range(500):
+        rows = np.r_[rng.integers(0, 80, 80), rng.integers(80, 200, 120)]
+        scores = [roc_auc_score(labels[rows], guess[rows]) for guess in (one, other)]
+        values.append(scores[0] - scores[1])
+    ends = np.percentile(values, [2.5, 97.5])
+    assert np.allclose([found["gain_low"], found["gain_high"]], ends, atol=0.02)
+
+
+def test_gains_of_each_task_and_of_one_example():
+    labels = np.array([[1, 1], [0, 1], [0, 0]])
+    best, worst = labels.astype(float), 1 - labels.astype(float)
+    table = gains(labels, best, worst, ["a", "b"])
+    assert table.task.tolist() == ["a", "b"]
+    assert table.gain.tolist() == [1, 1]
+    assert np.isnan(table.gain_low).all()
 
 
 # Intervals of the scores

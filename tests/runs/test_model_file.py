@@ -39,6 +39,7 @@ SIZES = {
     "simulated_tf": {"length": 120, "tasks": 3, "width": 0.05},
     "chip_seq": {"length": 200, "tasks": 1, "width": 0.05},
     "basset": {"length": 600, "tasks": 4, "width": 0.01},
+    "compact": {"length": 110, "tasks": 2, "width": 0.1, "both_strands": True},
 }
 NETWORKS = list(itertools.product(SIZES, ("std", "sep", "symm")))
 

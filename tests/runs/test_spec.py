@@ -35,6 +35,10 @@ OTHER = {
     "readout": "positive",
     "limit": 0.1,
     "train_samples": 20,
+    "both_strands": True,
+    "shift": 5,
+    "weight_decay": 0.01,
+    "start": "kmers",
 }
 specs = st.builds(
     RunSpec,
@@ -78,7 +82,11 @@ def test_every_field_is_covered():
         ("readout", 3, "readout must be a str or None, got 3"),
         ("limit", -0.1, "limit must be a finite number >= 0 or None, got -0.1"),
         ("train_samples", 0, "train_samples must be an integer >= 1 or None, got 0"),
-        ("architecture", "vgg", "architecture must be 'simulated_tf', 'chip_seq' or 'basset', got"),
+        (
+            "architecture",
+            "vgg",
+            "architecture must be 'simulated_tf', 'chip_seq', 'basset' or 'compact', got",
+        ),
         ("precision", "float31", "precision must be 'float32', .* got 'float31'"),
         ("learning_rate", 0.0, "learning_rate must be a finite number > 0, got 0.0"),
         ("learning_rate", "0.1", "learning_rate must be a finite number > 0, got '0.1'"),
@@ -96,6 +104,10 @@ def test_every_field_is_covered():
         ("seed", 1.0, "seed must be an integer >= 0, got 1.0"),
         ("dropout", 1, "dropout must be a finite number >= 0 and < 1 or None, got 1"),
         ("dropout", -0.1, "dropout must be a finite number >= 0 and < 1 or None, got -0.1"),
+        ("both_strands", 1, "both_strands must be a bool or None, got 1"),
+        ("shift", -1, "shift must be an integer >= 0 or None, got -1"),
+        ("weight_decay", -1, "weight_decay must be a finite number >= 0 or None, got -1"),
+        ("start", "motifs", "start must be None or 'kmers', got 'motifs'"),
         ("protocol", 0, "protocol must be an integer >= 1, got 0"),
     ],
 )
@@ -114,6 +126,8 @@ def test_bad_value_is_named_with_what_was_expected_and_received(name, value, mes
         {"dataset_options": {"seed": 0, "source": "generated"}},
         {"units": None, "samples_per_epoch": None, "valid_samples": None, "dropout": None},
         {"readout": None, "limit": None, "train_samples": None},
+        {"both_strands": None, "shift": None, "weight_decay": None, "start": None},
+        {"both_strands": False, "shift": 0, "weight_decay": 0},
     ],
 )
 def test_equal_meaning_is_equal_id_and_hash(same):

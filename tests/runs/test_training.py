@@ -23,6 +23,7 @@ from processes import QUICKLY_COMPILED, FailedError
 from tiny import tiny as two_epochs
 
 from sfc_lib.datasets.base import Dataset, Split, load_dataset, make_recipe
+from sfc_lib.genomics.dna import reverse_complement, shifted
 from sfc_lib.runs import training
 from sfc_lib.runs.evaluation import metrics, predict
 from sfc_lib.runs.pool import ONE_THREAD
@@ -325,6 +326,105 @@ def test_class_weight_is_negatives_over_positives():
 def test_class_weight_of_several_tasks_is_refused(folder):
     with pytest.raises(ValueError, match="class_weight works for one task, got 3: leave it False"):
         train_run(tiny(class_weight=True), folder)
+
+
+# Both strands and shifts
+
+
+def moved(epoch=0, seed=0, **changes):
+    """Batches of 64 random sequences of 30 bp, in order of their rows, and the sequences."""
+    codes = np.random.default_rng(0).integers(0, 4, (64, 30), dtype=np.uint8)
+    split = Split(codes, np.arange(64, dtype=np.uint8)[:, None])
+    sequence = Batches(split, tiny(seed=seed, **changes), SimpleNamespace(epoch=epoch))
+    batches = [sequence[i] for i in range(len(sequence))]
+    return [(found, codes[labels[:, 0].astype(int)]) for found, labels in batches]
+
+
+def test_half_of_the_batches_are_of_the_other_strand():
+    for epoch in range(3):
+        turned = []
+        for found, before in moved(epoch, both_strands=True):
+            turned.append((found == reverse_complement(before)).all())
+            assert turned[-1] or (found == before).all()
+        assert sum(turned) == 2  # of four
+    orders = {
+        tuple((found == before).all() for found, before in moved(epoch, both_strands=True))
+        for epoch in range(9)
+    }
+    assert len(orders) > 2
+
+
+def test_every_sequence_is_moved_by_up_to_the_shift_and_n_comes_in():
+    seen = set()
+    for epoch in range(4):
+        for found, before in moved(epoch, shift=3):
+            for row, original in zip(found, before, strict=True):
+                fits = [
+                    by
+                    for by in range(-3, 4)
+                    if (row == shifted(original[None], np.array([by]))[0]).all()
+                ]
+                assert len(fits) == 1
+                seen.add(fits[0])
+    assert seen == set(range(-3, 4))
+
+
+def test_what_is_moved_depends_on_seed_and_epoch_alone():
+    options = {"shift": 3, "both_strands": True}
+    one, again, later, other = (
+        np.concatenate([found for found, _ in moved(epoch, seed, **options)])
+        for epoch, seed in ((1, 0), (1, 0), (2, 0), (1, 1))
+    )
+    np.testing.assert_array_equal(one, again)
+    assert (one != later).any()
+    assert (one != other).any()
+
+
+OWN = {"both_strands": True, "shift": 4, "weight_decay": 0.01, "start": "kmers"}
+
+
+def test_a_run_with_all_of_it_resumes_to_the_same_bytes(tmp_path):
+    spec = tiny(variant="symm", **OWN)
+    train_run(spec, tmp_path / "whole" / spec.id)
+    assert epochs_trained(spec, tmp_path / "stopped" / spec.id, stop=2) == [0, 1]
+    assert epochs_trained(spec, tmp_path / "stopped" / spec.id) == [2, 3]
+    whole, stopped = (hashes(tmp_path / name / spec.id) for name in ("whole", "stopped"))
+    assert whole == stopped
+    record = verify_record(tmp_path / "whole" / spec.id)
+    data, model = load_dataset(TINY.dataset, **TINY.dataset_options), record.model()
+    forward, reverse = (
+        predict(model, codes)
+        for codes in (data.test.codes, reverse_complement(np.array(data.test.codes)))
+    )
+    np.testing.assert_allclose(forward, reverse, atol=1e-6)
+    assert record.result["test"] == metrics(data.test.labels, forward, data.task_names)
+    best = max(line["valid_auroc"] for line in record.history())
+    assert record.result["valid"]["auroc"] == best
+
+
+def test_weight_decay_makes_weights_smaller(tmp_path):
+    sizes = []
+    for strength in (None, 5.0):
+        spec = tiny(weight_decay=strength, learning_rate=0.01)
+        train_run(spec, tmp_path / spec.id)
+        weights = verify_record(tmp_path / spec.id).model().get_weights()
+        sizes.append(sum(float(np.square(w).sum()) for w in weights))
+    assert sizes[1] < 0.9 * sizes[0]
+
+
+def test_filters_start_at_the_kmers_of_what_is_trained_on(tmp_path, monkeypatch):
+    given = []
+
+    def noted(kernel, split):
+        given.append((kernel.shape, len(split)))
+        return np.zeros_like(kernel)
+
+    monkeypatch.setattr(training, "kmer_filters", noted)
+    spec = tiny(start="kmers", train_samples=20, epochs=1, learning_rate=1e-9)
+    train_run(spec, tmp_path / spec.id)
+    assert given == [((11, 4, 2), 20)]
+    kernel = verify_record(tmp_path / spec.id).model().get_layer("conv_1").get_weights()[0]
+    np.testing.assert_allclose(kernel, 0, atol=1e-6)
 
 
 # Random state

@@ -108,7 +108,7 @@ if __name__ == "__main__":
     spec = sfc_lib.RunSpec(dataset_options={"examples": 80}, epochs=1, width=0.1)
     (record,) = sfc_lib.ensure([spec], jobs=1, progress=False)
     assert not {"keras", "tensorflow"} & set(sys.modules)
-    lengths = {"simulated_tf": 200, "chip_seq": 1000, "basset": 1000}
+    lengths = {"simulated_tf": 200, "chip_seq": 1000, "basset": 1000, "compact": 200}
     models = [
         sfc_lib.build_model(architecture, variant, length=length, tasks=2, width=0.1)
         for architecture, length in lengths.items()

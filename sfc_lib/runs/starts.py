@@ -1,0 +1,94 @@
+"""Where the filters of a network start: at the k-mers that are enriched in the positives.
+
+With few examples a network spends most of its training on finding the motif. The k-mers that
+more positives than negatives hold, on either strand, are a good first guess at its pieces.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sfc_lib.datasets.base import Split
+
+K = 8  # bp
+SHARE = 0.5  # of the filters that start at a k-mer; the others stay random
+HEIGHT = 0.3  # weight of a k-mer's base, before the mean over the four is taken off
+MOST = 20_000  # examples looked at, evenly spaced
+
+
+def canonical_kmers(codes: np.ndarray, k: int) -> np.ndarray:
+    """Number of the k-mer at each position, (examples, length − k + 1), as base-4 digits.
+
+    Of a k-mer and its reverse complement the lower number stands for both; −1 where one of
+    the bases is not known.
+
+    Example:
+
+    >>> canonical_kmers(np.array([[0, 0, 3, 3, 4]]), 2).tolist()  # AA, AT, TT, and with an N
+    [[0, 3, 0, -1]]
+    """
+    places = codes.shape[1] - k + 1
+    forward = np.zeros((len(codes), places), dtype=np.int32)
+    reverse, unknown = np.zeros_like(forward), np.zeros(forward.shape, dtype=bool)
+    for i in range(k):
+        base = codes[:, i : i + places].astype(np.int32)
+        unknown |= base > 3
+        forward = forward * 4 + base
+        reverse += (3 - base) * 4**i
+    return np.where(unknown, -1, np.minimum(forward, reverse))
+
+
+def enriched_kmers(codes: np.ndarray, positive: np.ndarray, number: int, k: int = K) -> np.ndarray:
+    """The k-mers that more of the positives hold than of the others, best first.
+
+    They are ordered by the z-score of the difference of two shares, of sequences that hold
+    the k-mer on either strand.
+
+    Args:
+        codes: uint8 (examples, length).
+        positive: bool (examples,), some true and some not.
+        number: How many are wanted.
+        k: Their length in bp.
+
+    Returns:
+        Codes, uint8 (≤ number, k).
+    """
+    found = np.sort(canonical_kmers(codes, k), axis=1)
+    found[:, 1:][found[:, 1:] == found[:, :-1]] = -1  # a sequence counts once
+    one, other = (
+        np.bincount(rows[rows >= 0], minlength=4**k) for rows in (found[positive], found[~positive])
+    )
+    positives, others = positive.sum(), (~positive).sum()
+    spread = np.sqrt((one + other + 1) / len(codes) * (1 / positives + 1 / others))
+    z = (one / positives - other / others) / spread
+    best = np.argsort(-z, kind="stable")[:number]
+    best = best[z[best] > 0]
+    return (best[:, None] // 4 ** np.arange(k)[::-1] % 4).astype(np.uint8)
+
+
+def kmer_filters(kernel: np.ndarray, split: Split) -> np.ndarray:
+    """The kernel of a convolution on one-hot sequences with some filters started at k-mers.
+
+    Half of the filters get a k-mer in their middle, each task as many as any other, added to
+    the random weights that are there.
+
+    Args:
+        kernel: (width, 4, filters).
+        split: What is trained on.
+
+    Returns:
+        Another kernel of the same shape; the same if the filters are shorter than a k-mer.
+    """
+    width, _, filters = kernel.shape
+    kernel, rows = kernel.copy(), np.arange(0, len(split), max(1, -(-len(split) // MOST)))
+    codes, labels = split.codes[rows], split.labels[rows]
+    if min(width, codes.shape[1]) < K:
+        return kernel
+    start, tasks = (width - K) // 2, labels.shape[1]
+    for task, positive in enumerate((labels == 1).T):
+        places = range(task, int(filters * SHARE), tasks)
+        if not places or positive.all() or not positive.any():
+            continue
+        for place, kmer in zip(places, enriched_kmers(codes, positive, len(places)), strict=False):
+            kernel[start : start + K, :, place] += HEIGHT * (np.eye(4)[kmer] - 0.25)
+    return kernel

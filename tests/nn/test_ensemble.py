@@ -1,0 +1,74 @@
+"""An ensemble's logits are the mean of its networks'; it behaves as one network elsewhere too."""
+
+import keras
+import numpy as np
+import pytest
+
+from sfc_lib import build_model, fold_separable
+from sfc_lib.errors import UserError
+from sfc_lib.nn.encoding import reads, with_one_hot
+from sfc_lib.nn.ensemble import averaged_models
+from sfc_lib.nn.gradients import gradient_times_input
+from sfc_lib.runs.model_file import load_model, save_model
+
+LENGTH = 110
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """Networks of every variant, one of them on one-hot sequences."""
+    options = {"length": LENGTH, "tasks": 2, "width": 0.1}
+    keras.utils.set_random_seed(0)
+    strands = [
+        build_model("compact", variant, both_strands=True, **options)
+        for variant in ("std", "sep", "symm")
+    ]
+    return [*strands, build_model("simulated_tf", "sep", one_hot=True, **options)]
+
+
+@pytest.fixture(scope="module")
+def codes():
+    return np.random.default_rng(0).integers(0, 5, (5, LENGTH), dtype=np.uint8)
+
+
+def one_hot(codes):
+    return (codes[..., None] == np.arange(4)).astype("float32")
+
+
+def logits(model, codes):
+    ends = keras.Model(model.input, model.get_layer("logits").output)
+    return ends.predict_on_batch(codes if reads(model) == "codes" else one_hot(codes))
+
+
+def test_logits_are_the_mean(networks, codes):
+    expected = np.mean([logits(model, codes) for model in networks], axis=0)
+    whole = averaged_models(networks)
+    np.testing.assert_allclose(logits(whole, codes), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        whole.predict_on_batch(codes), 1 / (1 + np.exp(-expected)), atol=1e-6
+    )
+    assert whole.count_params() == sum(model.count_params() for model in networks)
+
+
+def test_it_folds_converts_is_explained_and_saved_like_one(networks, codes, tmp_path):
+    whole = averaged_models(networks)
+    expected = whole.predict_on_batch(codes)
+    save_model(whole, tmp_path / "model.keras")
+    read = load_model(tmp_path / "model.keras")
+    for model, inputs in (
+        (read, codes),
+        (fold_separable(whole), codes),
+        (with_one_hot(read), one_hot(codes)),
+    ):
+        np.testing.assert_allclose(model.predict_on_batch(inputs), expected, atol=1e-6)
+    each = [gradient_times_input(model, codes) for model in networks]
+    np.testing.assert_allclose(gradient_times_input(whole, codes), np.mean(each, axis=0), atol=1e-6)
+
+
+def test_one_is_itself_and_none_or_unlike_ones_are_refused(networks):
+    assert averaged_models(networks[:1]) is networks[0]
+    other = build_model("compact", "symm", length=LENGTH, tasks=1, width=0.1)
+    with pytest.raises(UserError, match=r"networks of one shape, got \[\(110, 1\), \(110, 2\)\]"):
+        averaged_models([networks[0], other])
+    with pytest.raises(UserError, match=r"networks of one shape, got \[\]"):
+        averaged_models([])

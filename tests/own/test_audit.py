@@ -1,0 +1,156 @@
+"""The audit: each check on data where it must be green, and where it must not."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from own_data import sfc
+
+from sfc_lib.datasets.base import Dataset, Split
+from sfc_lib.genomics.dna import encode, reverse_complement
+from sfc_lib.own.audit import AMBER, GREEN, RED, Check, audit, centre_profile, check_lines, summary
+
+LENGTH = 120
+MOTIF = encode(["TGACTCAT"])[0]
+
+
+def sequences(count, seed, gc=0.5):
+    share = [(1 - gc) / 2, gc / 2, gc / 2, (1 - gc) / 2]
+    return np.random.default_rng(seed).choice(4, (count, LENGTH), p=share).astype(np.uint8)
+
+
+def planted(codes, spread, seed=0):
+    """The motif in every sequence, up to so many bp from the middle."""
+    rng, codes = np.random.default_rng(seed), codes.copy()
+    for row in codes:
+        start = LENGTH // 2 - 4 + rng.integers(-spread, spread + 1)
+        row[start : start + 8] = MOTIF
+    return codes
+
+
+def mostly(codes, spread, seed=0):
+    """The motif in three of four."""
+    found = planted(codes, spread, seed)
+    found[::4] = codes[::4]
+    return found
+
+
+def dataset(make=lambda codes, seed: mostly(codes, 8, seed), positives=300, negatives=300, **of):
+    """Three splits; `make` changes the positives, given a seed that differs between splits."""
+    parts = {}
+    for seed, (name, share) in enumerate((("train", 1), ("valid", 3), ("test", 3))):
+        first = make(sequences(positives // share, seed, of.pop("gc", 0.5)), seed)
+        second = sequences(negatives // share, 10 + seed)
+        labels = np.repeat([[1], [0]], [len(first), len(second)], axis=0).astype(np.uint8)
+        parts[name] = Split(np.concatenate([first, second]), labels)
+    return Dataset("custom", {}, "0" * 64, ("bound",), of.get("dropped", {}), **parts)
+
+
+def lights(data):
+    return {check.title: check.light for check in audit(data)}
+
+
+@pytest.fixture(scope="module")
+def good():
+    return dataset()
+
+
+def test_good_data_are_green(good):
+    checks = audit(good)
+    assert {check.light for check in checks} == {GREEN}
+    assert [check.advice for check in checks] == [""] * len(checks)
+    assert len({check.title for check in checks}) == len(checks) == 8
+
+
+def replaced(good, **splits):
+    return dataclasses.replace(good, **splits)
+
+
+def test_gc_content_that_tells_the_classes_apart_is_seen(good):
+    rich = dataset(lambda codes, seed: sequences(len(codes), 30 + seed, gc=0.62))
+    (check,) = (check for check in audit(rich) if check.title.startswith("GC"))
+    assert check.light == RED
+    assert "GC content alone has an auROC of 0.9" in check.found
+    assert "same GC content" in check.advice
+
+
+def test_few_or_rare_examples_are_seen():
+    assert lights(dataset(positives=60))["class balance"] == AMBER
+    assert lights(dataset(positives=30, negatives=3000))["class balance"] == RED
+
+
+def test_copies_across_the_split_are_seen(good):
+    copies = reverse_complement(np.array(good.train.codes[:150]))
+    test = Split(
+        np.concatenate([good.test.codes, copies[:, :]]),
+        np.concatenate([good.test.labels, good.train.labels[:150]]),
+    )
+    checks = {check.title: check for check in audit(replaced(good, test=test))}
+    check = checks["near-duplicates across splits"]
+    assert check.light == RED
+    assert f"{150 / (len(good.valid) + len(test)):.1%} of those held out" in check.found
+
+
+def test_contradictions_repeats_and_unknown_bases_are_seen(good):
+    why = {"same sequence with other labels": 100, "same sequence again": 7}
+    (check,) = (c for c in audit(replaced(good, dropped=why)) if c.title == "repeated sequences")
+    assert check.light == RED
+    assert check.found == "7 repeats were left out, and 100 sequences with different labels"
+    codes = np.array(good.train.codes)
+    codes[:200, :70] = 4
+    masked = replaced(good, train=Split(codes, good.train.labels))
+    assert lights(masked)["unknown bases"] == RED
+
+
+def test_simple_repeats_of_one_class_are_seen(good):
+    codes = np.array(good.train.codes)
+    codes[:100] = np.tile(encode(["CA"])[0], LENGTH // 2)
+    assert lights(replaced(good, train=Split(codes, good.train.labels)))["low complexity"] == RED
+
+
+def test_windows_in_the_wrong_places_are_seen():
+    for spread, expected in ((8, GREEN), (52, AMBER)):
+        data = dataset(lambda codes, seed, spread=spread: mostly(codes, spread, seed))
+        assert lights(data)["signal at the centre"] == expected
+    nothing = dataset(lambda codes, seed: codes)
+    found = lights(nothing)
+    assert (found["signal at the centre"], found["k-mers"]) == (AMBER, AMBER)
+
+
+def test_easy_negatives_are_seen():
+    data = dataset(lambda codes, seed: planted(planted(codes, 8, seed), 40, seed + 9))
+    (check,) = (check for check in audit(data) if check.title == "k-mers")
+    assert check.light == AMBER
+    assert "Shuffled negatives are as easy" in check.advice
+
+
+def test_the_profile_falls_where_the_motif_is_in_the_middle(good):
+    profile, error = centre_profile(good.train.codes, good.train.labels[:, 0])
+    assert profile.argmax() == 0
+    assert profile[0] > 3 * profile[-1]
+    assert 0 < error < 0.5
+    swapped, _ = centre_profile(
+        np.roll(good.train.codes, LENGTH // 2, axis=1), good.train.labels[:, 0]
+    )
+    assert swapped.argmax() == 4
+
+
+def test_checks_as_lines_and_in_a_word():
+    checks = [Check("a", GREEN, "fine"), Check("b", RED, "bad", "Mend it.")]
+    assert list(check_lines(checks)) == ["green  a: fine", "red    b: bad", "       Mend it."]
+    assert summary(checks) == "1 green, 1 red"
+
+
+def test_the_command_looks_and_does_not_train(tmp_path, monkeypatch):
+    monkeypatch.setenv("SFC_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("SFC_RUNS_DIR", str(tmp_path / "runs"))
+    for name, codes in (("pos", mostly(sequences(200, 1), 8)), ("neg", sequences(200, 2))):
+        rows = ("".join("ACGT"[base] for base in row) for row in codes)
+        text = "".join(f">{name}{i}\n{row}\n" for i, row in enumerate(rows))
+        (tmp_path / f"{name}.fa").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    done = sfc("train", "--positives", "pos.fa", "--negatives", "neg.fa", "--check")
+    assert done.exit_code == 0, done.output
+    assert "green  signal at the centre: enriched 6-mers" in done.output
+    assert "amber  class balance: 400 sequences" in done.output
+    assert not (tmp_path / "runs").exists()

@@ -1,0 +1,101 @@
+"""Filters that start at enriched k-mers: which ones, on which strand, and where in the filter."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sfc_lib.datasets.base import Split
+from sfc_lib.genomics.dna import decode, encode, reverse_complement
+from sfc_lib.runs.starts import HEIGHT, K, canonical_kmers, enriched_kmers, kmer_filters
+
+MOTIF = "TGACTCAT"
+
+
+def sequences(positives=60, negatives=80, motif=MOTIF, length=60, seed=0):
+    """Random sequences; the first hold the motif, every other one on the other strand."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 4, (positives + negatives, length), dtype=np.uint8)
+    inserted = encode([motif])[0]
+    for row in range(positives):
+        start = rng.integers(0, length - len(motif))
+        word = inserted if row % 2 else reverse_complement(inserted[None])[0]
+        codes[row, start : start + len(motif)] = word
+    return codes, np.arange(len(codes)) < positives
+
+
+@given(st.text("ACGTN", min_size=4, max_size=30), st.integers(1, 4))
+def test_canonical_kmers_are_those_of_a_string(text, k):
+    complement = str.maketrans("ACGTN", "TGCAN")
+    expected = []
+    for start in range(len(text) - k + 1):
+        word = text[start : start + k]
+        both = (word, word.translate(complement)[::-1])
+        values = [int("".join(str("ACGT".index(c)) for c in w), 4) for w in both if "N" not in w]
+        expected.append(min(values, default=-1))
+    assert canonical_kmers(encode([text]), k)[0].tolist() == expected
+
+
+def test_both_strands_have_the_same_kmers_in_the_other_order():
+    codes, _ = sequences()
+    codes[3, 5] = 4
+    forward, reverse = canonical_kmers(codes, 6), canonical_kmers(reverse_complement(codes), 6)
+    np.testing.assert_array_equal(forward, reverse[:, ::-1])
+
+
+def test_the_planted_motif_is_the_best_kmer():
+    codes, positive = sequences()
+    found = enriched_kmers(codes, positive, 5)
+    assert found.shape == (5, K)
+    assert decode(found)[0] in (MOTIF, decode(reverse_complement(encode([MOTIF])))[0])
+
+
+def test_a_sequence_counts_once_however_often_it_holds_a_kmer():
+    codes, positive = sequences()
+    before = enriched_kmers(codes, positive, 1)
+    codes[0] = np.tile(encode(["ACGGTA"])[0], 10)  # one positive that repeats itself 50 times
+    np.testing.assert_array_equal(enriched_kmers(codes, positive, 1), before)
+
+
+def test_only_what_more_positives_hold_is_enriched():
+    codes = encode(["ACGTACGTAA", "ACGTACGTAA", "CCCCCCCCCC", "CCCCCCCCCC"])
+    found = decode(enriched_kmers(codes, np.array([True, True, False, False]), 50, k=4))
+    assert set(found) == {"ACGT", "CGTA", "GTAC", "GTAA"}  # TACG and CGTA are one
+
+
+def test_half_of_the_filters_get_a_kmer_in_their_middle():
+    codes, positive = sequences()
+    split = Split(codes, positive[:, None].astype(np.uint8))
+    kernel = np.random.default_rng(0).normal(0, 0.05, (19, 4, 12))
+    before = kernel.copy()
+    change = kmer_filters(kernel, split) - before
+    np.testing.assert_array_equal(kernel, before)
+    assert (np.abs(change).sum(axis=(0, 1)) > 0).tolist() == [True] * 6 + [False] * 6
+    rows = np.flatnonzero(np.abs(change[:, :, 0]).sum(axis=1))
+    assert rows.tolist() == list(range(5, 13))
+    best = decode(change[5:13, :, 0].argmax(axis=1)[None].astype(np.uint8))[0]
+    assert best == decode(enriched_kmers(codes, positive, 1))[0]
+    np.testing.assert_allclose(change.sum(axis=1), 0, atol=1e-12)
+    np.testing.assert_allclose(change[5:13, :, 0].max(axis=1), HEIGHT * 0.75)
+
+
+def test_tasks_share_the_filters():
+    codes, positive = sequences()
+    other, second = sequences(motif="GGGAATTC", seed=1)
+    labels = np.zeros((2 * len(codes), 2), dtype=np.uint8)
+    labels[: len(codes), 0], labels[len(codes) :, 1] = positive, second
+    change = kmer_filters(np.zeros((19, 4, 8)), Split(np.concatenate([codes, other]), labels))
+    words = decode(change[5:13].argmax(axis=1).T.astype(np.uint8))[:4]
+    known = [{MOTIF, "ATGAGTCA"}, {"GGGAATTC", "GAATTCCC"}]
+    assert words[0] in known[0]
+    assert words[1] in known[1]
+
+
+@pytest.mark.parametrize("width", [K - 1, 3])
+def test_filters_shorter_than_a_kmer_stay_as_they_are(width):
+    codes, positive = sequences()
+    kernel = np.ones((width, 4, 6))
+    split = Split(codes, positive[:, None].astype(np.uint8))
+    np.testing.assert_array_equal(kmer_filters(kernel, split), kernel)
+    alike = Split(codes, np.ones((len(codes), 1), dtype=np.uint8))
+    np.testing.assert_array_equal(kmer_filters(np.ones((19, 4, 6)), alike), np.ones((19, 4, 6)))
