@@ -159,25 +159,30 @@ def _task_names(path: Path) -> tuple[str, ...]:
 def view_scorer(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray]:
     """Function from codes (examples, length) to logits, float32 (views, examples, tasks).
 
-    A view is one network on one strand: the sequences, and their reverse complements. What is
-    told of a sequence is the mean over views.
+    A view is one network of the ensemble on one strand: the sequences, or their reverse
+    complements. What is told of a sequence is the mean over views.
 
     Raises:
         UserError: A network without a layer of logits; this library makes none.
     """
     import keras
 
-    if LOGITS not in [layer.name for layer in predictor.model.layers]:
+    members = predictor.members or (predictor.model,)
+    if any(LOGITS not in [layer.name for layer in member.layers] for member in members):
         raise UserError(f"expected a network with a layer named {LOGITS!r}, as this library makes.")
-    network = keras.Model(predictor.model.input, predictor.model.get_layer(LOGITS).output)
+    networks = [keras.Model(one.input, one.get_layer(LOGITS).output) for one in members]
 
-    def logits(codes: np.ndarray) -> np.ndarray:
+    def logits(network: Any, codes: np.ndarray) -> np.ndarray:
         size = -len(codes) % SCORED  # batches of one size are compiled once
         padded = np.pad(codes, ((0, size), (0, 0)))
         parts = [network.predict_on_batch(part) for part in _pieces(padded)]
         return np.concatenate(parts)[: len(codes)]
 
-    return lambda codes: np.stack([logits(codes), logits(reverse_complement(codes))])
+    def views(codes: np.ndarray) -> np.ndarray:
+        strands = codes, reverse_complement(codes)
+        return np.stack([logits(one, strand) for one in networks for strand in strands])
+
+    return views
 
 
 def _pieces(codes: np.ndarray) -> Iterator[np.ndarray]:

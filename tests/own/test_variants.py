@@ -412,6 +412,14 @@ def test_views_are_the_two_strands(trained):
     np.testing.assert_allclose(swapped.mean(axis=0), found.mean(axis=0), atol=1e-6)
 
 
+def test_views_of_an_ensemble_are_those_of_its_members(trained):
+    one, two = (load_predictor(trained / name) for name in ("std", "symm"))
+    both = Predictor(None, LENGTH, one.tasks, (one.model, two.model))
+    codes = np.random.default_rng(0).integers(0, 5, (20, LENGTH)).astype(np.uint8)
+    expected = np.concatenate([view_scorer(each)(codes) for each in (one, two)])
+    np.testing.assert_array_equal(view_scorer(both)(codes), expected)
+
+
 def test_memory_does_not_grow_with_the_file(counted, letters, reference, tmp_path):
     genome, peaks = Genome(reference), []
     for count in (500, 2500):
