@@ -105,6 +105,8 @@ def read_columns(path: str | Path) -> pd.DataFrame:
     """
     lines = _Lines(Path(path))
     columns = dict(enumerate(lines.columns(summits=False), 1))
+    import pandas as pd
+
     return pd.DataFrame(columns, index=pd.Index(lines.numbers, name="line"))
 
 
