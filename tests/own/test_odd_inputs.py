@@ -85,7 +85,8 @@ def of_peaks(tmp_path, peaks, reference=GENOME, **options):
     files = {"peaks": put(tmp_path / "p.bed", peaks), "genome": put(tmp_path / "g.fa", reference)}
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
-        dataset = load_dataset("custom", **files, window=WINDOW, **options)
+        background = None if "negatives" in options else "shuffled"
+        dataset = load_dataset("custom", **files, window=WINDOW, background=background, **options)
     return dataset, "\n".join(str(warning.message) for warning in seen)
 
 
