@@ -5,7 +5,7 @@ peaks, and goes on where it was interrupted. Windows of 200 bp around the summit
 peaks stand against windows of the same GC content and chromosome, 1 kb or more from any of its
 peaks. Training is on chr20, validation on chr1 and chr22, the test on the whole piece of chrX
 that the data have, whatever the number of peaks: as many as a user with so few would hold, but
-a test that can tell models apart.
+a test that can tell models apart. At the end the table of the book's page is written anew.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sfc_lib.datasets.base import load_dataset
@@ -34,6 +33,8 @@ from sfc_lib.runs.store import environment
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "own_data.json"
+PAGE = HERE.parent / "book" / "own_data.md"
+MARKS = "<!-- measured: begin -->", "<!-- measured: end -->"
 REGIONS, WIDTH = "hg19-subset", 200
 SPLIT = {"chr20": "train", "chr1": "valid", "chr22": "valid", "chrX": "test"}
 SHARE = 0.85  # of the peaks train, the others validate
@@ -60,6 +61,8 @@ def main() -> None:
                 about = {"rows": known, "environment": environment("tensorflow")}
                 write_json(options.output, about)
                 print(json.dumps(row), flush=True)
+    if options.output == RESULTS:
+        PAGE.write_text(page_with(PAGE.read_text(), load_rows()))
 
 
 def load_rows(path: Path = RESULTS) -> dict[str, dict[str, Any]]:
@@ -107,7 +110,8 @@ def windows_of(factor: Factor, size: int, folder: Path) -> dict[str, Any]:
     }
     for name, table in files.items():
         table.to_csv(folder / f"{name}.bed", sep="\t", header=False, index=False)
-    of = {split: [c for c in SPLIT if SPLIT[c] == split] for split in ("valid", "test")}
+    chroms = sorted(files["peaks"]["chrom"].unique())  # a peak file may have none on chr1
+    of = {split: [c for c in chroms if SPLIT[c] == split] for split in ("valid", "test")}
     return {
         **{name: folder / f"{name}.bed" for name in files},
         "genome": paths,
@@ -153,19 +157,30 @@ def measure(factor: Factor, size: int, members: int) -> dict[str, Any]:
     }
 
 
-def table(path: Path = RESULTS) -> pd.DataFrame:
-    """The rows as a table for readers."""
-    rows = [
-        {
-            "TF": row["tf"],
-            "cells": row["cell_type"],
-            "sequences": row["sequences"]["train"],
-            **{model: scores["auroc"] for model, scores in row["scores"].items()},
-            "CPU minutes": row["cpu_minutes"][0],
-        }
-        for row in load_rows(path).values()
+def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """The rows as a table in Markdown, those with the fewest peaks first."""
+    lines = [
+        "| TF | cells | peaks | training sequences | 6-mer regression | network | gain (95 %) "
+        "| ensemble | CPU minutes |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
-    return pd.DataFrame(rows)
+    for row in sorted(rows.values(), key=lambda row: (row["size"], row["tf"], row["cell_type"])):
+        scores = {model: f"{values['auroc']:.3f}" for model, values in row["scores"].items()}
+        gain, low, high = (f"{value:+.3f}" for value in row["gain"])
+        cells = [row["tf"], row["cell_type"], f"{row['size']:,}", f"{row['sequences']['train']:,}"]
+        cells += [scores["regression"], scores["network"], f"{gain} ({low} to {high})"]
+        cells += [scores.get("ensemble", "–"), f"{row['cpu_minutes'][0]:.1f}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def page_with(text: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """The text of the book's page with the table of these rows between its two marks."""
+    before, mark, rest = text.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not mark or not end:
+        raise ValueError(f"{PAGE}: expected the marks {MARKS}.")
+    return f"{before}{mark}\n{table(rows)}\n{end}{after}"
 
 
 if __name__ == "__main__":

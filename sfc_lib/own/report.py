@@ -115,7 +115,9 @@ def verdict(outcome: Outcome) -> str:
             f"{(~better & ~worse).sum()} the test set can't tell."
         )
     gain = outcome.gains.iloc[0]
-    by = f"by {_score(abs(gain.gain))} ({_signed(gain.gain_low)} to {_signed(gain.gain_high)})"
+    sign = 1 if gain.gain > 0 else -1
+    low, high = sorted((sign * gain.gain_low, sign * gain.gain_high))
+    by = f"by {_score(abs(gain.gain))} ({_signed(low)} to {_signed(high)})"
     if better.all():
         return f"{begin}: the {what} is better {by}."
     if worse.all():
@@ -182,13 +184,9 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
         records=outcome.records,
         gains=outcome.gains.to_dict("records"),
         baseline=outcome.baseline,
-        regression=scores[(scores.split == "test") & (scores.model == REGRESSION)].to_dict(
-            "records"
-        ),
         subject=_subject(outcome),
         spec=record.spec.to_dict(),
         settings=json.dumps(record.spec.to_dict(), indent=1),
-        run=record.spec.id,
         result=record.result,
         dataset=dataset,
         parts=parts,
@@ -258,6 +256,7 @@ STYLE: Any = sns.axes_style("ticks") | {
 }
 COLOURS = sns.color_palette("colorblind", 8)
 MOST_TASKS = len(COLOURS)  # drawn; the table has all
+MOST_BINS, FEWEST_IN_BIN = 10, 20  # of the calibration curve
 SMOOTHED = 200  # bp from which a profile has a smoothed line too
 SPAN = 25  # bp, of its moving mean
 
@@ -269,6 +268,7 @@ def _figures(outcome: Outcome) -> dict[str, str]:
         drawn = {
             "learning": draw_learning_curve(record.history(), record.result["best_epoch"]),
             "curves": draw_score_curves(test.labels, outcome.probabilities["test"], tasks),
+            "calibration": draw_calibration(test.labels, outcome.probabilities["test"], tasks),
             "importance": draw_importance(outcome.profiles, tasks, outcome.profiled),
         }
         if record.spec.variant != "std":
@@ -319,6 +319,44 @@ def draw_score_curves(
     if len(tasks) > 1:
         figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure
+
+
+def draw_calibration(labels: np.ndarray, probabilities: np.ndarray, tasks: Sequence[str]) -> Figure:
+    """The share of positives among sequences of about the same probability, for each task.
+
+    As many sequences stand in every bin; bars are standard errors of the share.
+    """
+    figure = Figure(figsize=(WIDTH, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="black", lw=0.8, ls="--")
+    for number, (task, colour) in enumerate(zip(tasks, COLOURS, strict=False)):
+        guess, share, error = calibration(labels[:, number], probabilities[:, number])
+        axes.errorbar(guess, share, error, color=colour, marker="o", ms=4, lw=1.2, label=task)
+    axes.set(xlabel="predicted probability", ylabel="share of positives")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    if len(tasks) > 1:
+        figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    return figure
+
+
+def calibration(
+    labels: np.ndarray, probabilities: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean probability, share of positives and its standard error in bins of as many sequences.
+
+    Example:
+
+    >>> guess, share, _ = calibration(np.array([0, 1] * 20), np.array([0.25, 0.75] * 20))
+    >>> guess.tolist(), share.tolist()
+    ([0.25, 0.75], [0.0, 1.0])
+    """
+    bins = max(1, min(MOST_BINS, len(labels) // FEWEST_IN_BIN))
+    parts = np.array_split(np.argsort(probabilities, kind="stable"), bins)
+    guess, share = (
+        np.array([values[part].mean() for part in parts]) for values in (probabilities, labels)
+    )
+    sizes = np.array([len(part) for part in parts])
+    return guess, share, np.sqrt(share * (1 - share) / sizes)
 
 
 def draw_importance(profiles: np.ndarray, tasks: Sequence[str], numbers: Sequence[int]) -> Figure:

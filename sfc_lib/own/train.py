@@ -284,8 +284,10 @@ def gains(
         positive, negative = (a - b for a, b in zip(*places, strict=True))
         gain = float(positive.mean())
         least = min(len(positive), len(negative)) >= 2
-        variance = positive.var(ddof=1) / len(positive) + negative.var(ddof=1) / len(negative)
-        half = NORMAL * float(np.sqrt(variance)) if least else float("nan")
+        half = float("nan")
+        if least:
+            variance = sum(part.var(ddof=1) / len(part) for part in (positive, negative))
+            half = NORMAL * float(np.sqrt(variance))
         ends = {"gain_low": gain - half, "gain_high": gain + half}
         rows.append({"task": task, "gain": gain, **ends})
     return pd.DataFrame(rows)

@@ -14,8 +14,10 @@ import pytest
 from own_data import QUICK, SYMM, sfc
 
 from sfc_lib import RunSpec, load_dataset
+from sfc_lib.own.audit import GREEN, Check
 from sfc_lib.own.baseline import Baseline
 from sfc_lib.own.report import (
+    calibration,
     draw_importance,
     draw_positional_weights,
     draw_score_curves,
@@ -84,8 +86,9 @@ def test_the_report_stands_alone_and_says_where_it_comes_from(trained, name):
     assert f"sfc train --{FROM[name]}" in page
     assert f"-o {name}" in page
     assert str(trained) not in page
-    assert page.count("<figure>") == 4
-    assert page.count("<img") == (4 if name == "symm" else 3)
+    assert page.count("<figure>") == 5
+    assert page.count("<img") == (5 if name == "symm" else 4)
+    assert len(page) < 3_000_000
     assert ("has no SFC layer" in page) == (name == "std")
 
 
@@ -93,7 +96,7 @@ def test_the_report_stands_alone_and_says_where_it_comes_from(trained, name):
     ("gain", "low", "high", "expected"),
     [
         (0.05, 0.01, 0.09, "the network is better by .050 (+.010 to +.090)."),
-        (-0.05, -0.09, -0.01, "the regression is better by .050 (−.090 to −.010). Use it, or"),
+        (-0.05, -0.09, -0.01, "the regression is better by .050 (+.010 to +.090). Use it, or"),
         (0.05, -0.01, 0.11, "can't tell which is better; the network leads by .050 (−.010 to"),
         (-0.05, -0.11, 0.01, "can't tell which is better; the regression leads by .050"),
     ],
@@ -179,6 +182,7 @@ def page_of_peaks(trained, tmp_path):
             Baseline({"test": guess}, (0.1,), 1.0),
             pd.concat(both),
             gains(dataset.test.labels, guess, guess, ["bound"]),
+            [Check("a check", GREEN, "found")],
             rng.normal(size=(1, 60)),
             [9],
             {role: (path, "0" * 64) for role, path in files.items()},
@@ -223,7 +227,7 @@ def test_the_report_in_a_browser_makes_no_request_and_fits(trained, name, width,
     assert [url for url in requests if not url.startswith("data:")] == requests[:1]
     assert errors == []
     assert wide <= width
-    assert drawn == [True] * (4 if name == "symm" else 3)
+    assert drawn == [True] * (5 if name == "symm" else 4)
 
 
 def test_running_again_reads_the_run_and_writes_the_same_report(trained, monkeypatch):
@@ -268,6 +272,28 @@ def test_the_three_lines_beside_the_model_load_it(trained):
         check=True,
     )
     assert done.stdout == "(None, 60) (None, 60, 4)\n"
+
+
+def test_calibration_by_hand():
+    labels = np.array([0, 0, 1, 1] * 20)
+    guess, share, error = calibration(labels, np.array([0.1, 0.2, 0.6, 0.9] * 20))
+    np.testing.assert_allclose(guess, [0.1, 0.2, 0.6, 0.9])
+    assert share.tolist() == [0, 0, 1, 1]
+    assert error.tolist() == [0, 0, 0, 0]
+    rng = np.random.default_rng(0)
+    truth = rng.random(50_000)
+    guess, share, error = calibration((rng.random(50_000) < truth).astype(int), truth)
+    assert len(guess) == 10
+    assert (np.abs(share - guess) < 4 * error).all()
+    assert len(calibration(labels[:7], np.linspace(0, 1, 7))[0]) == 1
+
+
+def test_the_report_has_a_light_for_every_check(trained):
+    page = (trained / "symm" / "report.html").read_text()
+    table = re.search(r'<table class="audit">.*?</table>', page, re.DOTALL)[0]
+    assert len(re.findall(r'<span class="light (green|amber|red)">', table)) == 8
+    shown = (trained / "symm.log").read_text()
+    assert re.search(r"audit +\d green", shown)
 
 
 def test_figures_of_more_tasks_than_colours_and_of_one_neuron():
