@@ -19,6 +19,7 @@ import hashlib
 import importlib.metadata
 import io
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -285,13 +286,15 @@ def _read(folder: Path, manifest: Mapping[str, Any], name: str) -> bytes:
     return content
 
 
-def unpack(folder: Path, manifest: Mapping[str, Any], key: str, cache: Path) -> None:
+def unpack(
+    folder: Path, manifest: Mapping[str, Any], key: str, cache: Path, end: float = math.inf
+) -> None:
     """Make a dataset of the bundle what it was in the cache it was packed from, byte for byte.
 
     It is memory-mapped from there by `load_dataset`. If it is there and whole, nothing is done.
 
     Raises:
-        UserError: A part is missing or damaged; it is named.
+        UserError: A part is missing or damaged; it is named. Or the time `end` has come.
     """
     dataset, target = manifest["datasets"][key], cache / BUILT / key
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -307,6 +310,8 @@ def unpack(folder: Path, manifest: Mapping[str, Any], key: str, cache: Path) -> 
                     row_file(scratch / f"{split}_labels.npy", dataset["tasks"]) as add_labels,
                 ):
                     for name in names:
+                        if time.time() > end:
+                            raise UserError(f"limit: too short to unpack {key}. Give it more.")
                         with np.load(io.BytesIO(_read(folder, manifest, name))) as part:
                             codes, labels = unpack_rows(part, dataset["length"], dataset["tasks"])
                         add_codes(codes)
@@ -349,9 +354,10 @@ def train(
         UserError: A bundle that is damaged or of another version of the library; no epoch was
             finished within the limit; or runs that failed: each is named, the others are kept.
     """
-    began = float(os.environ.get(BEGAN) or time.time())
     if limit is not None and limit < SHORTEST:
         raise UserError(f"limit: expected {SHORTEST:g} s or more, got {limit:g} s.")
+    began = float(os.environ.get(BEGAN) or time.time())
+    end = math.inf if limit is None else began + limit - MARGIN
     manifest = read_manifest(folder)
     if manifest["content"] != _content_here():
         raise UserError(
@@ -363,7 +369,7 @@ def train(
     specs = [RunSpec.from_dict(values) for values in manifest["specs"]]
     left = [spec for spec in specs if find(spec, root) is None]
     for key in sorted({_key(make_recipe(spec.dataset, spec.dataset_options)) for spec in left}):
-        unpack(folder, manifest, key, cache)
+        unpack(folder, manifest, key, cache, end)
     before = _epochs(root, left)
     environment = (ACCELERATED if accelerator else ONE_THREAD) | {
         "SFC_DATA_DIR": str(cache),
@@ -373,7 +379,7 @@ def train(
     with Processes(min(jobs or cores(), len(left)) or 1, environment) as pool:
         futures = {pool.submit(run_one, spec.to_dict(), str(root)): spec for spec in left}
         pending, failed = set(futures), []
-        while pending and (limit is None or time.time() < began + limit - MARGIN):
+        while pending and time.time() < end:
             done, pending = wait(pending, timeout=1, return_when=FIRST_COMPLETED)
             for future in done:
                 if error := future.exception():
@@ -388,7 +394,7 @@ def train(
         pool.shutdown(wait=False, cancel_futures=True)
     if failed:
         raise UserError("\n  ".join([f"{len(failed)} of {len(left)} runs failed:", *failed]))
-    if pending and _epochs(root, left) == before:
+    if len(pending) == len(left) > 0 and _epochs(root, left) == before:
         raise UserError(
             f"limit: no epoch was finished within {limit:g} s, so the next call would begin where "
             "this one did. Give --limit more, or fewer --jobs."

@@ -343,8 +343,19 @@ def clock_that_jumps(monkeypatch, condition):
 
 def test_limit_without_an_epoch_says_that_it_is_too_short(copied, endless_runs):
     changed(copied, specs=[tiny(seed=1).to_dict()])
+    manifest = bundle.read_manifest(copied)
+    for key in manifest["datasets"]:
+        bundle.unpack(copied, manifest, key, copied / "cache")
     with pytest.raises(UserError, match=r"no epoch was finished within 0.6 s.* Give --limit more"):
         bundle.train(copied, limit=0.6)
+
+
+def test_limit_that_ends_while_data_are_unpacked_says_so_and_leaves_nothing(copied):
+    manifest = bundle.read_manifest(copied)
+    (key,) = manifest["datasets"]
+    with pytest.raises(UserError, match=f"limit: too short to unpack {key}"):
+        bundle.unpack(copied, manifest, key, copied / "cache", end=time.time() - 1)
+    assert [path.name for path in (copied / "cache" / "datasets").iterdir()] == [f"{key}.lock"]
 
 
 def test_limit_below_the_shortest_is_refused(copied):
