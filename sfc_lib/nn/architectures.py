@@ -194,25 +194,26 @@ def build_model(
     else:
         inputs = keras.Input((length,), dtype="uint8", name="codes")
         encoded = OneHotDNA(name="one_hot", **policy)(inputs)  # (batch, length, 4)
-    body: list[layers.Layer] = []
+    x = encoded
     for number, (block, filters) in enumerate(zip(net.blocks, shape.filters, strict=True), 1):
-        body += _convolution(block, filters, number, policy)
+        x = _convolve(x, block, filters, number, policy)
     if not net.hidden and net.dropout:
-        body.append(layers.Dropout(rate, name="dropout", **policy))
+        x = layers.Dropout(rate, name="dropout", **policy)(x)
     sfc = {
         "units": units,
         "initializer": initializer,
         "positional_regularizer": Curvature(curvature) if curvature else None,
         "positional_constraint": None if limit is None else CurvatureConstraint(limit),
     }
-    body += _readout(readout, variant, shape, policy, sfc)
+    for layer in _readout(readout, variant, shape, policy, sfc):
+        x = layer(x)  # each is built before the next is made: both draw seeds
     behind = BEHIND[readout](_place(shape)) if readout in BEHIND else {}
     for number, outputs in enumerate(net.hidden, 1):
         options = {"units": outputs, **(behind if number == 1 else {})}
-        body.append(layers.Dense(**options, activation="relu", name=f"dense_{number}", **policy))
-        body.append(layers.Dropout(rate, name=f"dropout_{number}", **policy))
-    body.append(layers.Dense(tasks, name=STRAND if both_strands else "logits", **policy))
-    logits = _through(body, encoded)
+        x = layers.Dense(**options, activation="relu", name=f"dense_{number}", **policy)(x)
+        x = layers.Dropout(rate, name=f"dropout_{number}", **policy)(x)
+    name = STRAND if both_strands else "logits"
+    logits = layers.Dense(tasks, name=name, **policy)(x)
     outputs = layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
     network = keras.Model if variant == "std" else SeparableModel
     model = network(inputs, outputs, name=f"{architecture}_{variant}")
@@ -333,13 +334,14 @@ def _through(body: list[layers.Layer], x):
     return x
 
 
-def _convolution(block: ConvBlock, filters: int, number: int, policy: dict) -> list[layers.Layer]:
-    name = f"conv_{number}"
-    found = [layers.Conv1D(filters, block.kernel, data_format=LAYOUT, name=name, **policy)]
+def _convolve(x, block: ConvBlock, filters: int, number: int, policy: dict):
+    kernel = block.kernel
+    x = layers.Conv1D(filters, kernel, data_format=LAYOUT, name=f"conv_{number}", **policy)(x)
     if block.batch_norm:
-        found.append(layers.BatchNormalization(name=f"batch_norm_{number}", **policy))
-    found.append(layers.ReLU(name=f"relu_{number}", **policy))
+        x = layers.BatchNormalization(name=f"batch_norm_{number}", **policy)(x)
+    x = layers.ReLU(name=f"relu_{number}", **policy)(x)
     if block.pool > 1:
-        options = {"data_format": LAYOUT, "name": f"pool_{number}", **policy}
-        found.append(layers.MaxPooling1D(block.pool, block.stride, **options))
-    return found
+        x = layers.MaxPooling1D(
+            block.pool, block.stride, data_format=LAYOUT, name=f"pool_{number}", **policy
+        )(x)
+    return x

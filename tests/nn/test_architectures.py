@@ -268,6 +268,14 @@ def test_the_compact_network_by_hand():
         build_model("compact", "symm", length=200, tasks=1, dropout=1)
 
 
+def test_a_seed_draws_what_it_always_drew():
+    """Else no published run of an SFC network could be trained again to the same bytes."""
+    keras.utils.set_random_seed(7)
+    model = build_model("simulated_tf", "sep", length=200, tasks=2, width=0.2)
+    state = keras.ops.convert_to_numpy(model.get_layer("dropout_1").seed_generator.state)
+    assert int(state[0]) == 77777869  # drawn after the SFC layer was built
+
+
 # Both strands
 
 
