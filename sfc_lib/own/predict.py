@@ -109,6 +109,11 @@ def _task_names(path: Path) -> tuple[str, ...]:
         return ()
 
 
+def networks(predictor: Predictor) -> list[Any]:
+    """The networks whose mean a prediction is."""
+    return [predictor.model]
+
+
 def view_scorer(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray]:
     """Function from codes (examples, length) to logits, float32 (views, examples, tasks).
 
@@ -120,17 +125,21 @@ def view_scorer(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray]:
     """
     import keras
 
-    if LOGITS not in [layer.name for layer in predictor.model.layers]:
+    if not all(LOGITS in [layer.name for layer in one.layers] for one in networks(predictor)):
         raise UserError(f"expected a network with a layer named {LOGITS!r}, as this library makes.")
-    network = keras.Model(predictor.model.input, predictor.model.get_layer(LOGITS).output)
+    inner = [keras.Model(one.input, one.get_layer(LOGITS).output) for one in networks(predictor)]
 
-    def logits(codes: np.ndarray) -> np.ndarray:
+    def logits(network: Any, codes: np.ndarray) -> np.ndarray:
         size = -len(codes) % SCORED  # batches of one size are compiled once
         padded = np.pad(codes, ((0, size), (0, 0)))
         parts = [network.predict_on_batch(part) for part in _pieces(padded)]
         return np.concatenate(parts)[: len(codes)]
 
-    return lambda codes: np.stack([logits(codes), logits(reverse_complement(codes))])
+    def score(codes: np.ndarray) -> np.ndarray:
+        strands = codes, reverse_complement(codes)
+        return np.stack([logits(network, strand) for network in inner for strand in strands])
+
+    return score
 
 
 def _pieces(codes: np.ndarray) -> Iterator[np.ndarray]:
