@@ -17,7 +17,7 @@ import click
 
 from sfc_lib.errors import UserError
 from sfc_lib.files import published_dir, runs_dir
-from sfc_lib.own.cli import predict_verb, train_verb, variants_verb
+from sfc_lib.own.cli import explain_verb, predict_verb, train_verb, variants_verb
 
 
 class Lines:
@@ -122,7 +122,7 @@ def main() -> None:
     """
 
 
-for command in (train_verb, predict_verb, variants_verb):
+for command in (train_verb, predict_verb, explain_verb, variants_verb):
     main.add_command(command)
 
 

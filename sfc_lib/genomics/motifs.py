@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sfc_lib.errors import UserError
+from sfc_lib.genomics.text import read_lines
 
 RESOURCES = Path(__file__).parent / "resources"
 MATRIX = r"^letter-probability matrix.*\bw=\s*([1-9]\d*).*\n((?:[ \d].*\n?)*)"
@@ -16,10 +17,14 @@ MATRIX = r"^letter-probability matrix.*\bw=\s*([1-9]\d*).*\n((?:[ \d].*\n?)*)"
 
 @dataclass(frozen=True, eq=False)
 class Motif:
-    """A named PWM; `probabilities` has shape (width, 4), columns A, C, G, T, rows summing to 1."""
+    """A named PWM; `probabilities` has shape (width, 4), columns A, C, G, T, rows summing to 1.
+
+    `title`: what stands behind the name in a file, of JASPAR's the factor.
+    """
 
     name: str
     probabilities: np.ndarray
+    title: str = ""
 
     @property
     def width(self) -> int:
@@ -42,16 +47,18 @@ class Motif:
 def read_meme(path: str | Path) -> dict[str, Motif]:
     """Motifs of a file in minimal MEME format (version 4, alphabet ACGT), by name, in file order.
 
+    Gzip, CRLF line ends and a BOM are accepted.
+
     Raises:
         UserError: `file: motif: what was expected`, for a matrix whose rows are missing,
             malformed or do not sum to 1, or a repeated name; or a file without motifs.
     """
     motifs: dict[str, Motif] = {}
-    for block in re.split(r"^MOTIF", Path(path).read_text(), flags=re.MULTILINE)[1:]:
-        name = [*block.partition("\n")[0].split(), ""][0]
+    for block in re.split(r"^MOTIF", "\n".join(read_lines(Path(path))), flags=re.MULTILINE)[1:]:
+        name, *title = block.partition("\n")[0].split() or [""]
         if not name or name in motifs:
             raise UserError(f"{path}: {name}: expected a new motif name.")
-        motifs[name] = Motif(name, _matrix(block, f"{path}: {name}"))
+        motifs[name] = Motif(name, _matrix(block, f"{path}: {name}"), " ".join(title))
     if not motifs:
         raise UserError(f"{path}: expected at least one MOTIF with a matrix, got none.")
     return motifs
@@ -60,7 +67,7 @@ def read_meme(path: str | Path) -> dict[str, Motif]:
 def _matrix(block: str, where: str) -> np.ndarray:
     """The probabilities of a motif, (w, 4): the lines behind that which says w=."""
     found = re.findall(
-        r"^letter-probability matrix.*\bw=\s*([1-9]\d*).*\n((?:[ \d].*\n?)*)", block, re.M
+        r"^letter-probability matrix.*\bw=\s*([1-9]\d*).*\n((?:[ \t\d].*\n?)*)", block, re.M
     )
     try:
         ((width, text),) = found

@@ -26,6 +26,7 @@ INPUT, OUTPUT = "one_hot", "logits"  # layers between which is differentiated
 MAX_CODE = 4  # N
 
 Scorer = Callable[[np.ndarray], np.ndarray]
+Form = Callable[[Any, Sequence[Any]], Any]  # of one-hot sequences and gradients, one a task
 
 
 def importance_profiles(
@@ -120,15 +121,56 @@ def gradient_times_input(
     return _scored(_scorer(model, _checked(model, codes, tasks)), codes)[int(centred)]
 
 
-def _scorer(model: keras.Model, columns: Sequence[int]) -> Scorer:
-    """Function from codes (examples, length) to both forms, (2, tasks, examples, length)."""
+def hypothetical_contributions(
+    model: keras.Model,
+    codes: np.ndarray,
+    tasks: Sequence[int] | None = None,
+    *,
+    batch_size: int = 500,
+    progress: Callable[[Sequence[int]], Iterable[int]] | None = None,
+) -> np.ndarray:
+    """What each of the four bases would add at each position, to first order.
+
+    The centred gradient itself: its entry for the base that is there is the centred gradient ×
+    input. Tools that find motifs in contributions, TF-MoDISco for one, want it so. At an N, it
+    tells what a base would add there.
+
+    Args:
+        model: As for `importance_profiles`.
+        codes: uint8 (examples, length).
+        tasks: Columns of the logits; None for all.
+        batch_size: Sequences computed at once; bounds the memory.
+        progress: Wraps the batches, for a progress bar, e.g. `tqdm`.
+
+    Returns:
+        float32 (float64 if the model computes in it), shape (tasks, examples, length, 4); the
+        four sum to 0.
+
+    Example:
+
+    >>> from sfc_lib import build_model
+    >>> model = build_model("simulated_tf", "sep", length=200, tasks=3, width=0.1)
+    >>> hypothetical_contributions(model, np.zeros((5, 200), dtype=np.uint8)).shape
+    (3, 5, 200, 4)
+    """
+    score = _scorer(model, _checked(model, codes, tasks), _centred)
+    size = positive_integer(batch_size, "hypothetical_contributions", "batch_size")
+    starts = (progress or iter)(range(0, len(codes), size))
+    return np.concatenate([_scored(score, codes[i : i + size]) for i in starts], axis=1)
+
+
+def _scorer(model: keras.Model, columns: Sequence[int], form: Form | None = None) -> Scorer:
+    """Function from codes (examples, length) to a form of the gradients, by default both.
+
+    These are (2, tasks, examples, length).
+    """
     with suppress(UserError):  # an SFC layer that no Dense follows stays as it is
         model = fold_separable(model)
     tail = keras.Model(model.get_layer(INPUT).output, model.get_layer(OUTPUT).output)
     encode = model.get_layer(INPUT)
     if isinstance(encode, keras.layers.InputLayer):  # a network on one-hot sequences
         encode = OneHotDNA()
-    gradients = _BACKENDS[keras.backend.backend()](tail, columns)
+    gradients = _BACKENDS[keras.backend.backend()](tail, columns, form or _along_input)
 
     def score(codes: np.ndarray) -> np.ndarray:
         x = ops.stop_gradient(encode(ops.convert_to_tensor(codes)))
@@ -150,12 +192,21 @@ def _along_input(x: Any, gradients: Sequence[Any]) -> Any:
     At least float32.
     """
     dtype = keras.backend.result_type(x.dtype, "float32")
-    forms = (gradients, [g - ops.mean(g, axis=-1, keepdims=True) for g in gradients])
+    forms = gradients, _less_mean(gradients)
     summed = [[ops.sum(ops.cast(x * g, dtype), axis=-1) for g in form] for form in forms]
     return ops.stack([ops.stack(form) for form in summed])
 
 
-def _tensorflow(tail: keras.Model, columns: Sequence[int]) -> Callable[[Any], Any]:
+def _centred(_x: Any, gradients: Sequence[Any]) -> Any:
+    """Gradients less their mean over the bases, (tasks, examples, length, 4)."""
+    return ops.stack(_less_mean(gradients))
+
+
+def _less_mean(gradients: Sequence[Any]) -> list[Any]:
+    return [g - ops.mean(g, axis=-1, keepdims=True) for g in gradients]
+
+
+def _tensorflow(tail: keras.Model, columns: Sequence[int], form: Form) -> Callable[[Any], Any]:
     import tensorflow as tf
 
     @tf.function(reduce_retracing=True)
@@ -164,12 +215,12 @@ def _tensorflow(tail: keras.Model, columns: Sequence[int]) -> Callable[[Any], An
             tape.watch(x)
             logits = tail(x, training=False)
             sums = [tf.reduce_sum(logits[:, column]) for column in columns]
-        return _along_input(x, [tape.gradient(total, x) for total in sums])
+        return form(x, [tape.gradient(total, x) for total in sums])
 
     return gradients
 
 
-def _jax(tail: keras.Model, columns: Sequence[int]) -> Callable[[Any], Any]:
+def _jax(tail: keras.Model, columns: Sequence[int], form: Form) -> Callable[[Any], Any]:
     import jax
 
     groups = tail.trainable_variables, tail.non_trainable_variables
@@ -181,12 +232,12 @@ def _jax(tail: keras.Model, columns: Sequence[int]) -> Callable[[Any], Any]:
             lambda x: tail.stateless_call(*weights, x, training=False)[0], x
         )
         ones = [ops.zeros_like(logits).at[:, column].set(1) for column in columns]
-        return _along_input(x, [pull_back(one)[0] for one in ones])
+        return form(x, [pull_back(one)[0] for one in ones])
 
     return lambda x: gradients(x, weights)
 
 
-def _torch(tail: keras.Model, columns: Sequence[int]) -> Callable[[Any], Any]:
+def _torch(tail: keras.Model, columns: Sequence[int], form: Form) -> Callable[[Any], Any]:
     import torch
 
     def gradients(x: Any) -> Any:
@@ -194,7 +245,7 @@ def _torch(tail: keras.Model, columns: Sequence[int]) -> Callable[[Any], Any]:
             x = x.detach().requires_grad_()
             sums = tail(x, training=False)[:, list(columns)].sum(dim=0)
             found = [torch.autograd.grad(total, x, retain_graph=True)[0] for total in sums]
-        return _along_input(x.detach(), found)
+        return form(x.detach(), found)
 
     return gradients
 

@@ -1,4 +1,4 @@
-"""The verbs `train`, `predict` and `variants`: your own data, and what a network says of others."""
+"""The verbs `train`, `predict`, `explain` and `variants`: a network of your own data."""
 
 from __future__ import annotations
 
@@ -176,6 +176,63 @@ def predict_verb(model: Path, sequences: Path, output: Path | None, anyway: bool
             number = predict_fasta(predictor, sequences, file, bar.update)
     if output:
         click.echo(f"Wrote {output}: {number:,} sequences, {len(predictor.tasks)} tasks.")
+
+
+@click.command("explain")
+@click.argument("model", type=click.Path(exists=True, path_type=Path))
+@click.argument("sequences", type=FILE)
+@file(
+    "--genome", multiple=True, help="FASTA; then SEQUENCES is BED or narrowPeak. May be repeated."
+)
+@option("--partial-genome", is_flag=True, help="Leave out peaks that lie elsewhere.")
+@option("-o", "--output", type=PATH, required=True, help="Folder of what is found.")
+@option("--task", help="Name of the task; the first by default.")
+@option("--method", type=click.Choice(["gradient", "ism"]), default="gradient")
+@option("--most", type=COUNT, default=1000, help="Sequences, those predicted highest.")
+@option("--top", type=COUNT, default=10, help="Logos of so many of them.")
+@option("--region", multiple=True, help="NAME or NAME:START-END, from 0: a logo too; repeat.")
+@file("--motifs", help="MEME format; by default motifs of the library.")
+@option("--anyway", is_flag=True, help="Even if result.json beside it is of another model.")
+def explain_verb(
+    model: Path, sequences: Path, genome: tuple[Path, ...], partial_genome: bool, output: Path,
+    task: str | None, method: str, most: int, top: int, region: tuple[str, ...],
+    motifs: Path | None, anyway: bool,
+) -> None:  # fmt: skip
+    """Tell which bases of SEQUENCES a saved MODEL looks at, and which motifs they are.
+
+    SEQUENCES is FASTA; with --genome, peaks. In-silico mutagenesis scores three changes of every
+    base on both strands: for long sequences, choose few (--most).
+
+    Example: sfc explain report seqs.fa -o explained --motifs JASPAR.meme
+    """
+    from sfc_lib.files import writable
+
+    writable(output)
+    with _warnings_in_a_line():
+        from tqdm.auto import tqdm
+
+        from sfc_lib.genomics.genome import Genome
+        from sfc_lib.genomics.motifs import read_meme
+        from sfc_lib.own import explain as work
+        from sfc_lib.own.predict import load_predictor
+        from sfc_lib.runs.pool import use_keras
+
+        use_keras()
+        known = read_meme(motifs) if motifs else work.shipped_motifs()
+        predictor = load_predictor(model, anyway=anyway)
+        names, codes = work.read_sequences(
+            predictor, sequences, Genome(genome) if genome else None, partial_genome
+        )
+        bar = partial(tqdm, desc="explaining", unit="batch" if method == "gradient" else "sequence")
+        regions = [work.parse_region(text, names, predictor.length) for text in region]
+        found = work.explain(
+            predictor, names, codes, task, method=method, most=most,
+            always=[one.name for one in regions], progress=bar,
+        )  # fmt: skip
+        seen = work.find_motifs(predictor, found, known, bar)
+        paths = work.write_explained(found, output, regions, top, seen)
+    click.echo("\n".join(work.summary(found, seen)))
+    click.echo(f"Wrote {', '.join(path.name for path in paths)} into {output}.")
 
 
 @click.command("variants")

@@ -352,6 +352,24 @@ def _matched(
     return free[["chrom", "start", "end"]].assign(kind="negative", why=""), counts
 
 
+def peak_windows(
+    path: Path, genome: Genome, width: int, partial: bool = False
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Windows around the peaks of a file, and their codes, uint8 (windows, width).
+
+    As for training: around summits or middles, each once, and none beyond an end or with an N.
+
+    Raises:
+        UserError: As of `read_peaks`; peaks that are not of this genome; no window left.
+    """
+    windows = _windows(_of_genome(read_peaks(path), genome, path, partial), width, genome, "")
+    used = windows[windows["why"] == ""]
+    codes, keep, _ = genome.windows(used)
+    if not len(codes):
+        raise UserError(f"{path}: expected windows of {width:,} bp without N, got none.")
+    return used[keep].reset_index(drop=True), codes
+
+
 def read_peaks(path: Path) -> pd.DataFrame:
     """Intervals of a BED or narrowPeak file, each with its `summit`, and where that is `at`.
 

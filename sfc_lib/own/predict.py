@@ -156,6 +156,11 @@ def _task_names(path: Path) -> tuple[str, ...]:
         return ()
 
 
+def networks(predictor: Predictor) -> list[Any]:
+    """The networks whose mean a prediction is."""
+    return list(predictor.members or (predictor.model,))
+
+
 def view_scorer(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray]:
     """Function from codes (examples, length) to logits, float32 (views, examples, tasks).
 
@@ -167,10 +172,9 @@ def view_scorer(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray]:
     """
     import keras
 
-    members = predictor.members or (predictor.model,)
-    if any(LOGITS not in [layer.name for layer in member.layers] for member in members):
+    if not all(LOGITS in [layer.name for layer in one.layers] for one in networks(predictor)):
         raise UserError(f"expected a network with a layer named {LOGITS!r}, as this library makes.")
-    networks = [keras.Model(one.input, one.get_layer(LOGITS).output) for one in members]
+    inner = [keras.Model(one.input, one.get_layer(LOGITS).output) for one in networks(predictor)]
 
     def logits(network: Any, codes: np.ndarray) -> np.ndarray:
         size = -len(codes) % SCORED  # batches of one size are compiled once
@@ -178,11 +182,11 @@ def view_scorer(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray]:
         parts = [network.predict_on_batch(part) for part in _pieces(padded)]
         return np.concatenate(parts)[: len(codes)]
 
-    def views(codes: np.ndarray) -> np.ndarray:
+    def score(codes: np.ndarray) -> np.ndarray:
         strands = codes, reverse_complement(codes)
-        return np.stack([logits(one, strand) for one in networks for strand in strands])
+        return np.stack([logits(network, strand) for network in inner for strand in strands])
 
-    return views
+    return score
 
 
 def _pieces(codes: np.ndarray) -> Iterator[np.ndarray]:

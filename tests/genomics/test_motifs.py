@@ -51,6 +51,32 @@ def test_motifs_are_read_in_file_order(written):
     np.testing.assert_allclose(motifs["first"].probabilities, [[0.1, 0.2, 0.3, 0.4], [1, 0, 0, 0]])
 
 
+def test_what_stands_behind_a_name_is_its_title(written):
+    assert [motif.title for motif in read_meme(written(GOOD)).values()] == ["", "other"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        GOOD.replace("\n", "\r\n"),
+        "\ufeff" + GOOD,
+        gzip.compress(GOOD.encode()),
+        GOOD.replace("0.1 0.2 0.3 0.4", "\t0.1\t0.2\t0.3\t0.4"),
+        GOOD + "URL http://example.org\n",
+    ],
+    ids=["crlf", "bom", "gzip", "tabs", "url"],
+)
+def test_files_as_collections_come(written, content):
+    motifs = read_meme(written(content))
+    assert [motif.width for motif in motifs.values()] == [2, 2]
+    assert motifs["first"].probabilities[0].tolist() == [0.1, 0.2, 0.3, 0.4]
+
+
+def test_what_is_no_text_is_refused(written):
+    with pytest.raises(UserError, match=r"motifs\.meme:1: expected text, got the byte"):
+        read_meme(written(b"PK\3\4\0\xff"))
+
+
 def test_rows_are_made_to_sum_to_one(written):
     motif = read_meme(written(GOOD.replace("0.1 0.2 0.3 0.4", "0.10003 0.2 0.3 0.4")))["first"]
     assert motif.probabilities.sum(axis=1) == pytest.approx([1, 1], abs=1e-15)
@@ -73,7 +99,7 @@ MATRIX_OF = "first: expected one matrix of w= rows, each four probabilities that
         (GOOD.replace("MOTIF second other", "MOTIF first"), "first: expected a new motif name"),
         (GOOD.replace("MOTIF first", "MOTIF"), ": expected a new motif name"),
         ("MEME version 4\n", "at least one MOTIF with a matrix, got none"),
-        ("", "at least one MOTIF with a matrix, got none"),
+        ("", "expected text, got an empty file"),
         (GOOD.replace("0.1", "nan", 1), MATRIX_OF),
         (GOOD.replace("w= 2", "w= 0", 1), MATRIX_OF),
         (GOOD.replace("w= 2", "w= 1", 1), MATRIX_OF),
@@ -101,7 +127,7 @@ MATRIX_OF = "first: expected one matrix of w= rows, each four probabilities that
     ],
 )
 def test_malformed_file_is_named_with_its_motif(written, text, message):
-    with pytest.raises(UserError, match=rf"motifs\.meme: .*{message}"):
+    with pytest.raises(UserError, match=rf"motifs\.meme:.*{message}"):
         read_meme(written(text))
 
 

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sfc_lib.datasets import simulated_tf
+from sfc_lib.genomics.dna import one_hot
 from sfc_lib.nn.architectures import build_model
 from sfc_lib.nn.gradients import (
     gradient_times_input,
+    hypothetical_contributions,
     importance_forms,
     importance_profiles,
 )
@@ -171,6 +173,25 @@ def test_profile_is_the_mean_over_sequences_of_the_chosen_tasks():
     np.testing.assert_allclose(found, each[[2, 0]].mean(axis=1), rtol=1e-9)
 
 
+def test_hypothetical_contributions_are_the_centred_gradient_of_every_base():
+    model = network("simulated_tf", "sep", tasks=3)
+    codes = random_codes(7, LENGTHS["simulated_tf"])
+    codes[:, 5] = 4  # N
+    found = hypothetical_contributions(model, codes, [2, 0], batch_size=3)
+    assert found.shape == (2, 7, LENGTHS["simulated_tf"], 4)
+    np.testing.assert_allclose(found.sum(axis=-1), 0, atol=1e-9)
+    expected = gradient_times_input(model, codes, [2, 0], centred=True)
+    there = (found * one_hot(codes)).sum(axis=-1)
+    np.testing.assert_allclose(there, expected, atol=1e-9)
+    changed, place = codes.copy(), 11
+    for base in range(4):  # a base's gradient does not depend on which form asks for it
+        changed[:, place] = base
+        of_base = gradient_times_input(model, changed, [2], centred=True)[0, :, place]
+        again = hypothetical_contributions(model, changed, [2])[0, :, place, base]
+        np.testing.assert_allclose(again, of_base, atol=1e-9)
+    assert np.abs(found[:, :, 5]).max() > 0  # at an N, what a base would add
+
+
 def test_progress_sees_every_batch_and_the_model_is_left_as_it_was():
     model, seen = network("simulated_tf", "std"), []
     before = model.get_weights()
@@ -224,6 +245,7 @@ import sys
 import keras, numpy as np
 from sfc_lib.nn.architectures import build_model
 from sfc_lib.nn.gradients import gradient_times_input, importance_profiles
+from sfc_lib.nn.gradients import hypothetical_contributions
 
 assert keras.backend.backend() == sys.argv[3]
 given, found = dict(np.load(sys.argv[1])), {}
@@ -233,6 +255,10 @@ for variant in ("std", "sep", "symm"):
     model.set_weights([given[f"{variant}_{i}"] for i in range(count)])
     found[variant] = gradient_times_input(model, given["codes"])
     found[f"{variant}_profile"] = importance_profiles(model, given["codes"], batch_size=3)
+    hypothetical = hypothetical_contributions(model, given["codes"])
+    there = (hypothetical * (given["codes"][..., None] == np.arange(4))).sum(axis=-1)
+    centred = gradient_times_input(model, given["codes"], centred=True)
+    np.testing.assert_allclose(there, centred, atol=1e-5)
 np.savez(sys.argv[2], **found)
 """
 
