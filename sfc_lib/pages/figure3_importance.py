@@ -125,7 +125,7 @@ def with_numbers(profiles: pd.DataFrame) -> pd.DataFrame:
     """
     rows = []
     for run in profiles.itertuples():
-        region = (run.start, run.stop)
+        region = (run.begin, run.end)
         noise = profile_numbers(run.noise, region, run.unit)
         rows.append(
             profile_numbers(run.profile, region, run.unit)
@@ -278,9 +278,9 @@ def _limits(runs: pd.DataFrame) -> tuple[float, float]:
 def _panel(axes: Axes, run: pd.Series, limits: tuple[float, float], mirror: bool) -> None:
     """One profile with its noise, its mirror image and its three numbers."""
     values, noise = (array / (run.unit or np.nan) for array in (run.profile, run.noise))
-    error = 2 * float(np.sqrt(np.mean(noise[run.start : run.stop] ** 2)))
+    error = 2 * float(np.sqrt(np.mean(noise[run.begin : run.end] ** 2)))
     axes.set_axis_on()
-    for left, right in ((0, run.start), (run.stop, len(values))):
+    for left, right in ((0, run.begin), (run.end, len(values))):
         axes.axvspan(left - 0.5, right - 0.5, color="#eeeeee", lw=0)
     axes.axhline(0, color="black", lw=0.5)
     places = np.arange(len(values))

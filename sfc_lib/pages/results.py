@@ -109,7 +109,7 @@ class Results:
         """The runs of experiments whose importance is known or can be measured, with a bar.
 
         More columns: `profile`, float32 (length,), raw or centred; its `noise`, of the same
-        shape (`evaluation.Importance`); the `task` it is about; `start` and `stop` of the region
+        shape (`evaluation.Importance`); the `task` it is about; `begin` and `end` of the region
         compared, 0-based half-open; `unit`, the mean size of the centred profile in that
         region; and the number of `sequences` it is a mean over.
 
@@ -130,7 +130,7 @@ class Results:
                 profile, noise = found.values[int(centred)]
                 unit = np.abs(found.values[1, 0, slice(*goal.region)]).mean(dtype=float)
                 rows[run.Index] = (profile, noise, goal.task, *goal.region, unit, found.sequences)
-        columns = ["profile", "noise", "task", "start", "stop", "unit", "sequences"]
+        columns = ["profile", "noise", "task", "begin", "end", "unit", "sequences"]
         more = pd.DataFrame(list(rows.values()), list(rows), columns)
         return self.runs.loc[list(rows)].join(more)
 

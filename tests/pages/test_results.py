@@ -74,7 +74,7 @@ def test_profiles_come_with_task_region_and_sequences(tmp_path):
     made = results({"sep": [record(tmp_path, RunSpec(), importance=np.ones(200, np.float32))]})
     part = together(made, scored(tmp_path, {"std": [0.9]}))
     (run,) = part.profiles(["made_up"]).itertuples()
-    assert (run.model, run.task, run.start, run.stop) == ("sep", "TAL1", 15, 185)
+    assert (run.model, run.task, run.begin, run.end) == ("sep", "TAL1", 15, 185)
     assert run.sequences == 100_000
     assert (run.profile == 1).all()
     assert part.profiles(["made_up_1"]).empty
