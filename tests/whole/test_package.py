@@ -90,7 +90,7 @@ def test_wheel_alone_generates_data_builds_all_models_and_trains(tmp_path):
     assert done.returncode == 0, done.stderr
     home, published, models, status = done.stdout.split()
     assert Path(home).parents[1] == site
-    assert (published, models, status) == ("None", "9", "done")
+    assert (published, models, status) == ("None", "12", "done")
     assert (work / "runs").is_dir()
     assert list((tmp_path / "cache").glob("sfc_lib/datasets/simulated_tf-*/dataset.json"))
 
