@@ -24,9 +24,10 @@ def lively(model, seed=0):
 
 def decided(model):
     """A network of `build_model` whose logits are spread around 0, so that predictions differ."""
-    last = model.get_layer("logits")
     codes = sequences(model.input_shape[1])[0]
-    logits = keras.Model(model.input, last.output).predict_on_batch(codes)
+    outputs = model.get_layer("logits").output
+    logits = keras.Model(model.input, outputs).predict_on_batch(codes)
+    last = next(layer for layer in reversed(model.layers) if isinstance(layer, layers.Dense))
     kernel, bias = last.get_weights()
     spread = logits.std(axis=0)
     last.set_weights([kernel / spread, (bias - logits.mean(axis=0)) / spread])

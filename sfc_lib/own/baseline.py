@@ -40,7 +40,7 @@ def kmer_features(codes: np.ndarray, k: int = K) -> csr_matrix:
     Example:
 
     >>> rows = np.array([[0, 0, 0, 0], [3, 3, 3, 3]])  # AAAA and TTTT
-    >>> kmer_features(rows, 3).toarray()[:, 0].round(3).tolist()
+    >>> kmer_features(rows, 3).toarray()[:, 0].astype(float).round(3).tolist()
     [1.414, 1.414]
     """
     kmers = canonical_kmers(np.asarray(codes), k).astype(np.int64)
