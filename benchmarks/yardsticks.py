@@ -20,7 +20,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from scipy import sparse
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
@@ -35,6 +34,7 @@ from sfc_lib.datasets.accessibility import (
 from sfc_lib.datasets.base import SPLITS, Dataset, load_dataset
 from sfc_lib.datasets.chip_seq import factors
 from sfc_lib.files import write_json
+from sfc_lib.genomics.kmers import kmer_features
 from sfc_lib.runs.sizes import load_size
 
 FILE = Path(__file__).resolve().parent.parent / "data" / "yardsticks.json"
@@ -44,36 +44,16 @@ WINDOWS = 200_000  # of genome-wide accessibility that the trees are fitted on
 
 CHAIN_BACKGROUND = {"profile": "hg19-subset", "background": "chain"}
 K = 6
-BLOCK = 5_000  # sequences counted at once; bounds the memory
 MOST = 60_000  # training examples, evenly spaced
 STRENGTHS = (30.0, 300.0, 3000.0)  # of the penalty; the best on the validation set is scored
-
-
-def kmer_counts(codes: np.ndarray, k: int = K) -> sparse.csr_matrix:
-    """Square roots of the counts of k-mers on both strands, (examples, 4 ** k); none with an N."""
-    blocks = [codes[start : start + BLOCK] for start in range(0, len(codes), BLOCK)]
-    return sparse.vstack([_kmer_counts(np.asarray(block), k) for block in blocks], "csr").sqrt()
-
-
-def _kmer_counts(codes: np.ndarray, k: int) -> sparse.csr_matrix:
-    windows = np.lib.stride_tricks.sliding_window_view(codes, k, axis=1)
-    powers = 4 ** np.arange(k)
-    forward, backward = windows @ powers[::-1], (3 - windows.astype(np.int64)) @ powers
-    rows = np.repeat(np.arange(len(codes)), windows.shape[1])
-    known = (windows < 4).all(axis=2).ravel()
-    shape = len(codes), 4**k
-    return sum(
-        sparse.csr_matrix((np.ones(known.sum()), (rows[known], words.ravel()[known])), shape)
-        for words in (forward, backward)
-    )
 
 
 def kmer_regression(dataset: Dataset, k: int = K) -> dict[str, float]:
     """Mean auROC over tasks, each at the strength that is best on its validation set."""
     train = dataset.train.evenly(min(MOST, len(dataset.train)))
-    fitted = kmer_counts(train.codes, k).toarray().astype(np.float32)
+    fitted = kmer_features(train.codes, k).toarray().astype(np.float32)
     parts = {part: getattr(dataset, part) for part in PARTS}
-    known = {part: kmer_counts(split.codes, k) for part, split in parts.items()}
+    known = {part: kmer_features(split.codes, k) for part, split in parts.items()}
     scores = []
     for strength in STRENGTHS:
         model = Ridge(strength).fit(fitted, train.labels.astype(np.float32))

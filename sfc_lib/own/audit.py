@@ -13,10 +13,11 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from sfc_lib.datasets.base import SPLITS, Dataset
+from sfc_lib.genomics.kmers import canonical_kmers
 from sfc_lib.own.baseline import Baseline, fit_baseline
 from sfc_lib.own.negatives import gc_content
 from sfc_lib.own.splitting import alike
-from sfc_lib.runs.starts import canonical_kmers, enriched_kmers
+from sfc_lib.runs.starts import enriched_kmers
 
 GREEN, AMBER, RED = "green", "amber", "red"
 MOST = 20_000  # sequences looked at, evenly spaced

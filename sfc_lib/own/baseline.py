@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from sfc_lib.datasets.base import SPLITS, Dataset
-from sfc_lib.runs.starts import canonical_kmers
+from sfc_lib.genomics.kmers import kmer_features
 
 K = 6  # bp
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)  # scikit-learn's C; validation chooses
@@ -31,31 +31,12 @@ class Baseline:
     seconds: float
 
 
-def kmer_features(codes: np.ndarray, k: int = K) -> csr_matrix:
-    """Square roots of the counts of k-mers, float32 (examples, 4^k).
-
-    A k-mer and its reverse complement count as one, so that both strands have the same
-    features; k-mers with unknown bases are left out.
-
-    Example:
-
-    >>> rows = np.array([[0, 0, 0, 0], [3, 3, 3, 3]])  # AAAA and TTTT
-    >>> kmer_features(rows, 3).toarray()[:, 0].astype(float).round(3).tolist()
-    [1.414, 1.414]
-    """
-    kmers = canonical_kmers(np.asarray(codes), k).astype(np.int64)
-    rows = np.repeat(np.arange(len(codes)), kmers.shape[1]).reshape(kmers.shape)
-    found, counts = np.unique((rows * 4**k + kmers)[kmers >= 0], return_counts=True)
-    values = np.sqrt(counts).astype(np.float32)
-    return csr_matrix((values, np.divmod(found, 4**k)), shape=(len(codes), 4**k))
-
-
 def fit_baseline(dataset: Dataset) -> Baseline:
     """Regression of each task on the training set, its strength chosen by the validation set."""
     began = time.perf_counter()
     splits = {name: getattr(dataset, name) for name in SPLITS}
     splits["train"] = splits["train"].evenly(MOST)
-    features = {name: kmer_features(split.codes) for name, split in splits.items()}
+    features = {name: kmer_features(split.codes, K) for name, split in splits.items()}
     labels = {name: np.asarray(split.labels) for name, split in splits.items()}
     found, chosen = [], []
     for task in range(len(dataset.task_names)):

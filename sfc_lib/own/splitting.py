@@ -16,11 +16,14 @@ from scipy.sparse.csgraph import connected_components
 from sfc_lib.datasets.base import SPLITS
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.intervals import canonical
+from sfc_lib.genomics.kmers import BLOCK, canonical_kmers
 
 GOLDEN = (5**0.5 - 1) / 2  # its multiples, modulo 1, fill every interval evenly
 PLACE = re.compile(r"(?:.*::)?([^\s:]+):(\d[\d,]*)-(\d[\d,]*)(?:\([+.-]\))?$")
 K = 16  # bp of what alike sequences share
 SHARED = 0.25  # of the k-mers of the one that has fewer: two sequences are alike
+MOST = 20_000_000  # bases from which on a part of the k-mers is compared; bounds the memory
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # of a hash: 2^64 over the golden ratio (Knuth)
 COMMON = 50  # sequences from which on a k-mer is a repeat of the genome, and says nothing
 
 
@@ -71,6 +74,7 @@ def alike(codes: np.ndarray) -> np.ndarray:
 
     Two sequences are alike if they share a quarter of their 16-mers, on either strand: shifted
     windows, reverse complements, copies with some changes. Groups are chains of such pairs.
+    Of very many sequences a part of the 16-mers is compared, the same part in all.
 
     Example:
 
@@ -81,15 +85,13 @@ def alike(codes: np.ndarray) -> np.ndarray:
     """
     if codes.shape[1] < K:
         return np.arange(len(codes))
-    kmers = np.sort(_kmers(codes), axis=1)
-    kmers[:, 1:][kmers[:, 1:] == kmers[:, :-1]] = -1
-    rows, places = np.nonzero(kmers >= 0)
-    _, column, counts = np.unique(kmers[rows, places], return_inverse=True, return_counts=True)
+    rows, kmers = _distinct_kmers(codes)
+    distinct = np.maximum(np.bincount(rows, minlength=len(codes)), 1)
+    _, column, counts = np.unique(kmers, return_inverse=True, return_counts=True)
     several = ((counts > 1) & (counts <= COMMON))[column]
     shape = len(codes), len(counts)
     table = csr_matrix((np.ones(several.sum()), (rows[several], column[several])), shape=shape)
     shared = (table @ table.T).tocoo()
-    distinct = np.maximum((kmers >= 0).sum(axis=1), 1)
     fewer = np.minimum(distinct[shared.row], distinct[shared.col])
     pairs = shared.data >= SHARED * fewer
     links = csr_matrix(
@@ -98,17 +100,22 @@ def alike(codes: np.ndarray) -> np.ndarray:
     return connected_components(links, directed=False)[1]
 
 
-def _kmers(codes: np.ndarray) -> np.ndarray:
-    """Of each 16-mer and its reverse complement the lower number, −1 where a base is unknown."""
-    places = codes.shape[1] - K + 1
-    forward, reverse = (np.zeros((len(codes), places), dtype=np.int64) for _ in range(2))
-    unknown = np.zeros(forward.shape, dtype=bool)
-    for i in range(K):
-        base = codes[:, i : i + places].astype(np.int64)
-        unknown |= base > 3
-        forward = forward * 4 + base
-        reverse += (3 - base) << 2 * i
-    return np.where(unknown, -1, np.minimum(forward, reverse))
+def _distinct_kmers(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The k-mers that sequences hold, each once: rows, and numbers.
+
+    Of more than `MOST` positions one k-mer in so many stands for the others, whichever sequence
+    it is in: those whose hash is 0.
+    """
+    one_in = np.uint64(-(-codes.size // MOST))
+    rows, found = [], []
+    for first in range(0, len(codes), BLOCK):
+        kmers = np.sort(canonical_kmers(np.asarray(codes[first : first + BLOCK]), K), axis=1)
+        kmers[:, 1:][kmers[:, 1:] == kmers[:, :-1]] = -1
+        hashed = kmers.astype(np.uint64) * MULTIPLIER >> np.uint64(32)
+        row, place = np.nonzero((kmers >= 0) & (hashed % one_in == 0))
+        rows.append(first + row)
+        found.append(kmers[row, place])
+    return np.concatenate(rows), np.concatenate(found)
 
 
 def in_groups(

@@ -9,33 +9,12 @@ from __future__ import annotations
 import numpy as np
 
 from sfc_lib.datasets.base import Split
+from sfc_lib.genomics.kmers import canonical_kmers
 
 K = 8  # bp
 SHARE = 0.5  # of the filters that start at a k-mer; the others stay random
 HEIGHT = 0.3  # weight of a k-mer's base, before the mean over the four is taken off
 MOST = 20_000  # examples looked at, evenly spaced
-
-
-def canonical_kmers(codes: np.ndarray, k: int) -> np.ndarray:
-    """Number of the k-mer at each position, (examples, length − k + 1), as base-4 digits.
-
-    Of a k-mer and its reverse complement the lower number stands for both; −1 where one of
-    the bases is not known.
-
-    Example:
-
-    >>> canonical_kmers(np.array([[0, 0, 3, 3, 4]]), 2).tolist()  # AA, AT, TT, and with an N
-    [[0, 3, 0, -1]]
-    """
-    places = codes.shape[1] - k + 1
-    forward = np.zeros((len(codes), places), dtype=np.int32)
-    reverse, unknown = np.zeros_like(forward), np.zeros(forward.shape, dtype=bool)
-    for i in range(k):
-        base = codes[:, i : i + places].astype(np.int32)
-        unknown |= base > 3
-        forward = forward * 4 + base
-        reverse += (3 - base) * 4**i
-    return np.where(unknown, -1, np.minimum(forward, reverse))
 
 
 def enriched_kmers(codes: np.ndarray, positive: np.ndarray, number: int, k: int = K) -> np.ndarray:

@@ -1,14 +1,11 @@
 """The regression that a network has to beat: its features by hand, its scores, its choice."""
 
 import numpy as np
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from own_data import MOTIF, rows_of
 
 from sfc_lib.datasets.base import Dataset, Split
-from sfc_lib.genomics.dna import encode, reverse_complement
-from sfc_lib.own.baseline import STRENGTHS, fit_baseline, kmer_features
+from sfc_lib.genomics.dna import encode
+from sfc_lib.own.baseline import STRENGTHS, fit_baseline
 
 
 def dataset(tasks=1, examples=200):
@@ -21,25 +18,6 @@ def dataset(tasks=1, examples=200):
         parts[name] = Split(codes, labels.astype(np.uint8))
     names = tuple(f"task {n}" for n in range(tasks))
     return Dataset("custom", {}, "0" * 64, names, {}, **parts)
-
-
-@given(st.lists(st.text("ACGTN", min_size=9, max_size=9), min_size=1, max_size=4))
-def test_features_are_roots_of_counts_on_either_strand(rows):
-    complement = str.maketrans("ACGTN", "TGCAN")
-    found = kmer_features(encode(rows), 3).toarray()
-    assert found.shape == (len(rows), 64)
-    for row, counted in zip(rows, found, strict=True):
-        for number in range(64):
-            word = "".join("ACGT"[number // 4**i % 4] for i in (2, 1, 0))
-            other = word.translate(complement)[::-1]
-            times = sum(row[i : i + 3] in (word, other) for i in range(7))
-            assert counted[number] ** 2 == pytest.approx(times if word <= other else 0, abs=1e-5)
-
-
-def test_a_sequence_and_its_reverse_complement_are_scored_alike():
-    codes = encode(rows_of(5, 0))
-    same = kmer_features(codes) != kmer_features(reverse_complement(codes))
-    assert same.nnz == 0
 
 
 def test_it_finds_a_motif_and_says_nothing_of_chance():

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfc_lib.genomics.dna import reverse_complement
+from sfc_lib.own import splitting
 from sfc_lib.own.splitting import (
     COMMON,
     alike,
@@ -88,6 +89,18 @@ def test_what_counts_as_alike(change, together):
     assert len(set(groups[:20])) == 20
     assert (groups[:20] == groups[20:]).all() == together
     assert len(set(groups)) == (20 if together else 40)
+
+
+def test_of_very_many_sequences_a_part_of_the_kmers_tells_the_same(monkeypatch):
+    rows = random_codes(30, 1000)
+    codes = np.concatenate([rows, np.roll(reverse_complement(rows), 300, axis=1)])
+    whole = alike(codes)
+    monkeypatch.setattr(splitting, "MOST", codes.size // 8)
+    monkeypatch.setattr(splitting, "BLOCK", 7)
+    few = splitting._distinct_kmers(codes)[1]
+    assert 0.1 < len(few) / (60 * 985) < 0.15  # one in 8
+    np.testing.assert_array_equal(alike(codes), whole)
+    assert len(set(whole)) == 30
 
 
 def test_likeness_chains_but_repeats_of_the_genome_do_not():

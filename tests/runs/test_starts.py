@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sfc_lib.datasets.base import Split
 from sfc_lib.genomics.dna import decode, encode, reverse_complement
-from sfc_lib.runs.starts import HEIGHT, K, canonical_kmers, enriched_kmers, kmer_filters
+from sfc_lib.runs.starts import HEIGHT, K, enriched_kmers, kmer_filters
 
 MOTIF = "TGACTCAT"
 
@@ -22,25 +20,6 @@ def sequences(positives=60, negatives=80, motif=MOTIF, length=60, seed=0):
         word = inserted if row % 2 else reverse_complement(inserted[None])[0]
         codes[row, start : start + len(motif)] = word
     return codes, np.arange(len(codes)) < positives
-
-
-@given(st.text("ACGTN", min_size=4, max_size=30), st.integers(1, 4))
-def test_canonical_kmers_are_those_of_a_string(text, k):
-    complement = str.maketrans("ACGTN", "TGCAN")
-    expected = []
-    for start in range(len(text) - k + 1):
-        word = text[start : start + k]
-        both = (word, word.translate(complement)[::-1])
-        values = [int("".join(str("ACGT".index(c)) for c in w), 4) for w in both if "N" not in w]
-        expected.append(min(values, default=-1))
-    assert canonical_kmers(encode([text]), k)[0].tolist() == expected
-
-
-def test_both_strands_have_the_same_kmers_in_the_other_order():
-    codes, _ = sequences()
-    codes[3, 5] = 4
-    forward, reverse = canonical_kmers(codes, 6), canonical_kmers(reverse_complement(codes), 6)
-    np.testing.assert_array_equal(forward, reverse[:, ::-1])
 
 
 def test_the_planted_motif_is_the_best_kmer():
