@@ -60,7 +60,9 @@ def _chromosomes(_context: object, _option: object, text: str | None) -> tuple[s
 
 
 file = partial(click.option, type=FILE)
-chromosomes = partial(click.option, callback=_chromosomes, help="Of peaks, with commas.")
+chromosomes = partial(
+    click.option, callback=_chromosomes, help="Of peaks or named places, with commas."
+)
 option = partial(click.option, show_default=True)
 
 

@@ -331,15 +331,15 @@ def find_motifs(
 
 
 @dataclass(frozen=True)
-class Region:
-    """Part of a sequence, 0-based half-open."""
+class LogoRegion:
+    """What a logo is drawn of: a part of a sequence, 0-based half-open."""
 
     name: str
     start: int
     end: int
 
 
-def parse_region(text: str, names: Sequence[str], length: int) -> Region:
+def parse_region(text: str, names: Sequence[str], length: int) -> LogoRegion:
     """The region that `name:start-end` names, or a name alone: the whole sequence.
 
     Raises:
@@ -347,7 +347,7 @@ def parse_region(text: str, names: Sequence[str], length: int) -> Region:
     """
     whole = re.fullmatch(r"(.+):(\d{1,9})-(\d{1,9})", text)
     if text in names:
-        return Region(text, 0, length)
+        return LogoRegion(text, 0, length)
     if not whole or whole[1] not in names:
         some = ", ".join(names[:3])
         raise UserError(
@@ -356,18 +356,18 @@ def parse_region(text: str, names: Sequence[str], length: int) -> Region:
     start, end = int(whole[2]), int(whole[3])
     if not 0 <= start < end <= length:
         raise UserError(f"--region: expected 0 <= start < end <= {length}, got {text!r}.")
-    return Region(whole[1], start, end)
+    return LogoRegion(whole[1], start, end)
 
 
-def top_region(found: Explained, row: int) -> Region:
+def top_region(found: Explained, row: int) -> LogoRegion:
     """The stretch of at most 100 bp of a sequence whose bases add and take most."""
     size = np.abs(found.added[row])
     width = min(LOGO, len(size))
     start = int(np.convolve(size, np.ones(width), "valid").argmax())
-    return Region(found.names[row], start, start + width)
+    return LogoRegion(found.names[row], start, start + width)
 
 
-def draw_logos(found: Explained, regions: Sequence[Region]) -> Figure:
+def draw_logos(found: Explained, regions: Sequence[LogoRegion]) -> Figure:
     """A logo for each region: letters as high as what they add, below 0 where they take."""
     import logomaker
 
@@ -406,7 +406,7 @@ def draw_profile(found: Explained) -> Figure:
 
 
 def write_explained(
-    found: Explained, folder: Path, regions: Sequence[Region], top: int, motifs: Motifs
+    found: Explained, folder: Path, regions: Sequence[LogoRegion], top: int, motifs: Motifs
 ) -> list[Path]:
     """Write tables, arrays and figures of what was found; returns their paths.
 

@@ -37,6 +37,11 @@ from sfc_lib import build_model  # first: it makes the layers known to Keras
 import keras
 model = keras.saving.load_model("{MODEL}", compile=False)
 """
+LOADING_ALL = """\
+from pathlib import Path
+from sfc_lib.own.predict import load_predictor
+model = load_predictor(Path()).model  # the mean of the logits of all
+"""
 ONE_HOT = """\
 from sfc_lib.nn.encoding import with_one_hot
 one_hot_model = with_one_hot(model)
@@ -72,7 +77,7 @@ def write_report(outcome: Outcome, folder: Path, command: str) -> Path:
     if len(outcome.records) > 1:
         contents[ENSEMBLE] = members_file([record.spec.id for record in outcome.records])
     contents[SCORES] = outcome.scores.to_csv(sep="\t", index=False).encode()
-    contents[LOADER] = LOADING.encode()
+    contents[LOADER] = _loading(outcome).encode()
     contents[REPORT] = render(outcome, folder, command).encode()
     for name, content in contents.items():
         (folder / name).parent.mkdir(exist_ok=True)
@@ -201,12 +206,17 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
         smoothed=SPAN if dataset.length >= SMOOTHED else 0,
         first=MOST_TASKS if len(dataset.task_names) > MOST_TASKS else 0,
         files=outcome.files,
-        loading=LOADING,
+        loading=_loading(outcome),
         one_hot=ONE_HOT,
         loader=LOADER,
         folder=folder,
         command=command,
     )
+
+
+def _loading(outcome: Outcome) -> str:
+    """The lines of Python that load the network, or the ensemble, in the report's folder."""
+    return LOADING if len(outcome.records) == 1 else LOADING_ALL
 
 
 def _subject(outcome: Outcome) -> str:

@@ -73,7 +73,7 @@ def own_spec(
 
 
 def _defaults(dataset: Dataset, architecture: str, variant: str) -> dict[str, Any]:
-    """Fields of a spec by what the data are; each stands for something measured, see the book."""
+    """Fields of a spec by what the data are."""
     smooth = architecture == "compact" and variant != "std"
     return {
         "variant": variant,

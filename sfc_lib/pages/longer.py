@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from sfc_lib.pages.controls import interval
+from sfc_lib.pages.figure2_learning_curves import CHANCE
 from sfc_lib.pages.results import (
     Results,
     by_experiment,
@@ -42,7 +43,6 @@ from sfc_lib.runs.sizes import load_size
 PAIRS = (("sep", "std"), ("symm", "std"))
 CHIP, ACCESSIBILITY, PILOTS = "chip_seq", "accessibility_learnable", "hematopoiesis_pilot"
 NONE = pd.DataFrame(columns=["experiment", "dataset", "model"])  # runs, where none is finished
-CHANCE = 0.5
 COMPOSITION, CEILING = "2-mer regression", "ceiling"
 
 

@@ -18,7 +18,7 @@ from sfc_lib.own import explain as work
 from sfc_lib.own.explain import (
     NO_MOTIF,
     SEQLET,
-    Region,
+    LogoRegion,
     agreement,
     contributions,
     count_motifs,
@@ -255,10 +255,10 @@ def test_the_motifs_that_come_with_the_library():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a", Region("a", 0, 50)),
-        ("a:10-20", Region("a", 10, 20)),
-        ("chr1:100-150", Region("chr1:100-150", 0, 50)),
-        ("chr1:100-150:0-50", Region("chr1:100-150", 0, 50)),
+        ("a", LogoRegion("a", 0, 50)),
+        ("a:10-20", LogoRegion("a", 10, 20)),
+        ("chr1:100-150", LogoRegion("chr1:100-150", 0, 50)),
+        ("chr1:100-150:0-50", LogoRegion("chr1:100-150", 0, 50)),
     ],
 )
 def test_regions_that_are_read(text, expected):

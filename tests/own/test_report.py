@@ -253,25 +253,27 @@ def test_a_folder_with_something_else_is_left_alone(trained, tmp_path, monkeypat
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
-def test_the_three_lines_beside_the_model_load_it(trained):
-    lines, result = ((trained / "symm" / n).read_text() for n in ("load_model.py", "result.json"))
+@pytest.mark.parametrize(("name", "members"), [("symm", 0), ("both", 2)])
+def test_the_three_lines_beside_the_model_load_it(trained, name, members):
+    lines, result = ((trained / name / n).read_text() for n in ("load_model.py", "result.json"))
     assert json.loads(result)["input"] == "codes"
     assert lines.count("\n") == 3
-    text = html.unescape((trained / "symm" / "report.html").read_text())
+    text = html.unescape((trained / name / "report.html").read_text())
     assert lines in text
     converted = re.search("<pre>([^<]*with_one_hot.*?)</pre>", text, re.DOTALL)[1]
     done = subprocess.run(
         [
             sys.executable,
             "-c",
-            f"{lines}\n{converted}\nprint(model.input_shape, one_hot_model.input_shape)",
+            f"{lines}\n{converted}\nprint(model.input_shape, one_hot_model.input_shape)\n"
+            "print(sum(layer.name.startswith('member') for layer in model.layers))",
         ],
-        cwd=trained / "symm",
+        cwd=trained / name,
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout == "(None, 60) (None, 60, 4)\n"
+    assert done.stdout == f"(None, 60) (None, 60, 4)\n{members}\n"
 
 
 def test_calibration_by_hand():
