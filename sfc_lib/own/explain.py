@@ -26,7 +26,7 @@ from sfc_lib.genomics.genome import Genome
 from sfc_lib.genomics.motifs import RESOURCES, Motif, read_meme
 from sfc_lib.genomics.shuffle import dinucleotide_shuffle
 from sfc_lib.own.dataset import peak_windows
-from sfc_lib.own.predict import Predictor, batches, networks, view_scorer
+from sfc_lib.own.predict import Predictor, batches, view_scorer
 
 METHODS = {"gradient": "centred gradient × input", "ism": "in-silico mutagenesis"}
 CHECKED = 5  # sequences on which the gradient is compared with mutagenesis
@@ -155,11 +155,11 @@ def _by_gradient(
     from sfc_lib.nn.gradients import hypothetical_contributions
 
     total, both = np.zeros((*codes.shape, 4)), np.concatenate([codes, reverse_complement(codes)])
-    for network in networks(predictor):
+    for network in predictor.members:
         found = hypothetical_contributions(network, both, [column], progress=progress)[0]
         forth, back = np.split(found, 2)
         total += forth + back[:, ::-1, ::-1]  # backwards, T for A and G for C
-    return total / (2 * len(networks(predictor)))
+    return total / (2 * len(predictor.members))
 
 
 def _by_mutagenesis(

@@ -38,7 +38,7 @@ class Predictor:
     model: Any
     length: int
     tasks: tuple[str, ...]
-    members: tuple[Any, ...] = ()
+    members: tuple[Any, ...]
 
 
 def load_predictor(path: Path, *, anyway: bool = False) -> Predictor:
@@ -156,11 +156,6 @@ def _task_names(path: Path) -> tuple[str, ...]:
         return ()
 
 
-def networks(predictor: Predictor) -> list[Any]:
-    """The networks whose mean a prediction is."""
-    return list(predictor.members or (predictor.model,))
-
-
 def view_scorer(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray]:
     """Function from codes (examples, length) to logits, float32 (views, examples, tasks).
 
@@ -172,9 +167,9 @@ def view_scorer(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray]:
     """
     import keras
 
-    if not all(LOGITS in [layer.name for layer in one.layers] for one in networks(predictor)):
+    if not all(LOGITS in [layer.name for layer in one.layers] for one in predictor.members):
         raise UserError(f"expected a network with a layer named {LOGITS!r}, as this library makes.")
-    inner = [keras.Model(one.input, one.get_layer(LOGITS).output) for one in networks(predictor)]
+    inner = [keras.Model(one.input, one.get_layer(LOGITS).output) for one in predictor.members]
 
     def logits(network: Any, codes: np.ndarray) -> np.ndarray:
         size = -len(codes) % SCORED  # batches of one size are compiled once

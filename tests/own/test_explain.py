@@ -45,7 +45,7 @@ def linear(weights):
     logits = keras.layers.Dense(1, name="logits")(x)
     model = keras.Model(inputs, keras.layers.Activation("sigmoid")(logits))
     model.get_layer("logits").set_weights([weights.reshape(-1, 1), np.array([0.5])])
-    return Predictor(model, length, ("task",))
+    return Predictor(model, length, ("task",), (model,))
 
 
 def random_codes(count, length, bases=4):

@@ -243,7 +243,7 @@ def test_a_table_is_printed_where_no_file_is_named(trained, letters, reference, 
 
 def stand_in(length=21):
     """A predictor without a network: its logit is the number of G less that of T."""
-    return Predictor(None, length, ("gt",))
+    return Predictor(None, length, ("gt",), ())
 
 
 def count_gt(_predictor):
