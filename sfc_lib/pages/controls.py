@@ -429,7 +429,7 @@ def missing(controls: Controls) -> pd.DataFrame:
 def gain_parts(controls: Controls) -> str:
     """Markdown: sep's gain, and one line on each thing that may make it, with the numbers.
 
-    Of a gain whose interval is above 0, it is also told what share of it std has by other means.
+    Where its interval and that of another means are above 0, the share is told that std has by it.
     """
     runs, best = controls.runs, best_of(controls)
     gain = ahead(runs, "sep", "std")
@@ -548,9 +548,8 @@ def _all_sequences(spec: RunSpec) -> int:
 
 
 def _share(found: Compared, gain: Compared) -> str:
-    if not (gain.low > 0 and np.isfinite([gain.low, found.low]).all()):
-        return ""
-    return f", {found.effect / gain.effect:.0%} of that gain".replace("-", "−")
+    both = all(np.isfinite(one.low) and one.low > 0 for one in (gain, found))
+    return f", {found.effect / gain.effect:.0%} of that gain" if both else ""
 
 
 def _so(found: Compared) -> str:

@@ -153,7 +153,7 @@ def test_conclusion_tells_the_share_of_a_gain_that_is_there(loaded):
     lines = controls.gain_parts(loaded(scores)).splitlines()
     assert "ahead of *std* in validation auROC? +.0100 [+.0100, +.0100]: yes" in lines[0]
     assert "*whole kernels, then Dense* +.0050 [+.0050, +.0050], 50% of that gain" in lines[3]
-    assert "*Dense, fewer neurons* −.0100 [−.0100, −.0100], −100% of that gain" in lines[1]
+    assert "*Dense, fewer neurons* −.0100 [−.0100, −.0100]; " in lines[1]
     assert lines[2].endswith("*linear bottleneck* +.0000 [too few seeds].")
     assert "whole kernels: +.0050 [+.0050, +.0050]: yes" in lines[5]
     assert "*sep* at .001): is *sep* ahead? +.0100" in lines[6]
