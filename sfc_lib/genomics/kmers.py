@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from scipy.sparse import csr_matrix, vstack
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix  # training, which counts k-mers too, does without SciPy
 
 BLOCK = 5_000  # sequences counted at once; bounds the memory
 LONGEST = 15  # bp whose numbers fit into 32 bits
@@ -44,13 +48,15 @@ def kmer_features(codes: np.ndarray, k: int) -> csr_matrix:
     >>> kmer_features(rows, 3).toarray()[:, 0].astype(float).round(3).tolist()
     [1.414, 1.414]
     """
-    blocks = range(0, len(codes), BLOCK)
-    return vstack([_counted(np.asarray(codes[b : b + BLOCK]), k) for b in blocks], "csr").sqrt()
+    from scipy.sparse import csr_matrix, vstack
+
+    counts = (_counts(np.asarray(codes[i : i + BLOCK]), k) for i in range(0, len(codes), BLOCK))
+    return vstack([csr_matrix((n, at), shape=shape) for n, at, shape in counts], "csr").sqrt()
 
 
-def _counted(codes: np.ndarray, k: int) -> csr_matrix:
+def _counts(codes: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, tuple[int, int]]:
+    """How often each k-mer stands in each sequence: counts, their places, the matrix's shape."""
     kmers = canonical_kmers(codes, k).astype(np.int64)
     rows = np.arange(len(codes))[:, None]
     found, counts = np.unique((rows * 4**k + kmers)[kmers >= 0], return_counts=True)
-    shape = len(codes), 4**k
-    return csr_matrix((counts.astype(np.float32), np.divmod(found, 4**k)), shape=shape)
+    return counts.astype(np.float32), np.stack(np.divmod(found, 4**k)), (len(codes), 4**k)
