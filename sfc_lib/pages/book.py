@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_folder, remove, scratch_in, writable, write_json
 from sfc_lib.pages import claims
 from sfc_lib.pages.doors import address, run_it_yourself
-from sfc_lib.pages.notebook import parameters, repository, run_notebook
+from sfc_lib.pages.notebook import parameters, repository, run_notebook, train_missing
 from sfc_lib.pages.results import load_results, with_evidence
 from sfc_lib.pages.widget import move_data
 
@@ -55,7 +56,8 @@ def build_book(
         size: Size of the replication that the pages show.
         seeds: Seeds of each model; the size's own number if None or 0.
         published: Whether to read the published run records too.
-        jobs: Processes that train at once, where a run is missing.
+        jobs: Notebooks that are executed at once; before, where runs are missing, processes
+            that train at once.
 
     Returns:
         Path of the page to open, `index.html`.
@@ -81,15 +83,24 @@ def build_book(
             remove(left)
         remove(root / "book" / "assets")  # what a page held that is no more would stay
         _copy_scripts(root / "book" / "assets")
-        for name in names:
-            bar.set_postfix_str(name)
-            _execute(root / "notebooks" / f"{name}.ipynb", executed / f"{name}.ipynb", values)
-            bar.update()
+        train_missing(values)  # for all of them here, lest two notebooks train one run
+        with ThreadPoolExecutor(max(1, jobs)) as pool:
+            pages = {
+                pool.submit(_execute, root / "notebooks" / f"{n}.ipynb", executed, values): n
+                for n in names
+            }
+            try:
+                for page in as_completed(pages):
+                    page.result()
+                    bar.set_postfix_str(pages[page])
+                    bar.update()
+            finally:
+                pool.shutdown(cancel_futures=True)
         _write_claims(root / "book" / "assets", size, seeds or 0, published)
         bar.set_postfix_str("pages")
-        pages = _build_pages(root / "book", Path(scratch))
+        built = _build_pages(root / "book", Path(scratch))
         with atomic_folder(output) as new:
-            pages.rename(new)
+            built.rename(new)
         bar.update()
     return output / "index.html"
 
@@ -108,8 +119,9 @@ def chapters(book: Path) -> list[str]:
     return [content["root"], *(chapter["file"] for chapter in content["chapters"])]
 
 
-def _execute(notebook: Path, output: Path, values: Mapping[str, object]) -> None:
-    """Execute a notebook with those of the values that it declares."""
+def _execute(notebook: Path, folder: Path, values: Mapping[str, object]) -> None:
+    """Execute a notebook, with those of the values that it declares, into a folder."""
+    output = folder / notebook.name
     try:
         declared = values.keys() & parameters(notebook)
         run_notebook(notebook, output, {name: values[name] for name in declared})

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import DEVNULL
 from typing import Any
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import atomic_write, checkout, silenced, writable
+from sfc_lib.files import atomic_write, checkout, writable
 
 TYPES: dict[str, type] = {
     item.__name__: item for item in (int, float, str, bool, list, dict)
@@ -187,14 +188,15 @@ def run_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> Path:
     if output.is_dir():
         raise UserError(f"{output}: expected the name of a notebook, got a folder.")
     writable(output.parent)
-    _train_missing(settings | checked)
+    train_missing(settings | checked)
     import nbformat
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
     try:
-        with silenced():  # the kernel's messages; errors come as exceptions
-            done = papermill.execute_notebook(path, None, parameters=checked, progress_bar=False)
+        done = papermill.execute_notebook(
+            path, None, checked, progress_bar=False, kernel_manager_class=_quiet_kernels()
+        )
     except PapermillExecutionError as error:
         raise UserError(
             f"{path.stem}: cell {error.exec_count} failed with {error.ename}: {error.evalue}"
@@ -204,7 +206,18 @@ def run_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> Path:
     return output
 
 
-def _train_missing(settings: Mapping[str, Any]) -> None:
+def _quiet_kernels() -> type:
+    """Manager of kernels whose own messages nobody sees; errors come as exceptions."""
+    from jupyter_client.manager import AsyncKernelManager
+
+    class QuietKernels(AsyncKernelManager):
+        async def _async_launch_kernel(self, *command: Any, **options: Any) -> None:
+            await super()._async_launch_kernel(*command, **options, stderr=DEVNULL)
+
+    return QuietKernels
+
+
+def train_missing(settings: Mapping[str, Any]) -> None:
     """Train the runs that a figure's notebook will ask for here, where their bar is seen."""
     if set(settings) >= FIGURE and settings["jobs"]:  # with 0, the notebook says what is missing
         from sfc_lib.pages.results import load_results

@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -334,14 +335,36 @@ def test_a_failing_page_fails_the_build(tmp_path, monkeypatch):
     assert not (tmp_path / "html").exists()
 
 
+def test_as_many_notebooks_are_executed_at_once_as_asked(tmp_path, monkeypatch):
+    repository, together, most = tmp_path / "repository", threading.Barrier(2), []
+
+    def run(notebook, output, values):
+        most.append(together.wait(timeout=60))  # of two at once, neither goes on alone
+        output.write_text(json.dumps({"cells": [], "metadata": {}}))
+
+    monkeypatch.setattr(book, "run_notebook", run)
+    monkeypatch.setattr(book, "train_missing", lambda values: None)
+    monkeypatch.setattr(book, "parameters", lambda path: {})
+    monkeypatch.setattr(book, "repository", lambda: repository)
+    monkeypatch.setattr(book, "_build_pages", lambda source, scratch: scratch)
+    monkeypatch.setattr(book, "_write_claims", lambda *values: None)
+    (repository / "book").mkdir(parents=True)
+    toc = "root: _executed/a\nchapters: [{file: _executed/b}]\n"
+    (repository / "book" / "_toc.yml").write_text(toc)
+    book.build_book(tmp_path / "html", jobs=2)
+    assert sorted(most) == [0, 1]
+
+
 def test_a_notebook_gets_the_parameters_it_declares(tmp_path, monkeypatch):
     given = {}
 
     def remember(notebook, output, values):
+        assert "trained" in given  # before any notebook is executed, lest two train one run
         given[notebook.stem] = dict(values)
         output.write_text(json.dumps({"cells": [], "metadata": {"papermill": {}}}))
 
     monkeypatch.setattr(book, "run_notebook", remember)
+    monkeypatch.setattr(book, "train_missing", lambda values: given.update(trained=dict(values)))
     monkeypatch.setattr(book, "repository", lambda: repository)
     monkeypatch.setattr(book, "_build_pages", lambda source, scratch: scratch)
     monkeypatch.setattr(book, "_write_claims", lambda *values: given.update(claims=values[1:]))
@@ -356,12 +379,8 @@ def test_a_notebook_gets_the_parameters_it_declares(tmp_path, monkeypatch):
     old.parent.mkdir(parents=True)
     old.write_text("of a page that is no more")
     assert book.build_book(tmp_path / "html", size="quick", seeds=3, published=False, jobs=1)
-    assert given["figure1_performance"] == {
-        "size": "quick",
-        "seeds": 3,
-        "published": False,
-        "jobs": 1,
-    }
+    asked = {"size": "quick", "seeds": 3, "published": False, "jobs": 1}
+    assert given["figure1_performance"] == given["trained"] == asked
     assert given["method"] == given["data"] == {}
     assert given["claims"] == ("quick", 3, False)
     assert not left.exists()

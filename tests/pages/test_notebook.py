@@ -259,7 +259,7 @@ def test_the_runs_that_a_notebook_asks_for_are_told_and_trained_before_it(monkey
     monkeypatch.setattr("sfc_lib.pages.results.ensure", ensure)
     change = {"epochs": 3}
     with pytest.raises(UserError, match="that will do"):
-        notebook._train_missing(
+        notebook.train_missing(
             {"size": "quick", "seeds": [2], "published": True, "jobs": 1}
             | {"experiments": [], "models": ["sep"], "change": change}
         )

@@ -84,7 +84,7 @@ def test_a_page_of_the_book_gets_its_data(tmp_path, monkeypatch):
     monkeypatch.setattr(book, "parameters", lambda path: {})
     notebook = tmp_path / "notebooks" / "page.ipynb"
     (tmp_path / "book").mkdir()
-    book._execute(notebook, tmp_path / "page.ipynb", {})
+    book._execute(notebook, tmp_path, {})
     assert "window.sfcData" not in (tmp_path / "page.ipynb").read_text()
     assert (tmp_path / "book" / "assets" / DATA / "sequence.js").is_file()
 
