@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import json
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -193,6 +194,8 @@ def run_notebook(path: Path, output: Path, values: Mapping[str, Any]) -> Path:
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
+    # It warns of parameters whose types it can't read, such as `int | list`: they are checked.
+    logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         done = papermill.execute_notebook(
             path, None, checked, progress_bar=False, kernel_manager_class=_quiet_kernels()
