@@ -39,6 +39,7 @@ MARGIN = load_claims().metrics["auroc"].margin  # auROC: a smaller difference do
 EDGE = 0.02  # auROC: the figure shows differences up to this size, and writes larger ones
 FONT = 10  # points; figures of `WIDTH` inches keep it above 11 pixels on every page
 WIDTH = 7.6
+TICKS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)  # of auROC on a logit scale
 
 # By model: its name, and what it takes away from sep or adds to std.
 NAMES = {
@@ -537,10 +538,19 @@ def _lines(axes: Axes, runs: pd.DataFrame, x: str, logarithmic: bool = True) -> 
     sns.scatterplot(runs, s=16, alpha=0.6, legend=False, **shared)
     if logarithmic:
         plain_log(axes, "x")
+    _spread_near_one(axes)
     axes.minorticks_off()
-    axes.set(ylabel="validation auROC, mean of tasks")
+    axes.set(ylabel="validation auROC, mean of tasks\n(logit scale)")
     handles, variants = axes.get_legend_handles_labels()
     axes.legend(handles, [name_of(v) for v in variants], title=None)
+
+
+def _spread_near_one(axes: Axes) -> None:
+    """The logit of auROC upwards: one that fell to chance would press all others into a line."""
+    axes.set_yscale("logit", nonpositive="clip")
+    low, high = axes.get_ylim()
+    axes.set_yticks([tick for tick in TICKS if low <= tick <= high])
+    axes.yaxis.set_major_formatter("{x:g}")
 
 
 def _all_sequences(spec: RunSpec) -> int:
