@@ -180,8 +180,8 @@ def load_results(
 def load_finished(size: str, seeds: int = 0, published: bool = True) -> Results:
     """The runs of a size that have a record; nothing is trained.
 
-    Of an experiment there are as many seeds as all its models have records of; without a first
-    one it is left out.
+    Of an experiment there are as many seeds as all its models have records of, of one that is a
+    control as many of each model as it has; what has no first one is left out.
 
     Args:
         size: As for `load_results`.
@@ -198,10 +198,13 @@ def load_finished(size: str, seeds: int = 0, published: bool = True) -> Results:
             model: [look_up(spec, published) for spec in specs]
             for model, specs in experiment.models.items()
         }
-        if count := min(_until_none(values) for values in found.values()):
-            models = {model: specs[:count] for model, specs in experiment.models.items()}
+        counts = {model: _until_none(values) for model, values in found.items()}
+        if not experiment.control:
+            counts = dict.fromkeys(counts, min(counts.values()))
+        models = {m: specs[: counts[m]] for m, specs in experiment.models.items() if counts[m]}
+        if models:
             experiments[name] = replace(experiment, models=models)
-            records += [r for values in found.values() for r in values[:count] if r]
+            records += [r for model in models for r in found[model][: counts[model]] if r]
     return Results(replace(wanted, experiments=experiments), records)
 
 

@@ -9,6 +9,7 @@ from made_up import by_curvature, record, results, scored, together, with_curvat
 
 from sfc_lib.errors import UserError
 from sfc_lib.pages import claims
+from sfc_lib.pages import results as pages
 from sfc_lib.pages.results import (
     by_experiment,
     cpu_minutes,
@@ -23,6 +24,27 @@ from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import find
 
 NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("control", "counts"), [(False, {"std": 1, "sep": 1}), (True, {"std": 3, "sep": 1})]
+)
+def test_of_what_is_finished_only_controls_may_differ_in_seeds(
+    tmp_path, monkeypatch, control, counts
+):
+    made = scored(tmp_path, {"std": [0.8, 0.9, 0.7], "sep": [0.7, 0.9, 0.9], "none": [0.5] * 3})
+    (name, experiment), *_ = made.size.experiments.items()
+    found = {r.spec: r for r in made.records}
+    wanted = dataclasses.replace(experiment, control=control)
+    if not control:
+        wanted = dataclasses.replace(wanted, models={m: wanted.models[m] for m in ("std", "sep")})
+    gone = {experiment.models["sep"][1], *experiment.models["none"]}
+    size = dataclasses.replace(made.size, experiments={name: wanted})
+    monkeypatch.setattr(pages, "load_size", lambda *_: size)
+    monkeypatch.setattr(pages, "look_up", lambda spec, _: None if spec in gone else found[spec])
+    runs = pages.load_finished("standard").runs
+    assert runs.groupby("model").size().to_dict() == counts
+    assert (runs.groupby("model").seed.max() + 1).to_dict() == counts  # the first ones
 
 
 def test_runs_say_what_was_trained_and_how_it_went(tmp_path):
