@@ -75,7 +75,7 @@ def picture(grades: pd.DataFrame) -> Figure:
 
 
 def headline(grades: pd.DataFrame) -> str:
-    """A Markdown sentence of conclusion: the claims counted, and the gains they are about."""
+    """Markdown, the conclusion: claims counted, their gains, and whether others gain as much."""
     fair = grades[(grades.metric == "auroc") & (grades.confounded == "")]
     fair = fair[fair.seeds >= MIN_SEEDS]
     parts = []
@@ -93,6 +93,10 @@ def headline(grades: pd.DataFrame) -> str:
     text = claims.conclusion(grades)
     if parts:
         text += f" auROC is raised by {', by '.join(parts)}."
+    others = fair.verdict[fair.claim == "separation"]
+    if len(others):
+        equal = others.isin(["no difference", "contradicted"]).sum()
+        text += f" Of {len(others)} simpler layers in its place, **{equal}** do as well."
     return text
 
 
