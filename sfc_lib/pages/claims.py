@@ -21,7 +21,7 @@ import re
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from textwrap import fill
 from typing import Any
@@ -367,8 +367,10 @@ def paired(results: Results, experiment: str, metric: str, models: Sequence[str]
     """
     table, column = _measured(results, experiment, metric)
     wide = table.pivot(index="seed", columns="model", values=column)
-    runs = results.runs[results.runs.experiment == experiment]
-    lost = runs.pivot(index="seed", columns="model", values="diverged")
+    about = results.runs[["experiment", "seed", "model", "diverged"]]
+    lost = about[about.experiment == experiment].pivot(
+        index="seed", columns="model", values="diverged"
+    )
     worst = -np.inf if load_claims().metric(metric).better == "higher" else np.inf
     wide = wide.reindex(lost.index, columns=lost.columns).astype(float)
     wide = wide.mask(lost.eq(True), worst)
@@ -426,16 +428,21 @@ def _pair(row: dict[str, Any]) -> tuple[Any, ...]:
 
 def _best_of(runs: pd.DataFrame, model: str) -> str:
     """Of models parted by a bar, the one with the highest median auROC."""
+    if "|" not in model:
+        return model
     medians = runs[runs.model.isin(model.split("|"))].groupby("model").auroc.median()
-    return str(medians.idxmax()) if "|" in model else model
+    return str(medians.idxmax())
 
 
 def _differ(runs: pd.DataFrame, models: Sequence[str]) -> set[str]:
     """Fields of the spec in which the two models differ, though both should share them."""
-    first, second = (runs[runs.model.isin(model.split(" - "))] for model in models)
-    return {name for name in SHARED if set(first[name].map(str)) != set(second[name].map(str))}
+    values = runs[[*SHARED]]
+    sides = [values[runs.model.isin(model.split(" - "))].to_numpy() for model in models]
+    found = ([set(map(str, column)) for column in side.T] for side in sides)
+    return {name for name, one, other in zip(SHARED, *found, strict=True) if one != other}
 
 
+@lru_cache(maxsize=32)  # comparisons of one claim ask for the same numbers
 def _measured(results: Results, experiment: str, metric: str) -> tuple[pd.DataFrame, str]:
     """A table of the experiment's runs, and its column that holds the metric."""
     runs = results.runs[results.runs.experiment == experiment]
