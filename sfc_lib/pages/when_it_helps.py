@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from sfc_lib.pages.controls import Controls, ahead, answer, interval, load_controls
+from sfc_lib.pages.claims import load_claims
+from sfc_lib.pages.controls import Controls, ahead, answer, interval, label, load_controls
 from sfc_lib.pages.results import Results, by_experiment, load_results, with_evidence
 
 # What is asked of each data set: the network asked about, and the one it is held against. Where
@@ -21,7 +22,14 @@ CHOICES = {
     "symmetry": (("symm", "sep"),),
     "curvature": (("low_reg", "symm"), ("high_reg", "symm"), ("cr_100", "symm")),
 }
+SIMPLER = tuple(
+    comparison.models[1]
+    for claim in load_claims().claims
+    if claim.id == "separation"
+    for comparison in claim.comparisons
+)
 AHEAD, BEHIND = "yes", "no, it is behind"
+NOBODY = "not known of"
 SAME = ("no difference that matters", "yes, but too little to matter", "no, a little behind")
 
 
@@ -91,6 +99,7 @@ def rule(evidence: Evidence) -> str:
         f"**Symmetry**: {advice(_of(evidence, 'symmetry'), WORDS['symmetry'])}",
         f"**Curvature**: {advice(_of(evidence, 'curvature'), WORDS['curvature'])}",
         f"**Units**: {units(evidence.controls)}",
+        f"**A simpler layer in its place**: {simpler(evidence.controls)}",
     ]
     return "\n".join(f"- {line}" for line in lines)
 
@@ -159,6 +168,21 @@ def units(controls: Controls) -> str:
     return (
         "`match_units(length, channels, outputs)` keeps the parameters of what the layer replaces; "
         f"of other numbers no run tells. *sep* against {'; against '.join(told)}."
+    )
+
+
+def simpler(controls: Controls) -> str:
+    """Which layers of no more parameters do as well, on the controls' data."""
+    answers = {layer: answer(ahead(controls.runs, "sep", layer)) for layer in SIMPLER}
+    groups: dict[str, list[str]] = {}
+    for layer, found in answers.items():
+        equal = found in (*SAME, BEHIND)
+        said = "as good as *sep*:" if equal else "*sep* is ahead of" if found == AHEAD else NOBODY
+        groups.setdefault(said, []).append(label(layer))
+    told = [f"{said} {' · '.join(layers)}" for said, layers in groups.items()]
+    return (
+        f"on simulated TF binding, whose labels do not depend on positions, {'; '.join(told)}. "
+        "Data on which positions matter were not tried."
     )
 
 

@@ -43,7 +43,7 @@ def by_model(name, model):
 
 def test_the_rule_names_the_data_sets_it_rests_on(tmp_path):
     text = rule(evidence(tmp_path, by_model))
-    layer, symmetry, curvature, units = text.splitlines()
+    layer, symmetry, curvature, units, simpler = text.splitlines()
     assert layer == (
         "- **The layer**: take it in place of flattening: ahead on Simulated TF binding, generated "
         "· Hematopoiesis (stand-in)."
@@ -56,6 +56,7 @@ def test_the_rule_names_the_data_sets_it_rests_on(tmp_path):
     assert curvature.count("Hematopoiesis") == 3
     assert "match_units" in units
     assert "not tried yet" in units
+    assert "not known of linear bottleneck · Dense, fewer channels · " in simpler
 
 
 def test_numbers_are_those_of_the_records(tmp_path):
@@ -116,6 +117,19 @@ def test_what_did_not_help_is_listed_with_its_numbers(tmp_path):
 )  # fmt: skip
 def test_advice_follows_from_the_answers(answers, words):
     assert advice(answers, WORDS) == words
+
+
+def test_simpler_layers_are_grouped_by_what_their_seeds_tell(monkeypatch):
+    answers = dict.fromkeys(when_it_helps.SIMPLER, "no difference that matters")
+    answers |= {"attention": "yes", "max_pooling": "the seeds do not tell"}
+    answers |= {"bottleneck": "no, it is behind"}
+    monkeypatch.setattr(when_it_helps, "ahead", lambda runs, model, other: answers[other])
+    monkeypatch.setattr(when_it_helps, "answer", lambda found: found)
+    text = when_it_helps.simpler(load_controls(1, published=False))
+    assert (
+        "as good as *sep*: linear bottleneck · Dense, fewer channels · Dense, fewer neurons · "
+        "average pooling; not known of max pooling; *sep* is ahead of attention pooling. "
+    ) in text
 
 
 def test_published_page_types_no_number(tmp_path):
