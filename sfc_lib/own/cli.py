@@ -101,6 +101,7 @@ option = partial(click.option, show_default=True)
 @option("--weight-decay", type=click.FloatRange(0), default=0.001, help="Of AdamW.")
 @option("--class-weight/--no-class-weight", default=None, help="By default if imbalanced.")
 @option("--seed", type=click.IntRange(0), default=0)
+@file("--motifs", help="MEME format; by default motifs of the library.")
 @click.option("--check", is_flag=True, help="Only look for what is wrong with the data.")
 @option("-o", "--output", type=PATH, help="Folder of the report; sfc-ID by default.")
 @click.pass_context
@@ -109,6 +110,7 @@ def train_verb(
     task: str | None,
     output: Path | None,
     ensemble: int,
+    motifs: Path | None,
     check: bool,
     **values: Any,
 ) -> None:
@@ -126,10 +128,12 @@ def train_verb(
     require_kind((name for name in FILES if options[name]), "--")
     options["task_names"] = (task,) if task else ()
     from sfc_lib.datasets.base import card, load_dataset
+    from sfc_lib.genomics.motifs import read_meme
     from sfc_lib.own import audit, report, train
     from sfc_lib.own.baseline import fit_baseline
 
     with _warnings_in_a_line():
+        known = read_meme(motifs) if motifs else None
         if check:
             dataset = load_dataset("custom", **options)
             lines = [card(dataset), *audit.check_lines(audit.audit(dataset))]
@@ -148,7 +152,7 @@ def train_verb(
         click.echo("\n".join(about))
         for one in specs:
             click.echo(f"run          {one.id}: {one.architecture}, {one.variant}, seed {one.seed}")
-        outcome = train.evaluate(train.train_own(specs), baseline, checks)
+        outcome = train.evaluate(train.train_own(specs), baseline, checks, known)
         page = report.write_report(outcome, folder, context.meta["typed"])
         click.echo("\n".join([*report.score_lines(outcome), f"Open {page}"]))
 

@@ -370,6 +370,37 @@ def peak_windows(
     return used[keep].reset_index(drop=True), codes
 
 
+def place_names(windows: pd.DataFrame) -> list[str]:
+    """The places of windows as names.
+
+    Example:
+
+    >>> place_names(pd.DataFrame({"chrom": ["chr1"], "start": [100], "end": [300]}))
+    ['chr1:100-300']
+    """
+    places = zip(windows["chrom"], windows["start"], windows["end"], strict=True)
+    return [f"{chrom}:{start}-{end}" for chrom, start, end in places]
+
+
+def names_of(recipe: Custom, codes: np.ndarray) -> list[str]:
+    """What sequences are called: the places of windows around peaks, or their names in FASTA.
+
+    `codes`: uint8 (sequences, length), of a dataset of the recipe, which keeps no names; `""`
+    for negatives that are not among the labelled sequences.
+    """
+    paths = recipe.paths
+    if recipe.peaks:
+        genome = Genome([path for role, path in paths.items() if role.startswith("genome")])
+        windows, known = peak_windows(
+            paths["peaks"], genome, recipe.window or WINDOW, recipe.partial_genome
+        )
+        names = place_names(windows)
+    else:
+        names, known = read_fasta(paths["positives" if recipe.positives else "sequences"])
+    called = {row.tobytes(): name for name, row in zip(names, known, strict=True)}
+    return [called.get(row.tobytes(), "") for row in codes]
+
+
 def read_peaks(path: Path) -> pd.DataFrame:
     """Intervals of a BED or narrowPeak file, each with its `summit`, and where that is `at`.
 

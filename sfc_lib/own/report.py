@@ -26,12 +26,13 @@ from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, writable
 from sfc_lib.own.audit import summary
 from sfc_lib.own.dataset import N
+from sfc_lib.own.explain import Finding, agreement_words, draw_logos, top_region
 from sfc_lib.own.predict import ENSEMBLE, MEMBER, members_file, members_of
 from sfc_lib.own.train import NETWORK, REGRESSION, Outcome
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import MODEL, RESULT, read_result
 
-REPORT, SCORES, LOADER = "report.html", "scores.tsv", "load_model.py"
+REPORT, SCORES, MOTIFS, LOADER = "report.html", "scores.tsv", "motifs.tsv", "load_model.py"
 LOADING = f"""\
 from sfc_lib import build_model  # first: it makes the layers known to Keras
 import keras
@@ -77,6 +78,7 @@ def write_report(outcome: Outcome, folder: Path, command: str) -> Path:
     if len(outcome.records) > 1:
         contents[ENSEMBLE] = members_file([record.spec.id for record in outcome.records])
     contents[SCORES] = outcome.scores.to_csv(sep="\t", index=False).encode()
+    contents[MOTIFS] = _motif_table(outcome).to_csv(sep="\t", index=False).encode()
     contents[LOADER] = _loading(outcome).encode()
     contents[REPORT] = render(outcome, folder, command).encode()
     for name, content in contents.items():
@@ -84,6 +86,12 @@ def write_report(outcome: Outcome, folder: Path, command: str) -> Path:
         with atomic_write(folder / name) as file:
             file.write(content)
     return folder / REPORT
+
+
+def _motif_table(outcome: Outcome) -> pd.DataFrame:
+    """The motifs of all tasks that were looked at, one row a task and motif."""
+    counts = [(found.explained.task, found.motifs.counts) for found in outcome.findings]
+    return pd.concat([table.assign(task=task)[["task", *table]] for task, table in counts])
 
 
 def score_lines(outcome: Outcome) -> list[str]:
@@ -203,6 +211,8 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
         means=test[list(SCORE_NAMES)].mean(),
         fewest=int(min(test.positives.min(), (test.examples - test.positives).min())),
         figures=_figures(outcome),
+        findings=[_finding(found) for found in outcome.findings],
+        motifs=MOTIFS,
         smoothed=SPAN if dataset.length >= SMOOTHED else 0,
         first=MOST_TASKS if len(dataset.task_names) > MOST_TASKS else 0,
         files=outcome.files,
@@ -262,6 +272,7 @@ STYLE: Any = sns.axes_style("ticks") | {
     "axes.spines.right": False,
     "font.size": 11,
     "legend.frameon": False,
+    "text.parse_math": False,  # names are text, whatever they hold
     "svg.hashsalt": "sfc_lib",  # the same figure gives the same bytes
 }
 COLOURS = sns.color_palette("colorblind", 8)
@@ -269,6 +280,8 @@ MOST_TASKS = len(COLOURS)  # drawn; the table has all
 MOST_BINS, FEWEST_IN_BIN = 10, 20  # of the calibration curve
 SMOOTHED = 200  # bp from which a profile has a smoothed line too
 SPAN = 25  # bp, of its moving mean
+LOGOS, LOGO = 4, 60  # so many of a task, of so many bp
+MOST_MOTIFS = 12  # in a task's table
 
 
 def _figures(outcome: Outcome) -> dict[str, str]:
@@ -284,6 +297,23 @@ def _figures(outcome: Outcome) -> dict[str, str]:
         if record.spec.variant != "std":
             drawn["weights"] = draw_positional_weights(record.positional_weights())
         return {name: _address(figure) for name, figure in drawn.items()}
+
+
+def _finding(found: Finding) -> dict[str, Any]:
+    """What the template says of a task's bases and motifs."""
+    explained, counts = found.explained, found.motifs.counts
+    regions = [top_region(explained, row, LOGO) for row in range(len(explained.names))[:LOGOS]]
+    with plt.rc_context(STYLE):
+        logos = _address(draw_logos(explained, regions))
+    return {
+        "task": explained.task,
+        "number": len(explained.names),
+        "shown": len(regions),
+        "logos": logos,
+        "agreement": agreement_words(explained),
+        "rows": counts.head(MOST_MOTIFS).to_dict("records"),
+        "more": len(counts) - MOST_MOTIFS,
+    }
 
 
 def _address(figure: Figure) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from sfc_lib import RunSpec, load_dataset
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import decode, encode
-from sfc_lib.own.dataset import Custom, distinct, read_peaks
+from sfc_lib.own.dataset import Custom, distinct, names_of, read_peaks
 
 SPLITS = ("train", "valid", "test")
 LENGTH = 20
@@ -346,6 +347,26 @@ def test_several_genome_files(peaks, tmp_path):
         load_dataset("custom", **options | {"genome": g}) for g in (parts, options["genome"])
     )
     assert sorted(everything(apart)) == sorted(everything(whole))
+
+
+def test_sequences_are_called_what_their_files_call_them(two, table):
+    for options, rows in ((two, random_rows(60, 1)), (table[0], random_rows(80, 4))):
+        recipe, dataset = Custom.of(**options), load_dataset("custom", **options)
+        names = {row: f"s{i}" for i, row in enumerate(rows)}
+        found = names_of(recipe, dataset.test.codes)
+        assert found == [names.get(row, "") for row, _ in rows_of(dataset, "test")]
+
+
+def test_windows_of_peaks_are_called_by_their_places(peaks):
+    options, sequence = peaks
+    recipe, dataset = Custom.of(**options), load_dataset("custom", **options)
+    for name, (row, (label,)) in zip(
+        names_of(recipe, dataset.valid.codes), rows_of(dataset, "valid"), strict=True
+    ):
+        assert bool(name) == label  # shuffled ones have no place
+        if name:
+            chrom, start, end = re.fullmatch(r"(\w+):(\d+)-(\d+)", name).groups()
+            assert sequence[chrom][int(start) : int(end)] == row
 
 
 # What names it

@@ -1,5 +1,6 @@
 """The report of `sfc train`: what it says, that it stands alone, and what lies beside it."""
 
+import base64
 import csv
 import html
 import json
@@ -11,11 +12,14 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from own_data import QUICK, SYMM, sfc
+from own_data import MOTIF, QUICK, SYMM, rows_of, sfc
 
 from sfc_lib import RunSpec, load_dataset
+from sfc_lib.genomics.dna import decode, encode
 from sfc_lib.own.audit import GREEN, Check
 from sfc_lib.own.baseline import Baseline
+from sfc_lib.own.explain import NO_MOTIF, explain, find_motifs, shipped_motifs
+from sfc_lib.own.predict import load_predictor
 from sfc_lib.own.report import (
     calibration,
     draw_importance,
@@ -67,7 +71,7 @@ def test_scores_are_those_of_the_model(trained):
                 assert value == result[row["split"]][f"{name}_by_task"][row["task"]]
             assert low <= value <= high
             shown = f"{value:.3f} ({low:.3f}–{high:.3f})".replace("0.", ".")
-            assert f"<td>{shown}</td>" in page
+            assert f'<td data-th="{name[:2]}{name[2:].upper()}">{shown}</td>' in page
 
 
 @pytest.mark.parametrize("name", ["symm", "std"])
@@ -87,7 +91,8 @@ def test_the_report_stands_alone_and_says_where_it_comes_from(trained, name):
     assert f"-o {name}" in page
     assert str(trained) not in page
     assert page.count("<figure>") == 5
-    assert page.count("<img") == (5 if name == "symm" else 4)
+    assert page.count('<figure class="wide">') == (1 if name == "symm" else 2)  # tasks
+    assert page.count("<img") == 6
     assert len(page) < 3_000_000
     assert ("has no SFC layer" in page) == (name == "std")
 
@@ -185,6 +190,7 @@ def page_of_peaks(trained, tmp_path):
             [Check("a check", GREEN, "found")],
             rng.normal(size=(1, 60)),
             [9],
+            [],
             {role: (path, "0" * 64) for role, path in files.items()},
         )
         text = re.sub(r"<[^>]*>", " ", render(outcome, tmp_path / "report", "sfc train"))
@@ -227,7 +233,7 @@ def test_the_report_in_a_browser_makes_no_request_and_fits(trained, name, width,
     assert [url for url in requests if not url.startswith("data:")] == requests[:1]
     assert errors == []
     assert wide <= width
-    assert drawn == [True] * (5 if name == "symm" else 4)
+    assert drawn == [True] * 6
 
 
 def test_running_again_reads_the_run_and_writes_the_same_report(trained, monkeypatch):
@@ -296,6 +302,79 @@ def test_the_report_has_a_light_for_every_check(trained):
     assert len(re.findall(r'<span class="light (green|amber|red)">', table)) == 8
     shown = (trained / "symm.log").read_text()
     assert re.search(r"audit +\d green", shown)
+
+
+# Bases and motifs
+
+
+def logos_of(page):
+    """Names and probabilities above the logos of a report, and of which bases there are letters."""
+    found = re.search(r'alt="Logos of[^>]*base64,([^"]*)"', page)[1]
+    svg = base64.b64decode(found).decode()
+    return re.findall(r"<!-- (\S+), probability ([\d.]+) -->", svg)
+
+
+def motifs_in(page):
+    """The rows of the first table of motifs, as text."""
+    table = re.search(r"<caption>Motifs in.*?</table>", page, re.DOTALL)[0]
+    rows = re.findall(r"<tr>(<td>.*?)</tr>", table, re.DOTALL)
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL) for row in rows]
+
+
+@pytest.mark.parametrize("name", ["symm", "both"])
+def test_logos_are_of_the_test_positives_with_the_highest_score(trained, name):
+    options = json.loads((trained / name / "spec.json").read_text())["dataset_options"]
+    test = load_dataset("custom", **options).test
+    positives = set(decode(test.codes[test.labels[:, 0] == 1]))
+    names = {row: f"s{i}" for i, row in enumerate(rows_of(200, 1, MOTIF))}
+    guess = load_predictor(trained / name).model.predict(encode(list(names)), verbose=0)[:, 0]
+    scored = [(p, n) for p, (row, n) in zip(guess, names.items(), strict=True) if row in positives]
+    found = logos_of((trained / name / "report.html").read_text())
+    assert found == [(n, f"{p:.2f}") for p, n in sorted(scored, reverse=True)[:4]]
+
+
+def test_motifs_of_the_report_are_those_that_explain_finds(trained):
+    page = (trained / "std" / "report.html").read_text()
+    table = pd.read_csv(trained / "std" / "motifs.tsv", sep="\t")
+    assert set(table["task"]) == {"GATA1 <b>", "even"}
+    first = table[table["task"] == "GATA1 <b>"]
+    options = json.loads((trained / "std" / "spec.json").read_text())["dataset_options"]
+    test, predictor = load_dataset("custom", **options).test, load_predictor(trained / "std")
+    codes = test.codes[test.labels[:, 0] == 1]
+    found = explain(predictor, list(map(str, range(len(codes)))), codes, "GATA1 <b>")
+    expected = find_motifs(predictor, found, shipped_motifs()).counts
+    assert first[["motif", "seqlets", "in_shuffled", "sequences"]].values.tolist() == (
+        expected[["motif", "seqlets", "in_shuffled", "sequences"]].values.tolist()
+    )
+    shown = motifs_in(page)
+    assert [row[:3] for row in shown] == [
+        [row.motif, str(row.seqlets), str(row.in_shuffled)] for row in first.head(12).itertuples()
+    ]
+    for row, want in zip(shown, first.itertuples(), strict=False):
+        assert row[3] == f"{want.sequences} ({want.sequences / len(codes):.1%})"
+        assert row[4] == f"{want.mean_added:+.3f}".replace("0.", ".").replace("-", "−")
+
+
+def test_a_collection_of_ones_own_stands_in_the_report(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("SFC_RUNS_DIR", str(trained / "runs"))
+    monkeypatch.chdir(trained)
+    rows = "".join(
+        " ".join("0.97" if base == letter else "0.01" for base in "ACGT") + "\n" for letter in MOTIF
+    )
+    (tmp_path / "own.meme").write_text(
+        f"MEME version 4\n\nMOTIF M1 PLANTED<i>\nletter-probability matrix: w= 8\n{rows}"
+    )
+    command = ("train", *SYMM, *QUICK, "--motifs", tmp_path / "own.meme", "-o", tmp_path / "out")
+    done = sfc(*command)
+    assert done.exit_code == 0, done.output
+    found = pd.read_csv(tmp_path / "out" / "motifs.tsv", sep="\t")
+    assert set(found["motif"]) <= {"M1 PLANTED<i>", NO_MOTIF}
+    assert "PLANTED<i>" not in (tmp_path / "out" / "report.html").read_text()
+    (tmp_path / "own.meme").write_text("not a collection")
+    done = sfc(*command)
+    assert done.exit_code == 1
+    assert done.output.count("\n") == 1
+    assert "own.meme: expected at least one MOTIF" in done.output
 
 
 def test_figures_of_more_tasks_than_colours_and_of_one_neuron():
