@@ -43,7 +43,10 @@ SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 PATH = click.Path(path_type=Path)
 VARIANTS = click.Choice(["std", "sep", "symm"])
 ARCHITECTURES = click.Choice(["compact", "simulated_tf", "chip_seq", "basset"])
-FILES = ("positives", "negatives", "sequences", "labels", "peaks", "genome")
+FILES = (
+    *("positives", "negatives", "sequences", "labels", "peaks", "genome"),
+    *("test", "test_negatives", "test_labels"),
+)
 OF_DATA = (
     "window",
     "background",
@@ -82,8 +85,11 @@ option = partial(click.option, show_default=True)
 )
 @chromosomes("--valid-chromosomes", "--valid-chrom")
 @chromosomes("--test-chromosomes", "--test-chrom")
+@file("--test", help="A test set of its own: as --positives, --sequences or --peaks.")
+@file("--test-negatives", help="Its negatives, where --negatives are given.")
+@file("--test-labels", help="Its labels, where --labels are given.")
 @option("--valid-fraction", type=SHARE, default=0.1)
-@option("--test-fraction", type=SHARE, default=0.1)
+@option("--test-fraction", type=SHARE, default=0.1, help="None of it beside --test.")
 @option("--task", help="Name of what the positives are, for instance the TF.")
 @option("--variant", type=VARIANTS, default="symm", help="std has no SFC layer.")
 @option("--architecture", type=ARCHITECTURES, help="By length if left out.")

@@ -21,11 +21,13 @@ from sfc_lib.errors import UserError
 from sfc_lib.files import data_dir, settled, stamp, write_json
 from sfc_lib.genomics.text import read_chunks, read_lines
 
-ROLES = ("positives", "negatives", "sequences", "labels", "peaks")  # and genome, of several files
+TEST_ROLES = ("test", "test_negatives", "test_labels")  # the first as positives, sequences, peaks
+ROLES = ("positives", "negatives", "sequences", "labels", "peaks", *TEST_ROLES)  # and genome
 KINDS = (
     *({"positives", "negatives"}, {"sequences", "labels"}),
     *({"peaks", "genome"}, {"peaks", "genome", "negatives"}),
 )
+TESTS = ({"test", "test_negatives"}, {"test", "test_labels"}, {"test"}, {"test", "test_negatives"})
 CLASSES = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}  # in any case
 SEPARATORS = {"commas": ",", "semicolons": ";", "spaces": None}
 
@@ -35,11 +37,23 @@ def require_kind(given: Iterable[str], prefix: str = "") -> None:
 
     `prefix` is how their names begin where they were asked for, `--` on the command line.
     """
-    if (found := set(given)) not in KINDS:
+    test = (found := set(given)) & set(TEST_ROLES)
+    if (found := found - test) not in KINDS:
         kinds = "PREpositives and PREnegatives, or PREsequences and PRElabels, or PREpeaks and "
         expected = f"{kinds}PREgenome (with PREnegatives or without)".replace("PRE", prefix)
         got = ", ".join(prefix + role for role in sorted(found)) or "none"
         raise UserError(f"your own data: expected the files {expected}, got {got}.")
+    if test and test != (wanted := TESTS[KINDS.index(found)]):
+        asked, got = (
+            " and ".join(
+                prefix + (role.replace("_", "-") if prefix else role)
+                for role in TEST_ROLES
+                if role in roles
+            )
+            for roles in (wanted, test)
+        )
+        like = ", ".join(prefix + role for role in sorted(found))
+        raise UserError(f"a test set beside {like}: expected {asked}, got {got}.")
 
 
 def content_hash(file: str | Path) -> str:

@@ -116,9 +116,10 @@ def verdict(outcome: Outcome) -> str:
     test, kinds = outcome.scores[outcome.scores.split == "test"], (NETWORK, REGRESSION)
     score = {kind: float(test[test.model == kind].auroc.mean()) for kind in kinds}
     what = "ensemble" if len(outcome.records) > 1 else NETWORK
+    source = f" of {outcome.test_file}" if outcome.test_file else ""
     begin = (
-        f"On sequences that it never saw, the {what} reaches an auROC of {_score(score[NETWORK])}, "
-        f"and a regression on 6-mer counts {_score(score[REGRESSION])}"
+        f"On sequences{source} that it never saw, the {what} reaches an auROC of "
+        f"{_score(score[NETWORK])}, and a regression on 6-mer counts {_score(score[REGRESSION])}"
     )
     better, worse = outcome.gains.gain_low > 0, outcome.gains.gain_high < 0
     if len(outcome.gains) > 1:
@@ -142,11 +143,20 @@ def verdict(outcome: Outcome) -> str:
     )
 
 
-def split_line(dataset: Dataset) -> str:
-    """What the test sequences were kept apart by, and where to expect such scores."""
+def split_line(dataset: Dataset, file: str = "") -> str:
+    """What the test sequences were kept apart by, and where to expect such scores.
+
+    `file`: its name, if they came in one of their own.
+    """
     places = _chromosomes(dataset.counts)
     train, test = places[SPLIT_NAMES["train"]], places[SPLIT_NAMES["test"]]
     begin = f"The {len(dataset.test):,} test sequences"
+    if file:
+        return (
+            f"{begin} are those of {file}, which neither trained nor validated: these are scores "
+            "of that file. Expect such ones on data like it; whether it holds copies of what "
+            "trained stands below, under near-duplicates."
+        )
     if not test:
         return (
             f"{begin} were drawn at random, near-duplicates on one side together: expect such "
@@ -191,7 +201,7 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
     by_task = scores.assign(split=scores.split.map(SPLIT_NAMES), **order)
     return environment.get_template(REPORT).render(
         verdict=verdict(outcome),
-        split=split_line(dataset),
+        split=split_line(dataset, outcome.test_file),
         checks=outcome.checks,
         audit=summary(outcome.checks),
         records=outcome.records,

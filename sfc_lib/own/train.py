@@ -184,6 +184,11 @@ class Outcome:
     files: Mapping[str, tuple[Path, str]]
 
     @property
+    def test_file(self) -> str:
+        """Name of the file that the test set came in; `""` where it was split off."""
+        return self.files["test"][0].name if "test" in self.files else ""
+
+    @property
     def record(self) -> Record:
         """The record of the run, or of an ensemble's first."""
         return self.records[0]

@@ -8,7 +8,17 @@ from own_data import sfc
 
 from sfc_lib.datasets.base import Dataset, Split
 from sfc_lib.genomics.dna import encode, reverse_complement
-from sfc_lib.own.audit import AMBER, GREEN, RED, Check, audit, centre_profile, check_lines, summary
+from sfc_lib.own.audit import (
+    AMBER,
+    GREEN,
+    RED,
+    Check,
+    audit,
+    centre_profile,
+    check_duplicates,
+    check_lines,
+    summary,
+)
 
 LENGTH = 120
 MOTIF = encode(["TGACTCAT"])[0]
@@ -154,3 +164,15 @@ def test_the_command_looks_and_does_not_train(tmp_path, monkeypatch):
     assert "green  signal at the centre: enriched 6-mers" in done.output
     assert "amber  class balance: 400 sequences" in done.output
     assert not (tmp_path / "runs").exists()
+
+
+def test_copies_in_a_test_file_are_told_apart_from_those_that_validate():
+    codes = sequences(100, 0)
+    splits = np.repeat(["train", "valid", "test"], [60, 20, 20])
+    codes[80:90] = codes[60:70]  # half of the file is copied from what validates
+    check = check_duplicates(codes, splits)
+    assert check.light == GREEN
+    assert "0.0% of those held out do with one that trains" in check.found
+    check = check_duplicates(codes, splits, "test")
+    assert check.light == RED
+    assert "50.0% of those in the test file do with one that trains or validates" in check.found

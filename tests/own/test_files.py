@@ -95,11 +95,34 @@ def test_a_pipe_is_refused_and_loses_nothing(tmp_path):
         ([], "--", "expected the files --positives and --negatives, or .* got none"),
         (["labels", "genome"], "", "expected the files positives .* got genome, labels"),
         (["positives", "negatives", "peaks"], "", "got negatives, peaks, positives"),
+        (["test", "test_negatives"], "--", "expected the files --positives and .* got none"),
+        (
+            ["positives", "negatives", "test"],
+            "--",
+            "beside --negatives, --positives: expected --test and --test-negatives, got --test.$",
+        ),
+        (["sequences", "labels", "test", "test_negatives"], "", "expected test and test_labels,"),
+        (["peaks", "genome", "test", "test_negatives"], "--", "--peaks: expected --test, got"),
+        (["peaks", "genome", "negatives", "test"], "--", "expected --test and --test-negatives,"),
     ],
 )
 def test_files_that_make_no_dataset_together(given, prefix, message):
     with pytest.raises(UserError, match=message):
         require_kind(given, prefix)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["positives", "negatives", "test", "test_negatives"],
+        ["sequences", "labels", "test", "test_labels"],
+        ["peaks", "genome", "test"],
+        ["peaks", "genome", "negatives", "test", "test_negatives"],
+    ],
+)
+def test_files_with_a_test_set_of_their_kind(given):
+    require_kind(given)
+    require_kind(role for role in given if not role.startswith("test"))
 
 
 # Tables of labels

@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from own_data import MOTIF, QUICK, SYMM, rows_of, sfc
+from own_data import MOTIF, QUICK, SYMM, fasta, rows_of, sfc
+from sklearn.metrics import roc_auc_score
 
 from sfc_lib import RunSpec, load_dataset
 from sfc_lib.genomics.dna import decode, encode
@@ -113,18 +114,20 @@ def test_the_verdict_says_which_model_wins(gain, low, high, expected):
         for model, value in zip((NETWORK, REGRESSION), values, strict=True)
     ]
     table = pd.DataFrame({"gain": [gain], "gain_low": [low], "gain_high": [high]})
-    outcome = SimpleNamespace(records=[1], scores=pd.DataFrame(scores), gains=table)
+    outcome = SimpleNamespace(records=[1], scores=pd.DataFrame(scores), gains=table, test_file="")
     text = verdict(outcome)
     assert text.startswith("On sequences that it never saw, the network reaches an auROC of .800")
     assert expected in text
     ensemble = verdict(SimpleNamespace(**vars(outcome) | {"records": [1, 2]}))
     assert "the ensemble reaches" in ensemble
+    of_file = verdict(SimpleNamespace(**vars(outcome) | {"test_file": "new.fa"}))
+    assert of_file.startswith("On sequences of new.fa that it never saw, the network reaches")
 
 
 def test_the_verdict_of_several_tasks_counts_them():
     scores = pd.DataFrame({"split": "test", "model": [NETWORK, REGRESSION], "auroc": [0.8, 0.7]})
     table = pd.DataFrame({"gain_low": [0.1, 0.2, -0.3, -0.1], "gain_high": [0.2, 0.3, -0.2, 0.1]})
-    text = verdict(SimpleNamespace(records=[1], scores=scores, gains=table))
+    text = verdict(SimpleNamespace(records=[1], scores=scores, gains=table, test_file=""))
     assert (
         "(means of 4 tasks): the network is better for 2, the regression for 1, and for 1" in text
     )
@@ -143,6 +146,8 @@ def test_the_split_is_told_with_what_to_expect(counts, expected):
     text = split_line(SimpleNamespace(counts=told, test=range(5)))
     assert expected in text
     assert "expect" in text
+    text = split_line(SimpleNamespace(counts=told, test=range(5)), "new.fa")
+    assert "5 test sequences are those of new.fa, which neither trained nor validated" in text
 
 
 def test_the_verdict_is_the_first_line_of_the_report(trained):
@@ -155,6 +160,36 @@ def test_the_verdict_is_the_first_line_of_the_report(trained):
         )
         first = re.search(r"<h1>.*?</h1>\s*<p class=\"verdict\">(.*?)</p>", page, re.DOTALL)[1]
         assert html.unescape(first).strip() == shown
+
+
+def test_a_test_set_of_its_own_is_what_is_scored_and_the_report_says_so(
+    trained, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(trained)
+    positives, negatives = rows_of(40, 11, MOTIF), rows_of(50, 12)
+    positives[:4] = [row[3:] + "ACG" for row in rows_of(4, 1, MOTIF)]  # near those that train
+    fasta(tmp_path / "new.fa", positives)
+    fasta(tmp_path / "new_neg.fa", negatives)
+    test = ["--test", tmp_path / "new.fa", "--test-negatives", tmp_path / "new_neg.fa"]
+    done = sfc("train", *SYMM, *QUICK, *test, "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    scores = pd.read_csv(tmp_path / "out" / "scores.tsv", sep="\t").set_index(["model", "split"])
+    found = scores.loc[("network", "test")]
+    assert (found["examples"], found["positives"]) == (90, 40)
+    model = load_predictor(tmp_path / "out").model
+    guess = model.predict(encode(positives + negatives), verbose=0)[:, 0]
+    assert found["auroc"] == pytest.approx(roc_auc_score([1] * 40 + [0] * 50, guess), abs=1e-6)
+    page = html.unescape((tmp_path / "out" / "report.html").read_text())
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+    for part in (
+        "On sequences of new.fa that it never saw, the network reaches",
+        "The 90 test sequences are those of new.fa, which neither trained nor validated",
+        "4.4% of those in the test file do with one that trains or validates",
+        "The test set is new.fa;",
+        "test_negatives new_neg.fa",
+    ):
+        assert part in text
+    assert {name for name, _ in logos_of(page)} <= {f"s{i}" for i in range(40)}
 
 
 def test_names_in_the_report_are_text_not_html(trained):

@@ -143,6 +143,21 @@ def test_stopped_and_killed_in_training_the_same_command_goes_on(tmp_path, monke
         (["--learning-rate", "inf"], "learning_rate must be a finite number > 0"),
         (["--window", "50"], "window is an option of peaks only"),
         (["--test-fraction", "1"], "'--test-fraction': 1.0 is not in the range 0<x<1"),
+        (["--test", "all.fa"], "expected --test and --test-negatives, got --test."),
+        (["--test-labels", "labels.tsv"], "--test and --test-negatives, got --test-labels."),
+        (
+            ["--test", "all.fa", "--test-negatives", "neg.fa", "--test-chrom", "chr1"],
+            "the test set is a file: expected no test_chromosomes beside it.",
+        ),
+        (
+            ["--test", "all.fa", "--test-negatives", "neg.fa", "--test-fraction", "0.2"],
+            "the test set is a file: expected no test_fraction beside it.",
+        ),
+        (["--valid-chrom", "chr1"], "name chromosomes for both valid and test, got (('chr1',), ()"),
+        (
+            ["--valid-chrom", "chr1", "--test-chrom", "chr2"],
+            "valid_chromosomes need names such as chr1:100-300, got 's0'",
+        ),
         (["-o", "pos.fa"], "pos.fa: expected a folder that can be written to, got: File exists"),
         (
             ["--output", "pos.fa/x"],
