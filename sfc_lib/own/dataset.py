@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from sfc_lib.datasets.base import LATER, SPLITS, Recipe, Report, Split
+from sfc_lib.datasets.base import LATER, NOT_KNOWN, SPLITS, Recipe, Report, Split
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import ALPHABET
 from sfc_lib.genomics.fasta import iterate_fasta, read_fasta
@@ -61,7 +61,7 @@ class Custom(Recipe):
         positives: FASTA.
         negatives: FASTA; beside peaks also BED or narrowPeak. Without any, `background` says.
         sequences: FASTA.
-        labels: Tab-separated: a name, then 0 or 1 for each task; see `read_labels`.
+        labels: Tab-separated: a name, then 0, 1 or NA for each task; see `read_labels`.
         peaks: BED or narrowPeak. A window lies around a peak's summit where the file gives
             one, else around the middle.
         genome: FASTA file of the reference sequence, or several.
@@ -222,6 +222,8 @@ class Custom(Recipe):
         if self.test:
             codes, labels = np.concatenate([codes, held]), np.concatenate([labels, truth])
             splits = np.concatenate([splits, np.repeat("test", len(held))])
+        if unknown := int((labels == NOT_KNOWN).sum()):
+            more = {"labels that are not known": unknown, **more}
         return Examples(codes, labels, splits, dropped, more)
 
     def _sequences(
@@ -230,10 +232,13 @@ class Custom(Recipe):
         """Names, codes and labels of files by their roles, each sequence once; what was dropped."""
         read = self._from_two if "negatives" in second else self._from_table
         names, codes, labels = read(first, second)
-        told, silent = _telling(codes)
-        keep, dropped = distinct(codes[told], labels[told])
-        rows = np.flatnonzero(told)[keep]
-        return [names[row] for row in rows], codes[rows], labels[rows], silent | dropped
+        known = (labels != NOT_KNOWN).any(axis=1)
+        unlabelled = {"no label is known": int((~known).sum())} if not known.all() else {}
+        told, silent = _telling(codes[known])
+        rows = np.flatnonzero(known)[told]
+        keep, dropped = distinct(codes[rows], labels[rows])
+        rows, dropped = rows[keep], unlabelled | silent | dropped
+        return [names[row] for row in rows], codes[rows], labels[rows], dropped
 
     def _splits(
         self, names: list[str], codes: np.ndarray, labels: np.ndarray, rng: np.random.Generator
@@ -713,10 +718,10 @@ def _require_both_classes(
     examples = sum(map(len, parts.values()))
     for column, task in enumerate(tasks):
         for name, part in parts.items():
-            if not 0 < (positives := part.positives[column]) < len(part):
+            if not 0 < (positives := part.positives[column]) < part.known[column]:
                 raise UserError(
                     f"{paths[name]}: expected positive and negative examples of {task!r} in every "
-                    f"split, got {positives:,} positive of {len(part):,} in {name!r} "
+                    f"split, got {positives:,} positive of {part.known[column]:,} in {name!r} "
                     f"({totals[column]:,} of {examples:,} in all; left out: {left_out}). Give more "
                     "examples, larger fractions, or other chromosomes."
                 )

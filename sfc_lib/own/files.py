@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from sfc_lib.datasets.base import NOT_KNOWN
 from sfc_lib.errors import UserError
 from sfc_lib.files import data_dir, settled, stamp, write_json
 from sfc_lib.genomics.text import read_chunks, read_lines
@@ -29,6 +30,7 @@ KINDS = (
 )
 TESTS = ({"test", "test_negatives"}, {"test", "test_labels"}, {"test"}, {"test", "test_negatives"})
 CLASSES = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}  # in any case
+CLASSES |= dict.fromkeys(("na", "nan", "-1", "-1.0", ""), NOT_KNOWN)
 SEPARATORS = {"commas": ",", "semicolons": ";", "spaces": None}
 
 
@@ -126,7 +128,7 @@ def _read(note: Path) -> tuple[Path | None, tuple[int, ...] | None]:
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """`values`: uint8 (sequences, tasks) of 0 and 1. `lines`: of each sequence in the file."""
+    """`values`: uint8 (sequences, tasks) of 0, 1 and `NOT_KNOWN`. `lines`: in the file."""
 
     tasks: tuple[str, ...]
     names: tuple[str, ...]
@@ -139,8 +141,8 @@ def read_labels(path: str | Path) -> Labels:
 
     The header is a word for the first column, then the name of each task. Every other line
     is a sequence's name, then 0 or 1 for each task, which may be written as R and pandas do
-    (`1.0`, `True`); a label can't be missing. Gzip, CRLF line ends, a BOM and empty lines are
-    accepted.
+    (`1.0`, `True`). NA, NaN, −1 or nothing stands for a label that is not known. Gzip, CRLF line
+    ends, a BOM and empty lines are accepted.
 
     Raises:
         UserError: `file:line: expected …, got …`: anything else, or a name that comes twice.
@@ -171,7 +173,7 @@ def _tasks(place: str, fields: Sequence[str]) -> tuple[str, ...]:
     expected = f"{place}: expected a header, a word and then the name of each task"
     if not tasks:
         raise UserError(f"{expected}, separated by tabs, got one column.{_hint(fields[0])}")
-    if all(_class(task) is not None for task in tasks):
+    if all(_class(task) is not None for task in tasks) and any(tasks):
         raise UserError(f"{expected}, got {list(fields)}. Put a line like 'name\\ttask' on top.")
     if "" in tasks:
         raise UserError(f"{expected}, got none in column {tasks.index('') + 2}.")
@@ -191,8 +193,7 @@ def _check(place: str, fields: Sequence[str], tasks: Sequence[str], seen: Contai
     for task, value in zip(tasks, values, strict=True):
         if _class(value) is None:
             raise UserError(
-                f"{place}: expected 0 or 1 for {task!r}, got {value!r}. A sequence whose "
-                "label is not known must be left out."
+                f"{place}: expected 0, 1 or NA (not known) for {task!r}, got {value!r}."
             )
     if not name or name in seen:
         problem = f"got {name!r} again" if name else "got none"

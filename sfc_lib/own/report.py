@@ -21,7 +21,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sfc_lib.datasets.base import Dataset
+from sfc_lib.datasets.base import NOT_KNOWN, Dataset
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, writable
 from sfc_lib.own.audit import summary
@@ -213,6 +213,7 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
         result=record.result,
         dataset=dataset,
         parts=parts,
+        zip=zip,
         chromosomes=_chromosomes(dataset.counts),
         unknown=sum(int((part.codes == N).any(axis=1).sum()) for part in parts.values()),
         metrics=SCORE_NAMES,
@@ -357,7 +358,8 @@ def draw_score_curves(
     figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     for number, (task, colour) in enumerate(zip(tasks, COLOURS, strict=False)):
-        truth, guess = labels[:, number], probabilities[:, number]
+        known = labels[:, number] != NOT_KNOWN
+        truth, guess = labels[known, number], probabilities[known, number]
         false, true, _ = roc_curve(truth, guess)
         precision, recall, _ = precision_recall_curve(truth, guess)
         left.plot(false, true, color=colour, label=task)
@@ -380,7 +382,8 @@ def draw_calibration(labels: np.ndarray, probabilities: np.ndarray, tasks: Seque
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="black", lw=0.8, ls="--")
     for number, (task, colour) in enumerate(zip(tasks, COLOURS, strict=False)):
-        guess, share, error = calibration(labels[:, number], probabilities[:, number])
+        known = labels[:, number] != NOT_KNOWN
+        guess, share, error = calibration(labels[known, number], probabilities[known, number])
         axes.errorbar(guess, share, error, color=colour, marker="o", ms=4, lw=1.2, label=task)
     axes.set(xlabel="predicted probability", ylabel="share of positives")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from sfc_lib.datasets.base import Dataset, load_dataset
+from sfc_lib.datasets.base import NOT_KNOWN, Dataset, load_dataset
 from sfc_lib.errors import UserError
 from sfc_lib.files import runs_dir
 from sfc_lib.genomics.motifs import Motif
@@ -268,7 +268,7 @@ def _profiles(
     profiles, numbers = [], []
     columns = range(len(dataset.task_names))
     for column in tqdm(columns, desc="importance", unit="task"):
-        rows = np.flatnonzero(dataset.test.labels[:, column])
+        rows = np.flatnonzero(dataset.test.labels[:, column] == 1)
         rows = np.sort(rng.permutation(rows)[:MOST_PROFILED])
         profiles.append(importance_profiles(model, dataset.test.codes[rows], [column])[0])
         numbers.append(len(rows))
@@ -280,14 +280,15 @@ def scores_with_intervals(
 ) -> pd.DataFrame:
     """Scores of each task with bootstrap intervals, one row a task.
 
-    `labels` (0 or 1) and `probabilities` are (examples, tasks). Columns: task, examples,
-    positives, and for auroc and auprc the value and the ends of its interval: `auroc`,
-    `auroc_low`, `auroc_high`, and so on.
+    `labels` (0 or 1, or `NOT_KNOWN`) and `probabilities` are (examples, tasks). Columns: task,
+    examples (those that are known), positives, and for auroc and auprc the value and the ends of
+    its interval: `auroc`, `auroc_low`, `auroc_high`, and so on.
     """
     from sfc_lib.runs.evaluation import METRICS
 
     rows = []
     for task, truth, guess in zip(tasks, labels.T, probabilities.T, strict=True):
+        truth, guess = truth[truth != NOT_KNOWN], guess[truth != NOT_KNOWN]
         row = {"task": task, "examples": len(truth), "positives": int(truth.sum())}
         for name, (low, high) in bootstrap_intervals(truth, guess, rng).items():
             value = METRICS[name](truth, guess)
@@ -305,7 +306,7 @@ def gains(
     curves: both models may err on the same examples.
 
     Args:
-        labels: 0 or 1, (examples, tasks).
+        labels: 0 or 1, (examples, tasks); a `NOT_KNOWN` counts for nothing.
         network: What one predicts, (examples, tasks).
         regression: What the other predicts, (examples, tasks).
         tasks: Their names.

@@ -641,6 +641,12 @@ def test_a_task_of_one_class(table, two):
     )
     with pytest.raises(UserError, match=message):
         load_dataset("custom", **options)
+    text = "".join(f"{name}\t{first}\t{'NA' if i > 1 else i}\n"
+                   for i, (name, first, _) in enumerate(lines[1:]))  # fmt: skip
+    options["labels"].write_text("name\tGATA1\tTAL1\n" + text)
+    known = r"s\.fa: expected positive and negative examples of 'TAL1' in every split, got "
+    with pytest.raises(UserError, match=known + r"\d positive of [012] in '\w+' \(1 of 80 in all"):
+        load_dataset("custom", **options)
     fasta(two["positives"], random_rows(2, 1))
     with pytest.raises(UserError, match=r"'positive' in every split, .* Give more examples"):
         load_dataset("custom", **two)

@@ -9,17 +9,21 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from own_data import fasta, made, sfc
+from own_data import QUICK, STD, fasta, made, sfc
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from sfc_lib.datasets.base import NOT_KNOWN, load_dataset
 from sfc_lib.own.train import (
     bootstrap_intervals,
     ensemble_specs,
     gains,
     own_spec,
     scores_of_counts,
+    scores_with_intervals,
 )
+from sfc_lib.runs.model_file import load_model
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import look_up
 
@@ -79,6 +83,32 @@ def test_the_folder_of_an_ensemble_holds_every_record(trained):
         for name in result["files"]:
             kept = trained / "runs" / result["id"] / name
             assert (place / name).read_bytes() == kept.read_bytes()
+
+
+def test_labels_that_are_not_known_are_neither_learned_nor_scored(tmp_path, monkeypatch):
+    made(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    rows = [line.split("\t") for line in Path("labels.tsv").read_text().splitlines()]
+    for number, row in enumerate(rows[1:]):
+        row[1 + number % 2] = "NA" if number % 3 == 0 else row[1 + number % 2]
+    Path("labels.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
+    done = sfc("train", *STD, *QUICK, "--epochs", "1", "-o", "report")
+    assert done.exit_code == 0, done.output
+    assert "counted      167 labels that are not known" in done.output
+    scores = pd.read_csv("report/scores.tsv", sep="\t")
+    options = json.loads(Path("report/spec.json").read_text())["dataset_options"]
+    test = load_dataset("custom", **options).test
+    assert (test.labels == NOT_KNOWN).any()
+    found = scores[(scores["split"] == "test") & (scores["model"] == "network")]
+    assert found["examples"].tolist() == test.known
+    assert found["positives"].tolist() == test.positives
+    model = load_model(Path("report/model.keras"))
+    for column, score in enumerate(found["auroc"]):
+        known = test.labels[:, column] != NOT_KNOWN
+        guess = model.predict(test.codes, verbose=0)[known, column]
+        assert score == pytest.approx(roc_auc_score(test.labels[known, column], guess), abs=1e-6)
+    last = json.loads(Path("report/history.jsonl").read_text().splitlines()[-1])
+    assert 0 < last["loss"] < 1  # 255 taken for a label would make it huge
 
 
 # Interruptions and bad input
@@ -228,6 +258,20 @@ def test_gains_of_each_task_and_of_one_example():
 
 
 # Intervals of the scores
+
+
+def test_labels_that_are_not_known_count_for_nothing_in_scores_and_gains():
+    rng = np.random.default_rng(0)
+    labels, one, other = rng.integers(0, 2, (80, 2)), rng.random((80, 2)), rng.random((80, 2))
+    labels[:30, 0] = NOT_KNOWN
+    few = slice(30, None)
+    found = gains(labels, one, other, ["a", "b"])
+    alone = gains(labels[few, :1], one[few, :1], other[few, :1], ["a"])
+    pd.testing.assert_frame_equal(found.iloc[:1], alone)
+    table = scores_with_intervals(labels, one, ["a", "b"], np.random.default_rng(1))
+    alone = scores_with_intervals(labels[few, :1], one[few, :1], ["a"], np.random.default_rng(1))
+    pd.testing.assert_frame_equal(table.iloc[:1], alone)
+    assert table["examples"].tolist() == [50, 80]
 
 
 def test_scores_of_counts_are_those_of_scikit_learn():
