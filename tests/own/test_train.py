@@ -109,6 +109,10 @@ def test_labels_that_are_not_known_are_neither_learned_nor_scored(tmp_path, monk
         assert score == pytest.approx(roc_auc_score(test.labels[known, column], guess), abs=1e-6)
     last = json.loads(Path("report/history.jsonl").read_text().splitlines()[-1])
     assert 0 < last["loss"] < 1  # 255 taken for a label would make it huge
+    page = Path("report/report.html").read_text()
+    for positives, known in zip(test.positives, test.known, strict=True):
+        assert f"{positives} ({positives / known:.1%} of {known} known)" in page
+    assert "A label that is not known adds nothing to the loss" in page
 
 
 # Interruptions and bad input
