@@ -36,6 +36,7 @@ from sfc_lib.files import (
 from sfc_lib.genomics.sources import registry
 
 SPLITS = ("train", "valid", "test")
+NOT_KNOWN = 255  # stands for a label that is missing
 BUILT, ABOUT = "datasets", "dataset.json"  # folder in the cache, and description in each
 LATER = {"later": True}  # metadata of an option that came later: hashed only where it is set
 RECIPES = {
@@ -49,7 +50,10 @@ RECIPES = {
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """`codes`, uint8 (examples, length), and `labels`, uint8 (examples, tasks), of 0 and 1."""
+    """`codes`, uint8 (examples, length), and `labels`, uint8 (examples, tasks), of 0 and 1.
+
+    In a user's own data a label may be missing, `NOT_KNOWN`.
+    """
 
     codes: np.ndarray
     labels: np.ndarray
@@ -79,7 +83,12 @@ class Split:
     @property
     def positives(self) -> list[int]:
         """Number of positive examples of each task."""
-        return [int(count) for count in self.labels.sum(axis=0, dtype=np.int64)]
+        return [int(count) for count in (self.labels == 1).sum(axis=0)]
+
+    @property
+    def known(self) -> list[int]:
+        """Number of examples whose label is known, of each task."""
+        return [int(count) for count in (self.labels != NOT_KNOWN).sum(axis=0)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -410,8 +419,9 @@ def card(dataset: Dataset) -> str:
     for name in SPLITS:
         split = getattr(dataset, name)
         lines.append(f"{name:<11}  {len(split):,} sequences of {dataset.length:,} bp; positive:")
-        for task, count in zip(dataset.task_names, split.positives, strict=True):
-            share = f"{count / len(split):.1%}" if len(split) else "none"
+        for task, count, of in zip(dataset.task_names, split.positives, split.known, strict=True):
+            share = f"{count / of:.1%}" if of else "none"
+            share += f" of {of:,} known" if of < len(split) else ""
             lines.append(f"{'':<11}    {task} {count:,} ({share})")
     dropped = [f"dropped      {count:,} {why}" for why, count in dataset.dropped.items() if count]
     lines += dropped or ["dropped      none"]

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from sfc_lib.datasets.base import SPLITS, Dataset
+from sfc_lib.datasets.base import NOT_KNOWN, SPLITS, Dataset
 from sfc_lib.genomics.kmers import canonical_kmers
 from sfc_lib.own.baseline import Baseline, fit_baseline
 from sfc_lib.own.negatives import gc_content
 from sfc_lib.own.splitting import alike
+from sfc_lib.runs.evaluation import metrics
 from sfc_lib.runs.starts import enriched_kmers
 
 GREEN, AMBER, RED = "green", "amber", "red"
@@ -52,15 +53,17 @@ def audit(dataset: Dataset, baseline: Baseline | None = None) -> list[Check]:
     codes = np.concatenate([part.codes for part in parts.values()])
     labels = np.concatenate([part.labels[:, 0] for part in parts.values()])
     splits = np.repeat(list(parts), [len(part) for part in parts.values()])
+    known, train = labels != NOT_KNOWN, parts["train"]
+    learned = train.labels[:, 0] != NOT_KNOWN
     return [
         check_classes(dataset),
-        check_gc(codes, labels),
+        check_gc(codes[known], labels[known]),
         check_kmers(dataset, baseline or fit_baseline(dataset)),
-        check_duplicates(codes, splits),
+        check_duplicates(codes, splits, "test" if "test" in dataset.options else None),
         check_conflicts(dataset),
         check_unknown(codes),
-        check_complexity(codes, labels),
-        check_centre(parts["train"].codes, parts["train"].labels[:, 0]),
+        check_complexity(codes[known], labels[known]),
+        check_centre(train.codes[learned], train.labels[learned, 0]),
     ]
 
 
@@ -94,9 +97,14 @@ def check_classes(dataset: Dataset) -> Check:
     """Enough examples of both classes, in the test set above all, and not too unequal."""
     splits = [getattr(dataset, name) for name in SPLITS]
     total = sum(map(len, splits))
-    positives = np.sum([split.positives for split in splits], axis=0)
-    fewest = min(min(p, len(dataset.test) - p) for p in dataset.test.positives)
-    share = float(min((positives / total).min(), (1 - positives / total).min()))
+    positives, known = (
+        np.sum([getattr(split, what) for split in splits], axis=0)
+        for what in ("positives", "known")
+    )
+    tests = zip(dataset.test.positives, dataset.test.known, strict=True)
+    fewest = min(min(number, of - number) for number, of in tests)
+    shares = positives / known
+    share = float(min(shares.min(), (1 - shares).min()))
     found = (
         f"{total:,} sequences; the rarer class of a task is {share:.1%} of them, and has "
         f"{fewest:,} examples in the test set"
@@ -132,8 +140,7 @@ def check_gc(codes: np.ndarray, labels: np.ndarray) -> Check:
 def check_kmers(dataset: Dataset, baseline: Baseline) -> Check:
     """How far a regression on 6-mers comes: too far, and the negatives are too easy."""
     truth, guess = dataset.test.labels, baseline.probabilities["test"]
-    scores = [roc_auc_score(y == 1, p) for y, p in zip(truth.T, guess.T, strict=True)]
-    score = float(np.mean(scores))
+    score = metrics(truth, guess, dataset.task_names)["auroc"]
     found = f"a regression on 6-mer counts has an auROC of {score:.2f} on the test set"
     if score > 0.97:
         advice = (
@@ -147,16 +154,22 @@ def check_kmers(dataset: Dataset, baseline: Baseline) -> Check:
     return Check("k-mers", GREEN, found)
 
 
-def check_duplicates(codes: np.ndarray, splits: np.ndarray) -> Check:
-    """Near-duplicates of test or validation sequences among those that train."""
+def check_duplicates(codes: np.ndarray, splits: np.ndarray, file: str | None = None) -> Check:
+    """Near-duplicates of test or validation sequences among those that train.
+
+    Of a split with a `file` of its own, among all others, which chose the network.
+    """
     groups = alike(codes)
-    trains = np.isin(groups, groups[splits == "train"])
-    held_out = splits != "train"
+    held_out = splits == file if file else splits != "train"
+    trains = np.isin(groups, groups[~held_out] if file else groups[splits == "train"])
     share = float(trains[held_out].mean())
     several = float((np.bincount(groups)[groups] > 1).mean())
+    where = "held out do with one that trains"
+    if file:
+        where = f"in the {file} file do with one that trains or validates"
     found = (
         f"{several:.1%} of the sequences share a quarter of their 16-mers with another; "
-        f"{share:.1%} of those held out do with one that trains"
+        f"{share:.1%} of those {where}"
     )
     advice = (
         "Held-out scores are too good by what was seen before: repeats of the genome, or copies "
@@ -168,7 +181,7 @@ def check_duplicates(codes: np.ndarray, splits: np.ndarray) -> Check:
 
 def check_conflicts(dataset: Dataset) -> Check:
     """Sequences that came again, and those that came with different labels."""
-    differ = dataset.dropped.get("same sequence with other labels", 0)
+    differ = sum(n for why, n in dataset.dropped.items() if why.endswith("with other labels"))
     again = sum(n for why, n in dataset.dropped.items() if why.endswith("again"))
     total = differ + again + sum(len(getattr(dataset, name)) for name in SPLITS)
     found = f"{again:,} repeats were left out, and {differ:,} sequences with different labels"

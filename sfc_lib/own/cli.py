@@ -43,7 +43,10 @@ SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 PATH = click.Path(path_type=Path)
 VARIANTS = click.Choice(["std", "sep", "symm"])
 ARCHITECTURES = click.Choice(["compact", "simulated_tf", "chip_seq", "basset"])
-FILES = ("positives", "negatives", "sequences", "labels", "peaks", "genome")
+FILES = (
+    *("positives", "negatives", "sequences", "labels", "peaks", "genome"),
+    *("test", "test_negatives", "test_labels"),
+)
 OF_DATA = (
     "window",
     "background",
@@ -70,7 +73,7 @@ option = partial(click.option, show_default=True)
 @file("--positives", help="FASTA of positive sequences.")
 @file("--negatives", help="FASTA of negatives; beside --peaks also BED.")
 @file("--sequences", help="FASTA of sequences, with --labels.")
-@file("--labels", help="Table: name, then 0 or 1 for each task; tabs, header.")
+@file("--labels", help="Table: name, then 0, 1 or NA for each task; tabs, header.")
 @file("--peaks", help="BED or narrowPeak, with --genome.")
 @file("--genome", multiple=True, help="FASTA; may be repeated.")
 @option("--window", type=COUNT, help="bp around a peak; 1000 by default.")
@@ -82,8 +85,11 @@ option = partial(click.option, show_default=True)
 )
 @chromosomes("--valid-chromosomes", "--valid-chrom")
 @chromosomes("--test-chromosomes", "--test-chrom")
+@file("--test", help="A test set of its own: as --positives, --sequences or --peaks.")
+@file("--test-negatives", help="Its negatives, where --negatives are given.")
+@file("--test-labels", help="Its labels, where --labels are given.")
 @option("--valid-fraction", type=SHARE, default=0.1)
-@option("--test-fraction", type=SHARE, default=0.1)
+@option("--test-fraction", type=SHARE, default=0.1, help="None of it beside --test.")
 @option("--task", help="Name of what the positives are, for instance the TF.")
 @option("--variant", type=VARIANTS, default="symm", help="std has no SFC layer.")
 @option("--architecture", type=ARCHITECTURES, help="By length if left out.")
@@ -101,6 +107,7 @@ option = partial(click.option, show_default=True)
 @option("--weight-decay", type=click.FloatRange(0), default=0.001, help="Of AdamW.")
 @option("--class-weight/--no-class-weight", default=None, help="By default if imbalanced.")
 @option("--seed", type=click.IntRange(0), default=0)
+@file("--motifs", help="MEME format; by default motifs of the library.")
 @click.option("--check", is_flag=True, help="Only look for what is wrong with the data.")
 @option("-o", "--output", type=PATH, help="Folder of the report; sfc-ID by default.")
 @click.pass_context
@@ -109,6 +116,7 @@ def train_verb(
     task: str | None,
     output: Path | None,
     ensemble: int,
+    motifs: Path | None,
     check: bool,
     **values: Any,
 ) -> None:
@@ -126,10 +134,12 @@ def train_verb(
     require_kind((name for name in FILES if options[name]), "--")
     options["task_names"] = (task,) if task else ()
     from sfc_lib.datasets.base import card, load_dataset
+    from sfc_lib.genomics.motifs import read_meme
     from sfc_lib.own import audit, report, train
     from sfc_lib.own.baseline import fit_baseline
 
     with _warnings_in_a_line():
+        known = read_meme(motifs) if motifs else None
         if check:
             dataset = load_dataset("custom", **options)
             lines = [card(dataset), *audit.check_lines(audit.audit(dataset))]
@@ -148,7 +158,7 @@ def train_verb(
         click.echo("\n".join(about))
         for one in specs:
             click.echo(f"run          {one.id}: {one.architecture}, {one.variant}, seed {one.seed}")
-        outcome = train.evaluate(train.train_own(specs), baseline, checks)
+        outcome = train.evaluate(train.train_own(specs), baseline, checks, known)
         page = report.write_report(outcome, folder, context.meta["typed"])
         click.echo("\n".join([*report.score_lines(outcome), f"Open {page}"]))
 

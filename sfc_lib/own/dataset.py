@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from sfc_lib.datasets.base import LATER, SPLITS, Recipe, Report, Split
+from sfc_lib.datasets.base import LATER, NOT_KNOWN, SPLITS, Recipe, Report, Split
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import ALPHABET
 from sfc_lib.genomics.fasta import iterate_fasta, read_fasta
@@ -36,6 +36,7 @@ from sfc_lib.own.negatives import AWAY, gc_content, matched
 from sfc_lib.own.splitting import alike, at_random, coordinates, in_groups, named, of_genome
 
 WINDOW = 1000  # bp around a peak
+TEST_FRACTION = 0.1  # of the examples, where neither a file nor chromosomes are named
 N = ALPHABET.index("N")
 FEW = 0.01  # of the peaks may have a summit outside themselves, or lie beyond a chromosome
 LOST = 0.1  # of the intervals may lie on chromosomes that the genome has no name for
@@ -43,6 +44,8 @@ ALIKE = 0.9  # of peaks must have one length if all have their summit at one dis
 MANY = 20  # peaks from which that is no chance
 MIDDLES = "To take the middles of the peaks, give the first 9 columns (cut -f1-9)."
 SHOWN = 8  # names of chromosomes in a message
+TEST = "test "  # before what is of a test set's own files
+IN_TEST = "same sequence as one that tests"
 BACKGROUNDS = ("genomic", "shuffled")
 
 
@@ -58,7 +61,7 @@ class Custom(Recipe):
         positives: FASTA.
         negatives: FASTA; beside peaks also BED or narrowPeak. Without any, `background` says.
         sequences: FASTA.
-        labels: Tab-separated: a name, then 0 or 1 for each task; see `read_labels`.
+        labels: Tab-separated: a name, then 0, 1 or NA for each task; see `read_labels`.
         peaks: BED or narrowPeak. A window lies around a peak's summit where the file gives
             one, else around the middle.
         genome: FASTA file of the reference sequence, or several.
@@ -74,6 +77,9 @@ class Custom(Recipe):
         valid_fraction, test_fraction: Of all examples, where no chromosomes are named.
         task_names: Of positives and negatives, or of peaks: one name. That of labels
             stands in their header.
+        test, test_negatives, test_labels: A test set of files of its own, of the same kind as
+            positives, sequences or peaks, with its negatives or labels where those have some.
+            What is left of the others trains and validates.
 
     Raises:
         UserError: Files that make none of the three kinds, or a bad option.
@@ -93,9 +99,12 @@ class Custom(Recipe):
     valid_chromosomes: tuple[str, ...] = ()
     test_chromosomes: tuple[str, ...] = ()
     valid_fraction: float = 0.1
-    test_fraction: float = 0.1
+    test_fraction: float = TEST_FRACTION
     task_names: tuple[str, ...] = ()  # type: ignore[misc]  # of the files, not of the class
     partial_genome: bool = dataclasses.field(default=False, metadata=LATER)
+    test: str | None = dataclasses.field(default=None, metadata=LATER)
+    test_negatives: str | None = dataclasses.field(default=None, metadata=LATER)
+    test_labels: str | None = dataclasses.field(default=None, metadata=LATER)
 
     def __post_init__(self) -> None:
         require_kind(role for role in (*ROLES, "genome") if getattr(self, role))
@@ -110,7 +119,10 @@ class Custom(Recipe):
             raise UserError("custom: partial_genome is an option of peaks only.")
         if not self.peaks and self.window is not None:
             raise UserError("custom: window is an option of peaks only.")
-        if any(chromosomes) and not all(chromosomes):
+        if self.test and (self.test_chromosomes or self.test_fraction != TEST_FRACTION):
+            named = "test_chromosomes" if self.test_chromosomes else "test_fraction"
+            raise UserError(f"custom: the test set is a file: expected no {named} beside it.")
+        if any(chromosomes) and not all(chromosomes) and not self.test:
             raise UserError(f"custom: name chromosomes for both valid and test, got {chromosomes}.")
         fractions = self.valid_fraction, self.test_fraction
         if not all(isinstance(f, float) and f > 0 for f in fractions) or sum(fractions) >= 1:
@@ -145,12 +157,22 @@ class Custom(Recipe):
         if made.positives and made.positives == made.negatives:
             path = recall(made.positives, "negatives")
             raise UserError(f"{path}: expected other sequences than the positives, got the same.")
+        first = made.positives or made.sequences or made.peaks or ""
+        if made.test in (first, made.test_negatives) and made.test:
+            others = "those that train" if made.test == first else "the test negatives"
+            path = recall(made.test, "test")
+            raise UserError(f"{path}: expected another file than {others}, got the same.")
         alone = ("bound" if made.peaks else "positive",)
         tasks = made.task_names or (made._labels().tasks if made.labels else alone)
         return dataclasses.replace(made, task_names=tasks)
 
     def _labels(self) -> Labels:
         return read_labels(recall(self.labels or "", "labels"))
+
+    @property
+    def fractions(self) -> tuple[float, float]:
+        """Which shares of the examples validate and test, where no chromosomes are named."""
+        return self.valid_fraction, 0.0 if self.test else self.test_fraction
 
     def inputs(self) -> dict[str, str]:
         found = {role: getattr(self, role) for role in ROLES if getattr(self, role)}
@@ -165,7 +187,11 @@ class Custom(Recipe):
         made = self._examples()
         chosen = {name: made.splits == name for name in SPLITS}
         parts = {name: Split(made.codes[rows], made.labels[rows]) for name, rows in chosen.items()}
-        _require_both_classes(parts, self.task_names, next(iter(self.paths.values())), made.dropped)
+        paths = self.paths
+        of = dict.fromkeys(SPLITS, next(iter(paths.values())))
+        _require_both_classes(
+            parts, self.task_names, of | {"test": paths.get("test", of["test"])}, made.dropped
+        )
         for name, part in parts.items():
             np.save(folder / f"{name}_codes.npy", part.codes)
             np.save(folder / f"{name}_labels.npy", part.labels)
@@ -175,16 +201,44 @@ class Custom(Recipe):
         rng = np.random.default_rng(np.random.SeedSequence(int(self.fingerprint[:16], 16)))
         if self.peaks:
             return from_peaks(self, rng)
-        names, codes, labels = self._from_two() if self.positives else self._from_table()
-        told, silent = _telling(codes)
-        keep, dropped = distinct(codes[told], labels[told])
-        rows = np.flatnonzero(told)[keep]
-        names, codes, labels = [names[row] for row in rows], codes[rows], labels[rows]
+        roles = ("positives", "negatives") if self.positives else ("sequences", "labels")
+        names, codes, labels, dropped = self._sequences(*roles)
+        if self.test:
+            of = "test_negatives" if self.positives else "test_labels"
+            _, held, truth, left_out = self._sequences("test", of)
+            _require_length(self.paths["test"], held, codes.shape[1], f"the {roles[0]}")
+            fresh = ~_among(codes, held)
+            if not fresh.any():
+                path = self.paths["test"]
+                raise UserError(f"{path}: expected other sequences than train, got all of them.")
+            names, codes, labels = list(np.array(names, object)[fresh]), codes[fresh], labels[fresh]
+            dropped |= {f"test: {why}": count for why, count in left_out.items()}
+            dropped |= {IN_TEST: int((~fresh).sum())} if not fresh.all() else {}
         splits, more = self._splits(names, codes, labels, rng)
         if across := int((splits == "").sum()):
             dropped["across two splits"] = across
         used = splits != ""
-        return Examples(codes[used], labels[used], splits[used], silent | dropped, more)
+        codes, labels, splits = codes[used], labels[used], splits[used]
+        if self.test:
+            codes, labels = np.concatenate([codes, held]), np.concatenate([labels, truth])
+            splits = np.concatenate([splits, np.repeat("test", len(held))])
+        if unknown := int((labels == NOT_KNOWN).sum()):
+            more = {"labels that are not known": unknown, **more}
+        return Examples(codes, labels, splits, dropped, more)
+
+    def _sequences(
+        self, first: str, second: str
+    ) -> tuple[list[str], np.ndarray, np.ndarray, dict[str, int]]:
+        """Names, codes and labels of files by their roles, each sequence once; what was dropped."""
+        read = self._from_two if "negatives" in second else self._from_table
+        names, codes, labels = read(first, second)
+        known = (labels != NOT_KNOWN).any(axis=1)
+        unlabelled = {"no label is known": int((~known).sum())} if not known.all() else {}
+        told, silent = _telling(codes[known])
+        rows = np.flatnonzero(known)[told]
+        keep, dropped = distinct(codes[rows], labels[rows])
+        rows, dropped = rows[keep], unlabelled | silent | dropped
+        return [names[row] for row in rows], codes[rows], labels[rows], dropped
 
     def _splits(
         self, names: list[str], codes: np.ndarray, labels: np.ndarray, rng: np.random.Generator
@@ -193,8 +247,7 @@ class Custom(Recipe):
 
         By chromosome where the names tell where they lie, else with near-duplicates together.
         """
-        fractions = self.valid_fraction, self.test_fraction
-        places = coordinates(names)
+        fractions, places = self.fractions, coordinates(names)
         if places is None and self.valid_chromosomes:
             raise UserError(
                 f"custom: valid_chromosomes need names such as chr1:100-300, got {names[0]!r}."
@@ -213,35 +266,38 @@ class Custom(Recipe):
         table = places.assign(split=splits)
         return splits, _by_split(table[splits != ""])
 
-    def _from_two(self) -> tuple[list[str], np.ndarray, np.ndarray]:
+    def _from_two(self, one: str, two: str) -> tuple[list[str], np.ndarray, np.ndarray]:
         paths = self.paths
-        files = [read_fasta(paths[role]) for role in ("positives", "negatives")]
-        (first, positives), (second, negatives) = files
-        _require_length(paths["negatives"], negatives, positives.shape[1], "the positives")
+        (first, positives), (second, negatives) = (read_fasta(paths[role]) for role in (one, two))
+        _require_length(paths[two], negatives, positives.shape[1], "the positives")
         labels = np.repeat([[1], [0]], [len(positives), len(negatives)], axis=0).astype(np.uint8)
         return [*first, *second], np.concatenate([positives, negatives]), labels
 
-    def _from_table(self) -> tuple[list[str], np.ndarray, np.ndarray]:
+    def _from_table(self, one: str, two: str) -> tuple[list[str], np.ndarray, np.ndarray]:
         """In the order of the sequences, each of which must have a line, and each line one."""
-        paths, table = self.paths, self._labels()
-        if table.tasks != self.task_names:
-            raise UserError(f"custom: expected the tasks {table.tasks}, got {self.task_names}.")
-        names, codes = read_fasta(paths["sequences"])
+        paths = self.paths
+        sequences, labels = paths[one], paths[two]
+        table = read_labels(labels)
+        if set(table.tasks) != set(self.task_names):
+            raise UserError(f"{labels}: expected the tasks {self.task_names}, got {table.tasks}.")
+        names, codes = read_fasta(sequences)
         row_of = {name: row for row, name in enumerate(table.names)}
         if alone := next((name for name in names if name not in row_of), None):
-            line = next(e.line for e, _ in iterate_fasta(paths["sequences"]) if e.name == alone)
+            line = next(e.line for e, _ in iterate_fasta(sequences) if e.name == alone)
             raise UserError(
-                f"{paths['sequences']}:{line}: expected a sequence whose labels stand in "
-                f"{paths['labels']}, got {alone!r}. Add a line for it, or leave it out."
+                f"{sequences}:{line}: expected a sequence whose labels stand in "
+                f"{labels}, got {alone!r}. Add a line for it, or leave it out."
             )
         known = set(names)
         if unknown := [name for name in row_of if name not in known]:
             raise UserError(
-                f"{paths['labels']}:{table.lines[row_of[unknown[0]]]}: expected the name of a "
-                f"sequence in {paths['sequences']}, got {unknown[0]!r}; {len(unknown):,} of "
+                f"{labels}:{table.lines[row_of[unknown[0]]]}: expected the name of a "
+                f"sequence in {sequences}, got {unknown[0]!r}; {len(unknown):,} of "
                 f"{len(row_of):,} names are not there. A name ends at its first blank."
             )
-        return names, codes, table.values[[row_of[name] for name in names]]
+        rows = [row_of[name] for name in names]
+        columns = [table.tasks.index(task) for task in self.task_names]
+        return names, codes, table.values[rows][:, columns]
 
 
 @dataclass(frozen=True, eq=False)
@@ -257,6 +313,12 @@ class Examples:
     splits: np.ndarray
     dropped: Mapping[str, int]
     counts: Mapping[str, int]
+
+
+def _among(codes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Which sequences are also among others, bool (examples,)."""
+    known = {row.tobytes() for row in others}
+    return np.array([row.tobytes() in known for row in codes], dtype=bool)
 
 
 def _telling(codes: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
@@ -299,36 +361,46 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
     paths, width = recipe.paths, recipe.window or WINDOW
     genome = Genome([path for role, path in paths.items() if role.startswith("genome")])
     part = recipe.partial_genome
-    peaks = _of_genome(read_peaks(paths["peaks"]), genome, paths["peaks"], part)
-    windows = [_windows(peaks, width, genome, "positive")]
-    sequences, silent, matching = None, dict[str, int](), dict[str, int]()
-    if (negatives := paths.get("negatives")) and _is_fasta(negatives):
-        sequences = read_fasta(negatives)[1]
-        _require_length(negatives, sequences, width, "the windows around peaks")
-        told, silent = _telling(sequences)
-        sequences = sequences[told]
-    elif negatives:
-        others = _of_genome(read_intervals(negatives), genome, negatives, part)
-        free = _windows(others, width, genome, "negative")
-        free.loc[(free["why"] == "") & overlaps(free, peaks), "why"] = "overlaps a peak"
-        windows.append(free)
-    elif recipe.background == "genomic":
-        free, matching = _matched(windows[0], peaks, genome, rng, paths["peaks"])
+    kinds = {"": ("peaks", "negatives"), TEST: ("test", "test_negatives")}
+    kinds = {kind: roles for kind, roles in kinds.items() if roles[0] in paths}
+    found, windows, sequences = dict[str, pd.DataFrame](), list[pd.DataFrame](), {}
+    silent, matching = dict[str, int](), dict[str, int]()
+    for kind, (role, _) in kinds.items():
+        found[kind] = _of_genome(read_peaks(paths[role]), genome, paths[role], part)
+        windows.append(_windows(found[kind], width, genome, f"{kind}positive"))
+    peaks = pd.concat(found.values())
+    for kind, (_, role) in kinds.items():
+        if (negatives := paths.get(role)) and _is_fasta(negatives):
+            codes = read_fasta(negatives)[1]
+            _require_length(negatives, codes, width, "the windows around peaks")
+            told, none = _telling(codes)
+            sequences[kind] = codes[told]
+            silent |= {f"{kind}{why}": count for why, count in none.items()}
+        elif negatives:
+            others = _of_genome(read_intervals(negatives), genome, negatives, part)
+            free = _windows(others, width, genome, f"{kind}negative")
+            free.loc[(free["why"] == "") & overlaps(free, peaks), "why"] = "overlaps a peak"
+            windows.append(free)
+    if recipe.background == "genomic":
+        free, matching = _matched(pd.concat(windows), peaks, genome, rng, paths["peaks"])
         windows.append(free)
     table = pd.concat(windows, ignore_index=True)
     codes, table = _cut(recipe, table, genome, paths["genome 1"])
     used = table["why"] == ""
-    labels = (table.loc[used, "kind"] == "positive").to_numpy(dtype=np.uint8)[:, None]
+    labels = table.loc[used, "kind"].str.endswith("positive").to_numpy(dtype=np.uint8)[:, None]
     splits = table.loc[used, "split"].to_numpy(dtype="<U5")
+    parts, whose = [codes], [splits]
     if recipe.background == "shuffled":
-        sequences, of = dinucleotide_shuffle(codes, seed=0), splits
-    elif sequences is not None:
-        valid, test = (float(np.mean(splits == name)) for name in ("valid", "test"))
-        of = at_random(np.zeros((len(sequences), 1)), valid, test, rng)
-    if sequences is not None:
-        codes, splits = np.concatenate([codes, sequences]), np.concatenate([splits, of])
-        labels = np.pad(labels, [(0, len(sequences)), (0, 0)])
-    dropped, counts = _tallies(peaks, table)
+        parts, whose = [codes, dinucleotide_shuffle(codes, seed=0)], [splits, splits]
+    tests = _tests(table[used])
+    for kind, codes in sequences.items():
+        valid, test = (float(np.mean(splits[~tests] == name)) for name in ("valid", "test"))
+        drawn = at_random(np.zeros((len(codes), 1)), valid, test, rng)
+        parts.append(codes)
+        whose.append(np.repeat("test", len(codes)) if kind else drawn)
+    codes, splits = np.concatenate(parts), np.concatenate(whose)
+    labels = np.pad(labels, [(0, len(codes) - len(labels)), (0, 0)])
+    dropped, counts = _tallies(found, table)
     return Examples(codes, labels, splits, silent | dropped, counts | matching)
 
 
@@ -349,7 +421,9 @@ def _matched(
             f"got {len(free):,} for {keep.sum():,} peaks. Give --negatives, or the whole genome, "
             "or compare with --background shuffled."
         )
-    return free[["chrom", "start", "end"]].assign(kind="negative", why=""), counts
+    kinds = used["kind"].to_numpy()[keep][free["row"]]
+    kinds = np.char.replace(kinds.astype(str), "positive", "negative")
+    return free[["chrom", "start", "end"]].assign(kind=kinds, why=""), counts
 
 
 def peak_windows(
@@ -368,6 +442,38 @@ def peak_windows(
     if not len(codes):
         raise UserError(f"{path}: expected windows of {width:,} bp without N, got none.")
     return used[keep].reset_index(drop=True), codes
+
+
+def place_names(windows: pd.DataFrame) -> list[str]:
+    """The places of windows as names.
+
+    Example:
+
+    >>> place_names(pd.DataFrame({"chrom": ["chr1"], "start": [100], "end": [300]}))
+    ['chr1:100-300']
+    """
+    places = zip(windows["chrom"], windows["start"], windows["end"], strict=True)
+    return [f"{chrom}:{start}-{end}" for chrom, start, end in places]
+
+
+def names_of(recipe: Custom, codes: np.ndarray) -> list[str]:
+    """What sequences are called: the places of windows around peaks, or their names in FASTA.
+
+    `codes`: uint8 (sequences, length), of a dataset of the recipe, which keeps no names; `""`
+    for negatives that are not among the labelled sequences.
+    """
+    paths, called = recipe.paths, dict[bytes, str]()
+    genome = Genome([path for role, path in paths.items() if role.startswith("genome")])
+    roles = ("positives", "sequences", "peaks", "test")
+    for path in (paths[role] for role in roles if role in paths):
+        if recipe.peaks:
+            width = recipe.window or WINDOW
+            windows, known = peak_windows(path, genome, width, recipe.partial_genome)
+            names = place_names(windows)
+        else:
+            names, known = read_fasta(path)
+        called |= {row.tobytes(): name for name, row in zip(names, known, strict=True)}
+    return [called.get(row.tobytes(), "") for row in codes]
 
 
 def read_peaks(path: Path) -> pd.DataFrame:
@@ -544,21 +650,37 @@ def _cut(
     if not keep.any():
         raise UserError(f"{path}: expected windows without N, got none that is left.")
     used = table.iloc[rows[keep]]
+    tests = _tests(used)
+    again = _among(codes, codes[tests]) & ~tests
+    table.loc[used.index[again], "why"] = IN_TEST
+    codes, used, tests = codes[~again], used[~again], tests[~again]
+    others, splits = used[~tests], np.full(len(used), "test", dtype="<U5")
     if asked := recipe.valid_chromosomes:
-        chosen = named(list(used["chrom"].unique()), asked, recipe.test_chromosomes)
-        splits = used["chrom"].map(chosen).to_numpy(dtype="<U5")
+        chosen = named(list(others["chrom"].unique()), asked, recipe.test_chromosomes)
+        splits[~tests] = others["chrom"].map(chosen)
     else:
-        splits = of_genome(used, recipe.valid_fraction, recipe.test_fraction)
+        splits[~tests] = of_genome(others, *recipe.fractions)
     table.loc[used.index, "split"] = splits
     table.loc[used.index[splits == ""], "why"] = "across two splits"
     return codes[splits != ""], table
 
 
-def _tallies(peaks: pd.DataFrame, table: pd.DataFrame) -> tuple[dict[str, int], dict[str, int]]:
+def _tests(table: pd.DataFrame) -> np.ndarray:
+    """Which windows are of a test set's own files, bool (windows,)."""
+    return table["kind"].str.startswith(TEST).to_numpy(dtype=bool)
+
+
+def _tallies(
+    peaks: Mapping[str, pd.DataFrame], table: pd.DataFrame
+) -> tuple[dict[str, int], dict[str, int]]:
     """Windows that were left out, by kind and reason; and what was used, by where it lies."""
     unused = table["why"] != ""
     reasons = table[unused].value_counts(["kind", "why"], sort=False)
-    counts = {f"peaks taken by their {at}": int(n) for at, n in peaks["at"].value_counts().items()}
+    counts = {
+        f"{kind}peaks taken by their {at}": int(n)
+        for kind, some in peaks.items()
+        for at, n in some["at"].value_counts().items()
+    }
     counts |= _by_split(table[~unused])
     return {f"{kind}: {why}": int(n) for (kind, why), n in reasons.items()}, counts
 
@@ -585,18 +707,21 @@ def _require_length(path: Path, codes: np.ndarray, length: int, like: str) -> No
 
 
 def _require_both_classes(
-    parts: Mapping[str, Split], tasks: Sequence[str], path: Path, dropped: Mapping[str, int]
+    parts: Mapping[str, Split],
+    tasks: Sequence[str],
+    paths: Mapping[str, Path],
+    dropped: Mapping[str, int],
 ) -> None:
-    """Refuse data that can't be learned from, or not be scored."""
+    """Refuse data that can't be learned from, or not be scored; `paths`: of each split."""
     left_out = "; ".join(f"{count:,} {reason}" for reason, count in dropped.items()) or "nothing"
     totals = np.sum([part.positives for part in parts.values()], axis=0)
     examples = sum(map(len, parts.values()))
     for column, task in enumerate(tasks):
         for name, part in parts.items():
-            if not 0 < (positives := part.positives[column]) < len(part):
+            if not 0 < (positives := part.positives[column]) < part.known[column]:
                 raise UserError(
-                    f"{path}: expected positive and negative examples of {task!r} in every split, "
-                    f"got {positives:,} positive of {len(part):,} in {name!r} ({totals[column]:,} "
-                    f"of {examples:,} in all; left out: {left_out}). Give more examples, larger "
-                    "fractions, or other chromosomes."
+                    f"{paths[name]}: expected positive and negative examples of {task!r} in every "
+                    f"split, got {positives:,} positive of {part.known[column]:,} in {name!r} "
+                    f"({totals[column]:,} of {examples:,} in all; left out: {left_out}). Give more "
+                    "examples, larger fractions, or other chromosomes."
                 )

@@ -25,7 +25,7 @@ from sfc_lib.genomics.dna import one_hot, reverse_complement
 from sfc_lib.genomics.genome import Genome
 from sfc_lib.genomics.motifs import RESOURCES, Motif, read_meme
 from sfc_lib.genomics.shuffle import dinucleotide_shuffle
-from sfc_lib.own.dataset import peak_windows
+from sfc_lib.own.dataset import peak_windows, place_names
 from sfc_lib.own.predict import Predictor, batches, view_scorer
 
 METHODS = {"gradient": "centred gradient × input", "ism": "in-silico mutagenesis"}
@@ -35,6 +35,7 @@ RARE = 0.01  # of the stretches in shuffled sequences may have as large a sum
 ALIKE = 0.5  # cosine from which a seqlet is a motif's
 NO_MOTIF = "none of these"
 LOGO = 100  # bp of a logo at most, around what adds most
+NAME = 50  # letters of a name above a logo at most
 BASES = list("ACGT")
 
 Progress = Callable[[Sequence[int]], Iterable[int]]
@@ -73,8 +74,7 @@ def read_sequences(
     """
     if genome is not None:
         windows, codes = peak_windows(path, genome, predictor.length, partial)
-        places = zip(windows["chrom"], windows["start"], windows["end"], strict=True)
-        return [f"{chrom}:{start}-{end}" for chrom, start, end in places], codes
+        return place_names(windows), codes
     parts = list(batches(path, predictor.length))
     return [n for names, _ in parts for n in names], np.concatenate([codes for _, codes in parts])
 
@@ -94,6 +94,7 @@ def explain(
     method: str = "gradient",
     most: int = 1000,
     always: Sequence[str] = (),
+    checked: int = CHECKED,
     progress: Progress | None = None,
 ) -> Explained:
     """Contributions of every base of the sequences that are predicted highest.
@@ -106,6 +107,7 @@ def explain(
         method: `"gradient"` or `"ism"`.
         most: How many sequences.
         always: Names of sequences that are explained too.
+        checked: Of how many the gradient is compared with mutagenesis; with that, it is all.
         progress: Wraps the batches, for a bar.
 
     Raises:
@@ -121,8 +123,8 @@ def explain(
     rows = order[(np.arange(len(order)) < most) | asked[order]]
     chosen = codes[rows]
     values = contributions(predictor, chosen, column, method, progress)
-    checked = chosen if method == "ism" else chosen[:CHECKED]
-    other = contributions(predictor, checked, column, "gradient" if method == "ism" else "ism")
+    some = chosen if method == "ism" else chosen[:checked]
+    other = contributions(predictor, some, column, "gradient" if method == "ism" else "ism")
     return Explained(
         task,
         method,
@@ -130,7 +132,7 @@ def explain(
         chosen,
         1 / (1 + np.exp(-logits[rows])),
         values,
-        agreement(values[: len(checked)], other, checked),
+        agreement(values[: len(some)], other, some),
     )
 
 
@@ -186,14 +188,9 @@ def of_present(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
 
 def summary(found: Explained, motifs: Motifs) -> list[str]:
     """What was found, as lines of text."""
-    known = found.agreement[~np.isnan(found.agreement)]
-    agree = "the same for every base"
-    if len(known):
-        low, middle, high = np.quantile(known, [0, 0.5, 1])
-        agree = f"correlation {middle:.2f}, from {low:.2f} to {high:.2f}"
     lines = [
         f"{found.task}: {len(found.names):,} sequences, {METHODS[found.method]}, both strands",
-        f"gradient and mutagenesis on {len(found.agreement):,} sequences: {agree}",
+        agreement_words(found),
     ]
     for row in motifs.counts.to_dict("records"):
         lines.append(
@@ -201,6 +198,16 @@ def summary(found: Explained, motifs: Motifs) -> list[str]:
             f"{row['in_shuffled']:,} in shuffled ones"
         )
     return lines
+
+
+def agreement_words(found: Explained) -> str:
+    """How far the two methods agree: the median over sequences, and the extremes."""
+    known = found.agreement[~np.isnan(found.agreement)]
+    agree = "the same for every base"
+    if len(known):
+        low, middle, high = np.quantile(known, [0, 0.5, 1])
+        agree = f"correlation {middle:.2f}, from {low:.2f} to {high:.2f}"
+    return f"gradient and mutagenesis on {len(found.agreement):,} sequences: {agree}"
 
 
 def agreement(one: np.ndarray, two: np.ndarray, codes: np.ndarray) -> np.ndarray:
@@ -327,6 +334,14 @@ def find_motifs(
     return Motifs(*(match_motifs(find_seqlets(a, null), v, motifs) for a, v in pairs))
 
 
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What a network looks at for one task: of sequences, and the motifs in them."""
+
+    explained: Explained
+    motifs: Motifs
+
+
 # Figures and files
 
 
@@ -359,10 +374,10 @@ def parse_region(text: str, names: Sequence[str], length: int) -> LogoRegion:
     return LogoRegion(whole[1], start, end)
 
 
-def top_region(found: Explained, row: int) -> LogoRegion:
-    """The stretch of at most 100 bp of a sequence whose bases add and take most."""
+def top_region(found: Explained, row: int, most: int = LOGO) -> LogoRegion:
+    """The stretch of at most so many bp of a sequence whose bases add and take most."""
     size = np.abs(found.added[row])
-    width = min(LOGO, len(size))
+    width = min(most, len(size))
     start = int(np.convolve(size, np.ones(width), "valid").argmax())
     return LogoRegion(found.names[row], start, start + width)
 
@@ -381,8 +396,9 @@ def draw_logos(found: Explained, regions: Sequence[LogoRegion]) -> Figure:
         heights = found.values[row, part] * one_hot(found.codes[row, part])
         places = pd.RangeIndex(region.start, region.end)
         logomaker.Logo(pd.DataFrame(heights, places, BASES), ax=axes)
-        title = f"{region.name}, probability {found.probabilities[row]:.2f}"
-        axes.set_title(title, fontsize=8, loc="left")
+        name = region.name if len(region.name) <= NAME else f"{region.name[:NAME]}…"
+        title = f"{name}, probability {found.probabilities[row]:.2f}"
+        axes.set_title(title, fontsize=8, loc="left", parse_math=False)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=7)
     rows[-1].set_xlabel("position, bp", fontsize=8)

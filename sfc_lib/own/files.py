@@ -17,16 +17,20 @@ from pathlib import Path
 
 import numpy as np
 
+from sfc_lib.datasets.base import NOT_KNOWN
 from sfc_lib.errors import UserError
 from sfc_lib.files import data_dir, settled, stamp, write_json
 from sfc_lib.genomics.text import read_chunks, read_lines
 
-ROLES = ("positives", "negatives", "sequences", "labels", "peaks")  # and genome, of several files
+TEST_ROLES = ("test", "test_negatives", "test_labels")  # the first as positives, sequences, peaks
+ROLES = ("positives", "negatives", "sequences", "labels", "peaks", *TEST_ROLES)  # and genome
 KINDS = (
     *({"positives", "negatives"}, {"sequences", "labels"}),
     *({"peaks", "genome"}, {"peaks", "genome", "negatives"}),
 )
+TESTS = ({"test", "test_negatives"}, {"test", "test_labels"}, {"test"}, {"test", "test_negatives"})
 CLASSES = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}  # in any case
+CLASSES |= dict.fromkeys(("na", "nan", "-1", "-1.0", ""), NOT_KNOWN)
 SEPARATORS = {"commas": ",", "semicolons": ";", "spaces": None}
 
 
@@ -35,11 +39,23 @@ def require_kind(given: Iterable[str], prefix: str = "") -> None:
 
     `prefix` is how their names begin where they were asked for, `--` on the command line.
     """
-    if (found := set(given)) not in KINDS:
+    test = (found := set(given)) & set(TEST_ROLES)
+    if (found := found - test) not in KINDS:
         kinds = "PREpositives and PREnegatives, or PREsequences and PRElabels, or PREpeaks and "
         expected = f"{kinds}PREgenome (with PREnegatives or without)".replace("PRE", prefix)
         got = ", ".join(prefix + role for role in sorted(found)) or "none"
         raise UserError(f"your own data: expected the files {expected}, got {got}.")
+    if test and test != (wanted := TESTS[KINDS.index(found)]):
+        asked, got = (
+            " and ".join(
+                prefix + (role.replace("_", "-") if prefix else role)
+                for role in TEST_ROLES
+                if role in roles
+            )
+            for roles in (wanted, test)
+        )
+        like = ", ".join(prefix + role for role in sorted(found))
+        raise UserError(f"a test set beside {like}: expected {asked}, got {got}.")
 
 
 def content_hash(file: str | Path) -> str:
@@ -112,7 +128,7 @@ def _read(note: Path) -> tuple[Path | None, tuple[int, ...] | None]:
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """`values`: uint8 (sequences, tasks) of 0 and 1. `lines`: of each sequence in the file."""
+    """`values`: uint8 (sequences, tasks) of 0, 1 and `NOT_KNOWN`. `lines`: in the file."""
 
     tasks: tuple[str, ...]
     names: tuple[str, ...]
@@ -125,8 +141,8 @@ def read_labels(path: str | Path) -> Labels:
 
     The header is a word for the first column, then the name of each task. Every other line
     is a sequence's name, then 0 or 1 for each task, which may be written as R and pandas do
-    (`1.0`, `True`); a label can't be missing. Gzip, CRLF line ends, a BOM and empty lines are
-    accepted.
+    (`1.0`, `True`). NA, NaN, −1 or nothing stands for a label that is not known. Gzip, CRLF line
+    ends, a BOM and empty lines are accepted.
 
     Raises:
         UserError: `file:line: expected …, got …`: anything else, or a name that comes twice.
@@ -157,7 +173,7 @@ def _tasks(place: str, fields: Sequence[str]) -> tuple[str, ...]:
     expected = f"{place}: expected a header, a word and then the name of each task"
     if not tasks:
         raise UserError(f"{expected}, separated by tabs, got one column.{_hint(fields[0])}")
-    if all(_class(task) is not None for task in tasks):
+    if all(_class(task) is not None for task in tasks) and any(tasks):
         raise UserError(f"{expected}, got {list(fields)}. Put a line like 'name\\ttask' on top.")
     if "" in tasks:
         raise UserError(f"{expected}, got none in column {tasks.index('') + 2}.")
@@ -177,8 +193,7 @@ def _check(place: str, fields: Sequence[str], tasks: Sequence[str], seen: Contai
     for task, value in zip(tasks, values, strict=True):
         if _class(value) is None:
             raise UserError(
-                f"{place}: expected 0 or 1 for {task!r}, got {value!r}. A sequence whose "
-                "label is not known must be left out."
+                f"{place}: expected 0, 1 or NA (not known) for {task!r}, got {value!r}."
             )
     if not name or name in seen:
         problem = f"got {name!r} again" if name else "got none"

@@ -21,17 +21,18 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sfc_lib.datasets.base import Dataset
+from sfc_lib.datasets.base import NOT_KNOWN, Dataset
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, writable
 from sfc_lib.own.audit import summary
 from sfc_lib.own.dataset import N
+from sfc_lib.own.explain import Finding, agreement_words, draw_logos, top_region
 from sfc_lib.own.predict import ENSEMBLE, MEMBER, members_file, members_of
 from sfc_lib.own.train import NETWORK, REGRESSION, Outcome
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import MODEL, RESULT, read_result
 
-REPORT, SCORES, LOADER = "report.html", "scores.tsv", "load_model.py"
+REPORT, SCORES, MOTIFS, LOADER = "report.html", "scores.tsv", "motifs.tsv", "load_model.py"
 LOADING = f"""\
 from sfc_lib import build_model  # first: it makes the layers known to Keras
 import keras
@@ -77,6 +78,7 @@ def write_report(outcome: Outcome, folder: Path, command: str) -> Path:
     if len(outcome.records) > 1:
         contents[ENSEMBLE] = members_file([record.spec.id for record in outcome.records])
     contents[SCORES] = outcome.scores.to_csv(sep="\t", index=False).encode()
+    contents[MOTIFS] = _motif_table(outcome).to_csv(sep="\t", index=False).encode()
     contents[LOADER] = _loading(outcome).encode()
     contents[REPORT] = render(outcome, folder, command).encode()
     for name, content in contents.items():
@@ -84,6 +86,12 @@ def write_report(outcome: Outcome, folder: Path, command: str) -> Path:
         with atomic_write(folder / name) as file:
             file.write(content)
     return folder / REPORT
+
+
+def _motif_table(outcome: Outcome) -> pd.DataFrame:
+    """The motifs of all tasks that were looked at, one row a task and motif."""
+    counts = [(found.explained.task, found.motifs.counts) for found in outcome.findings]
+    return pd.concat([table.assign(task=task)[["task", *table]] for task, table in counts])
 
 
 def score_lines(outcome: Outcome) -> list[str]:
@@ -108,9 +116,10 @@ def verdict(outcome: Outcome) -> str:
     test, kinds = outcome.scores[outcome.scores.split == "test"], (NETWORK, REGRESSION)
     score = {kind: float(test[test.model == kind].auroc.mean()) for kind in kinds}
     what = "ensemble" if len(outcome.records) > 1 else NETWORK
+    source = f" of {outcome.test_file}" if outcome.test_file else ""
     begin = (
-        f"On sequences that it never saw, the {what} reaches an auROC of {_score(score[NETWORK])}, "
-        f"and a regression on 6-mer counts {_score(score[REGRESSION])}"
+        f"On sequences{source} that it never saw, the {what} reaches an auROC of "
+        f"{_score(score[NETWORK])}, and a regression on 6-mer counts {_score(score[REGRESSION])}"
     )
     better, worse = outcome.gains.gain_low > 0, outcome.gains.gain_high < 0
     if len(outcome.gains) > 1:
@@ -134,11 +143,20 @@ def verdict(outcome: Outcome) -> str:
     )
 
 
-def split_line(dataset: Dataset) -> str:
-    """What the test sequences were kept apart by, and where to expect such scores."""
+def split_line(dataset: Dataset, file: str = "") -> str:
+    """What the test sequences were kept apart by, and where to expect such scores.
+
+    `file`: its name, if they came in one of their own.
+    """
     places = _chromosomes(dataset.counts)
     train, test = places[SPLIT_NAMES["train"]], places[SPLIT_NAMES["test"]]
     begin = f"The {len(dataset.test):,} test sequences"
+    if file:
+        return (
+            f"{begin} are those of {file}, which neither trained nor validated: these are scores "
+            "of that file. Expect such ones on data like it; whether it holds copies of what "
+            "trained stands below, under near-duplicates."
+        )
     if not test:
         return (
             f"{begin} were drawn at random, near-duplicates on one side together: expect such "
@@ -183,7 +201,7 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
     by_task = scores.assign(split=scores.split.map(SPLIT_NAMES), **order)
     return environment.get_template(REPORT).render(
         verdict=verdict(outcome),
-        split=split_line(dataset),
+        split=split_line(dataset, outcome.test_file),
         checks=outcome.checks,
         audit=summary(outcome.checks),
         records=outcome.records,
@@ -195,6 +213,7 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
         result=record.result,
         dataset=dataset,
         parts=parts,
+        zip=zip,
         chromosomes=_chromosomes(dataset.counts),
         unknown=sum(int((part.codes == N).any(axis=1).sum()) for part in parts.values()),
         metrics=SCORE_NAMES,
@@ -203,6 +222,8 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
         means=test[list(SCORE_NAMES)].mean(),
         fewest=int(min(test.positives.min(), (test.examples - test.positives).min())),
         figures=_figures(outcome),
+        findings=[_finding(found) for found in outcome.findings],
+        motifs=MOTIFS,
         smoothed=SPAN if dataset.length >= SMOOTHED else 0,
         first=MOST_TASKS if len(dataset.task_names) > MOST_TASKS else 0,
         files=outcome.files,
@@ -262,6 +283,7 @@ STYLE: Any = sns.axes_style("ticks") | {
     "axes.spines.right": False,
     "font.size": 11,
     "legend.frameon": False,
+    "text.parse_math": False,  # names are text, whatever they hold
     "svg.hashsalt": "sfc_lib",  # the same figure gives the same bytes
 }
 COLOURS = sns.color_palette("colorblind", 8)
@@ -269,6 +291,8 @@ MOST_TASKS = len(COLOURS)  # drawn; the table has all
 MOST_BINS, FEWEST_IN_BIN = 10, 20  # of the calibration curve
 SMOOTHED = 200  # bp from which a profile has a smoothed line too
 SPAN = 25  # bp, of its moving mean
+LOGOS, LOGO = 4, 60  # so many of a task, of so many bp
+MOST_MOTIFS = 12  # in a task's table
 
 
 def _figures(outcome: Outcome) -> dict[str, str]:
@@ -284,6 +308,23 @@ def _figures(outcome: Outcome) -> dict[str, str]:
         if record.spec.variant != "std":
             drawn["weights"] = draw_positional_weights(record.positional_weights())
         return {name: _address(figure) for name, figure in drawn.items()}
+
+
+def _finding(found: Finding) -> dict[str, Any]:
+    """What the template says of a task's bases and motifs."""
+    explained, counts = found.explained, found.motifs.counts
+    regions = [top_region(explained, row, LOGO) for row in range(len(explained.names))[:LOGOS]]
+    with plt.rc_context(STYLE):
+        logos = _address(draw_logos(explained, regions))
+    return {
+        "task": explained.task,
+        "number": len(explained.names),
+        "shown": len(regions),
+        "logos": logos,
+        "agreement": agreement_words(explained),
+        "rows": counts.head(MOST_MOTIFS).to_dict("records"),
+        "more": len(counts) - MOST_MOTIFS,
+    }
 
 
 def _address(figure: Figure) -> str:
@@ -317,7 +358,8 @@ def draw_score_curves(
     figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     for number, (task, colour) in enumerate(zip(tasks, COLOURS, strict=False)):
-        truth, guess = labels[:, number], probabilities[:, number]
+        known = labels[:, number] != NOT_KNOWN
+        truth, guess = labels[known, number], probabilities[known, number]
         false, true, _ = roc_curve(truth, guess)
         precision, recall, _ = precision_recall_curve(truth, guess)
         left.plot(false, true, color=colour, label=task)
@@ -340,7 +382,8 @@ def draw_calibration(labels: np.ndarray, probabilities: np.ndarray, tasks: Seque
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="black", lw=0.8, ls="--")
     for number, (task, colour) in enumerate(zip(tasks, COLOURS, strict=False)):
-        guess, share, error = calibration(labels[:, number], probabilities[:, number])
+        known = labels[:, number] != NOT_KNOWN
+        guess, share, error = calibration(labels[known, number], probabilities[known, number])
         axes.errorbar(guess, share, error, color=colour, marker="o", ms=4, lw=1.2, label=task)
     axes.set(xlabel="predicted probability", ylabel="share of positives")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))

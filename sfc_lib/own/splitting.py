@@ -1,6 +1,7 @@
 """Which examples train, which validate and which test: by chromosome, by position, by likeness.
 
 Splits are `"train"`, `"valid"` and `"test"`; `valid` and `test` are fractions of all examples.
+Where the test set is a file of its own, `test` is 0.
 """
 
 from __future__ import annotations
@@ -129,19 +130,19 @@ def in_groups(
         groups, return_index=True, return_inverse=True, return_counts=True
     )
     splits = at_random(labels[first], valid, test, rng)
-    splits[sizes > max(1, min(valid, test) * len(labels) / 2)] = "train"
+    splits[sizes > max(1, min(valid, test or valid) * len(labels) / 2)] = "train"
     return splits[group]
 
 
 def of_genome(windows: pd.DataFrame, valid: float, test: float) -> np.ndarray:
     """Splits of windows (intervals) of a genome, (windows,), so that no two share a base.
 
-    With three chromosomes or more each goes to one split as a whole, see `by_chromosome`.
+    With as many chromosomes as splits each goes to one as a whole, see `by_chromosome`.
     With fewer, each chromosome is cut in three stretches: the windows that train, then
     those that validate, then those that test; a window across a cut is in none, `""`.
     """
     counts = windows["chrom"].value_counts()
-    if len(counts) >= len(SPLITS):
+    if len(counts) >= len(wanted(valid, test)):
         chosen = by_chromosome(counts.to_dict(), valid, test)
         return windows["chrom"].map(chosen).to_numpy(dtype="<U5")
     splits = np.full(len(windows), "", dtype="<U5")
@@ -149,9 +150,22 @@ def of_genome(windows: pd.DataFrame, valid: float, test: float) -> np.ndarray:
         start, end = (windows[column].to_numpy()[rows] for column in ("start", "end"))
         cuts = [round(len(rows) * share) for share in (1 - valid - test, 1 - test)]
         first, second = np.sort(start)[np.minimum(cuts, len(rows) - 1)]
+        second = second if test else end.max()
         inside = [end <= first, (start >= first) & (end <= second), start >= second]
         splits[rows] = np.select(inside, SPLITS, "")
     return splits
+
+
+def wanted(valid: float, test: float) -> dict[str, float]:
+    """The share of each split that is made.
+
+    Example:
+
+    >>> wanted(0.25, 0)
+    {'train': 0.75, 'valid': 0.25}
+    """
+    shares = dict(zip(SPLITS, (1 - valid - test, valid, test), strict=True))
+    return {split: share for split, share in shares.items() if share}
 
 
 def by_chromosome(counts: Mapping[str, int], valid: float, test: float) -> dict[str, str]:
@@ -166,15 +180,14 @@ def by_chromosome(counts: Mapping[str, int], valid: float, test: float) -> dict[
     >>> by_chromosome({"chr1": 80, "chr2": 10, "chr3": 9}, 0.1, 0.1)
     {'chr1': 'train', 'chr2': 'valid', 'chr3': 'test'}
     """
-    shares = dict(zip(SPLITS, (1 - valid - test, valid, test), strict=True))
-    wanted = {split: share * sum(counts.values()) for split, share in shares.items()}
+    left = {split: share * sum(counts.values()) for split, share in wanted(valid, test).items()}
     order = sorted(counts, key=lambda chrom: (-counts[chrom], _natural(chrom)))
     chosen: dict[str, str] = {}
     for place, chrom in enumerate(order):
-        empty = [split for split in SPLITS if split not in chosen.values()]
-        open_to = empty if len(order) - place <= len(empty) else SPLITS
-        chosen[chrom] = max(open_to, key=lambda split: wanted[split])
-        wanted[chosen[chrom]] -= counts[chrom]
+        empty = [split for split in left if split not in chosen.values()]
+        open_to = empty if len(order) - place <= len(empty) else list(left)
+        chosen[chrom] = max(open_to, key=lambda split: left[split])
+        left[chosen[chrom]] -= counts[chrom]
     return chosen
 
 

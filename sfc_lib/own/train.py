@@ -13,12 +13,15 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from sfc_lib.datasets.base import Dataset, load_dataset
+from sfc_lib.datasets.base import NOT_KNOWN, Dataset, load_dataset
 from sfc_lib.errors import UserError
 from sfc_lib.files import runs_dir
+from sfc_lib.genomics.motifs import Motif
 from sfc_lib.own.audit import Check, audit
 from sfc_lib.own.baseline import Baseline, fit_baseline
-from sfc_lib.own.dataset import Custom
+from sfc_lib.own.dataset import Custom, names_of
+from sfc_lib.own.explain import CHECKED, Finding, explain, find_motifs, shipped_motifs
+from sfc_lib.own.predict import Predictor
 from sfc_lib.runs.pool import ensure, use_keras
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import HISTORY, Record, look_up
@@ -37,6 +40,9 @@ CONFIDENCE = 0.95
 NORMAL = 1.96  # standard errors on either side, of as much confidence
 AT_ONCE = 2_000_000  # examples of resamples in memory
 MOST_PROFILED = 2000  # sequences an importance profile is the mean of
+MOST_EXPLAINED = 500  # of a task, those predicted highest, whose bases and motifs are told
+EXPLAINED = 4  # tasks, the first ones
+MUTATED = 2000  # bases of a task, of five sequences at most, that every change is scored of
 STREAM = 5  # of SeedSequence((seed, stream)): which ones, and the bootstrap
 
 
@@ -160,7 +166,8 @@ class Outcome:
     the ensemble. `scores`: one row a model, split and task, see `scores_with_intervals`; the
     models are `NETWORK` and `REGRESSION`. `gains`: one row a task, see `gains`. `checks`: those
     of `sfc_lib.own.audit`. `profiles`: mean gradient × input at each position of test positives,
-    float64 (tasks, length), of as many sequences as `profiled` says. `files`: path and SHA-256
+    float64 (tasks, length), of as many sequences as `profiled` says. `findings`: of the first
+    tasks, the bases and motifs of test positives that speak for them. `files`: path and SHA-256
     of the content of each input, by what it is.
     """
 
@@ -173,7 +180,13 @@ class Outcome:
     checks: Sequence[Check]
     profiles: np.ndarray
     profiled: list[int]
+    findings: Sequence[Finding]
     files: Mapping[str, tuple[Path, str]]
+
+    @property
+    def test_file(self) -> str:
+        """Name of the file that the test set came in; `""` where it was split off."""
+        return self.files["test"][0].name if "test" in self.files else ""
 
     @property
     def record(self) -> Record:
@@ -185,20 +198,24 @@ def evaluate(
     records: Sequence[Record],
     baseline: Baseline | None = None,
     checks: Sequence[Check] | None = None,
+    motifs: Mapping[str, Motif] | None = None,
 ) -> Outcome:
-    """Predictions, scores with their intervals, and importance, of the models of records.
+    """Predictions, scores with their intervals, importance and motifs of the models of records.
 
     Args:
         records: Those of several are one ensemble.
         baseline: The regression that they have to beat; fitted here if it is not given.
         checks: Of the data; made here if they are not given.
+        motifs: Those looked for; by default the ones that come with the library.
     """
     use_keras(records[0].spec.backend)
     from sfc_lib.nn.ensemble import averaged_models
+    from sfc_lib.nn.folding import fold_separable
     from sfc_lib.runs.evaluation import predict
 
     spec = records[0].spec
-    model = averaged_models([record.model() for record in records])
+    networks = [record.model() for record in records]
+    model = averaged_models(networks)
     dataset = load_dataset(spec.dataset, **spec.dataset_options)
     rng = np.random.default_rng(np.random.SeedSequence((spec.seed, STREAM)))
     baseline = baseline or fit_baseline(dataset)
@@ -218,10 +235,29 @@ def evaluate(
     )
     profiles, profiled = _profiles(model, dataset, rng)
     recipe = Custom(**spec.dataset_options)
+    members = tuple(map(fold_separable, networks))
+    predictor = Predictor(model, dataset.length, tuple(dataset.task_names), members)
+    findings = _findings(predictor, dataset, recipe, motifs or shipped_motifs())
     files = {role: (path, recipe.inputs()[role]) for role, path in recipe.paths.items()}
     return Outcome(
-        records, dataset, found, baseline, scores, better, checks, profiles, profiled, files
-    )
+        records, dataset, found, baseline, scores, better, checks, profiles, profiled, findings,
+        files,
+    )  # fmt: skip
+
+
+def _findings(
+    predictor: Predictor, dataset: Dataset, recipe: Custom, motifs: Mapping[str, Motif]
+) -> list[Finding]:
+    """What the first tasks' test positives that are predicted highest are recognised by."""
+    test, found = dataset.test, []
+    checked = min(CHECKED, -(-MUTATED // dataset.length))
+    names = names_of(recipe, test.codes)
+    for column, task in enumerate(tqdm(predictor.tasks[:EXPLAINED], desc="motifs", unit="task")):
+        rows = np.flatnonzero(test.labels[:, column] == 1)
+        chosen, codes = [names[row] for row in rows], test.codes[rows]
+        explained = explain(predictor, chosen, codes, task, most=MOST_EXPLAINED, checked=checked)
+        found.append(Finding(explained, find_motifs(predictor, explained, motifs)))
+    return found
 
 
 def _profiles(
@@ -232,7 +268,7 @@ def _profiles(
     profiles, numbers = [], []
     columns = range(len(dataset.task_names))
     for column in tqdm(columns, desc="importance", unit="task"):
-        rows = np.flatnonzero(dataset.test.labels[:, column])
+        rows = np.flatnonzero(dataset.test.labels[:, column] == 1)
         rows = np.sort(rng.permutation(rows)[:MOST_PROFILED])
         profiles.append(importance_profiles(model, dataset.test.codes[rows], [column])[0])
         numbers.append(len(rows))
@@ -244,14 +280,15 @@ def scores_with_intervals(
 ) -> pd.DataFrame:
     """Scores of each task with bootstrap intervals, one row a task.
 
-    `labels` (0 or 1) and `probabilities` are (examples, tasks). Columns: task, examples,
-    positives, and for auroc and auprc the value and the ends of its interval: `auroc`,
-    `auroc_low`, `auroc_high`, and so on.
+    `labels` (0 or 1, or `NOT_KNOWN`) and `probabilities` are (examples, tasks). Columns: task,
+    examples (those that are known), positives, and for auroc and auprc the value and the ends of
+    its interval: `auroc`, `auroc_low`, `auroc_high`, and so on.
     """
     from sfc_lib.runs.evaluation import METRICS
 
     rows = []
     for task, truth, guess in zip(tasks, labels.T, probabilities.T, strict=True):
+        truth, guess = truth[truth != NOT_KNOWN], guess[truth != NOT_KNOWN]
         row = {"task": task, "examples": len(truth), "positives": int(truth.sum())}
         for name, (low, high) in bootstrap_intervals(truth, guess, rng).items():
             value = METRICS[name](truth, guess)
@@ -269,7 +306,7 @@ def gains(
     curves: both models may err on the same examples.
 
     Args:
-        labels: 0 or 1, (examples, tasks).
+        labels: 0 or 1, (examples, tasks); a `NOT_KNOWN` counts for nothing.
         network: What one predicts, (examples, tasks).
         regression: What the other predicts, (examples, tasks).
         tasks: Their names.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from sfc_lib.datasets import simulated_tf
-from sfc_lib.datasets.base import load_dataset, make_recipe
+from sfc_lib.datasets.base import NOT_KNOWN, load_dataset, make_recipe
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, data_dir, sha256_json
 from sfc_lib.runs.spec import RunSpec
@@ -86,7 +86,7 @@ def metrics(
     """auROC and auPRC (average precision) of each task, and averaged over tasks.
 
     Args:
-        labels: 0 or 1, shape (examples, tasks).
+        labels: 0 or 1, shape (examples, tasks); a `NOT_KNOWN` counts for nothing.
         probabilities: Same shape.
         task_names: One a task.
 
@@ -98,14 +98,18 @@ def metrics(
     """
     scores: dict[str, Any] = {}
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-    for task, column in zip(task_names, labels.T, strict=True):
+    known = [column != NOT_KNOWN for column in labels.T]
+    columns = [(y[k], p[k]) for y, p, k in zip(labels.T, probabilities.T, known, strict=True)]
+    for task, (column, _) in zip(task_names, columns, strict=True):
+        if not len(column):
+            raise UserError(f"metrics: task {task!r} needs examples whose label is known.")
         if column.min() == column.max():
             raise UserError(
                 f"metrics: task {task!r} needs positive and negative examples, "
                 f"got {len(column)} examples that are all {column[0]}."
             )
     for name, score in METRICS.items():
-        values = [float(score(y, p)) for y, p in zip(labels.T, probabilities.T, strict=True)]
+        values = [float(score(y, p)) for y, p in columns]
         scores[name] = float(np.mean(values))
         scores[f"{name}_by_task"] = dict(zip(task_names, values, strict=True))
     return scores
@@ -202,7 +206,7 @@ def importance_sequences(
     places = [
         (split, row)
         for split, part in enumerate(held_out)
-        for row in np.flatnonzero(part.labels[:, goal.column])
+        for row in np.flatnonzero(part.labels[:, goal.column] == 1)
     ]
     if len(places) < 2:
         raise UserError(

@@ -70,7 +70,19 @@ def save_model(model: keras.Model, path: Path) -> None:
                 content = source.read(name)
                 if name == "metadata.json":  # holds the time of saving
                     content = json.dumps({**json.loads(content), "date_saved": None}).encode()
+                if name == "config.json":
+                    content = _with_usual_loss(content)
                 target.writestr(zipfile.ZipInfo(name), content)
+
+
+def _with_usual_loss(config: bytes) -> bytes:
+    """The configuration without a loss that is a function, for which loading would look."""
+    found = json.loads(config)
+    compiled = found.get("compile_config") or {}
+    if not isinstance(compiled.get("loss"), dict):
+        return config
+    compiled = {**compiled, "loss": "binary_crossentropy"}
+    return json.dumps({**found, "compile_config": compiled}).encode()
 
 
 def load_model(path: Path, sha256: str | None = None) -> keras.Model:

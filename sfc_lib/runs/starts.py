@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfc_lib.datasets.base import Split
+from sfc_lib.datasets.base import NOT_KNOWN, Split
 from sfc_lib.genomics.kmers import canonical_kmers
 
 K = 8  # bp
@@ -49,7 +49,7 @@ def kmer_filters(kernel: np.ndarray, split: Split) -> np.ndarray:
     """The kernel of a convolution on one-hot sequences with some filters started at k-mers.
 
     Half of the filters get a k-mer in their middle, each task as many as any other, added to
-    the random weights that are there.
+    the random weights that are there. An example whose label is not known says nothing.
 
     Args:
         kernel: (width, 4, filters).
@@ -64,10 +64,12 @@ def kmer_filters(kernel: np.ndarray, split: Split) -> np.ndarray:
     if min(width, codes.shape[1]) < K:
         return kernel
     start, tasks = (width - K) // 2, labels.shape[1]
-    for task, positive in enumerate((labels == 1).T):
-        places = range(task, int(filters * SHARE), tasks)
+    for task, truth in enumerate(labels.T):
+        known = truth != NOT_KNOWN
+        positive, places = truth[known] == 1, range(task, int(filters * SHARE), tasks)
         if not places or positive.all() or not positive.any():
             continue
-        for place, kmer in zip(places, enriched_kmers(codes, positive, len(places)), strict=False):
+        kmers = enriched_kmers(codes[known], positive, len(places))
+        for place, kmer in zip(places, kmers, strict=False):
             kernel[start : start + K, :, place] += HEIGHT * (np.eye(4)[kmer] - 0.25)
     return kernel

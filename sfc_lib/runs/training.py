@@ -21,7 +21,7 @@ from typing import Any
 import ml_dtypes  # a part of Keras
 import numpy as np
 
-from sfc_lib.datasets.base import Dataset, Split, load_dataset
+from sfc_lib.datasets.base import NOT_KNOWN, Dataset, Split, load_dataset
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, remove, scratch_in, sha256_file, write_json
 from sfc_lib.genomics.dna import reverse_complement, shifted
@@ -141,7 +141,9 @@ def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
         _compiled.clear()
         optimizer = _optimizer(spec)
         jit = spec.backend == "jax"  # on TensorFlow XLA was slower
-        model.compile(optimizer=optimizer, loss="binary_crossentropy", jit_compile=jit)
+        whole = min(dataset.train.known) == len(dataset.train)
+        loss = "binary_crossentropy" if whole else known_crossentropy
+        model.compile(optimizer=optimizer, loss=loss, jit_compile=jit)
         optimizer.build(model.trainable_variables)
         _compiled[key] = model, [_to_numpy(variable) for variable in optimizer.variables]
     kept, start = _compiled[key]
@@ -155,6 +157,13 @@ def _optimizer(spec: RunSpec) -> keras.Optimizer:
     if spec.weight_decay is None:
         return keras.optimizers.Adam(**options)
     return keras.optimizers.AdamW(weight_decay=spec.weight_decay, **options)
+
+
+def known_crossentropy(labels: Any, probabilities: Any) -> Any:
+    """Binary cross-entropy, (examples,), the mean over tasks; a `NOT_KNOWN` label adds nothing."""
+    known = keras.ops.not_equal(labels, NOT_KNOWN)
+    each = keras.ops.binary_crossentropy(keras.ops.where(known, labels, 0.0), probabilities)
+    return keras.ops.mean(each * keras.ops.cast(known, each.dtype), axis=-1)
 
 
 _compiled: dict[tuple, tuple[keras.Model, list[np.ndarray]]] = {}  # and its optimizer's start

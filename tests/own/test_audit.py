@@ -5,10 +5,22 @@ import dataclasses
 import numpy as np
 import pytest
 from own_data import sfc
+from sklearn.metrics import roc_auc_score
 
-from sfc_lib.datasets.base import Dataset, Split
+from sfc_lib.datasets.base import NOT_KNOWN, Dataset, Split
 from sfc_lib.genomics.dna import encode, reverse_complement
-from sfc_lib.own.audit import AMBER, GREEN, RED, Check, audit, centre_profile, check_lines, summary
+from sfc_lib.own.audit import (
+    AMBER,
+    GREEN,
+    RED,
+    Check,
+    audit,
+    centre_profile,
+    check_duplicates,
+    check_lines,
+    summary,
+)
+from sfc_lib.own.baseline import Baseline
 
 LENGTH = 120
 MOTIF = encode(["TGACTCAT"])[0]
@@ -154,3 +166,41 @@ def test_the_command_looks_and_does_not_train(tmp_path, monkeypatch):
     assert "green  signal at the centre: enriched 6-mers" in done.output
     assert "amber  class balance: 400 sequences" in done.output
     assert not (tmp_path / "runs").exists()
+
+
+def test_copies_in_a_test_file_are_told_apart_from_those_that_validate():
+    codes = sequences(100, 0)
+    splits = np.repeat(["train", "valid", "test"], [60, 20, 20])
+    codes[80:90] = codes[60:70]  # half of the file is copied from what validates
+    check = check_duplicates(codes, splits)
+    assert check.light == GREEN
+    assert "0.0% of those held out do with one that trains" in check.found
+    check = check_duplicates(codes, splits, "test")
+    assert check.light == RED
+    assert "50.0% of those in the test file do with one that trains or validates" in check.found
+
+
+def test_labels_that_are_not_known_count_in_no_check(good):
+    parts = {}
+    for seed, name in enumerate(("train", "valid", "test")):
+        part = getattr(good, name)
+        odd = sequences(len(part), 50 + seed, gc=0.95)  # so that taken for any class it shows
+        odd[::2] = 0
+        codes = np.concatenate([part.codes, odd])
+        marked = np.full((len(odd), 1), NOT_KNOWN, np.uint8)
+        other = (np.arange(len(codes)) % 2).astype(np.uint8)[:, None]
+        parts[name] = Split(codes, np.hstack([np.concatenate([part.labels, marked]), other]))
+    more = dataclasses.replace(good, task_names=("bound", "other"), **parts)
+    regression = Baseline(
+        {"test": np.random.default_rng(0).random(parts["test"].labels.shape)}, (0.1, 0.1), 1.0
+    )
+    found = {check.title: check for check in audit(more, regression)}
+    expected = {check.title: check for check in audit(good)}
+    for title in ("GC content and length", "low complexity", "signal at the centre"):
+        assert found[title] == expected[title], title
+    few = good.test.positives[0], len(good.test) - good.test.positives[0]
+    assert f"and has {min(few)} examples in the test set" in found["class balance"].found
+    guess = regression.probabilities["test"]
+    scores = [roc_auc_score(y[y < 2], p[y < 2])
+              for y, p in zip(parts["test"].labels.T, guess.T, strict=True)]  # fmt: skip
+    assert f"has an auROC of {np.mean(scores):.2f} " in found["k-mers"].found

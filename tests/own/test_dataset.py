@@ -3,6 +3,7 @@
 import dataclasses
 import gzip
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from sfc_lib import RunSpec, load_dataset
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import decode, encode
-from sfc_lib.own.dataset import Custom, distinct, read_peaks
+from sfc_lib.own.dataset import Custom, distinct, names_of, read_peaks
 
 SPLITS = ("train", "valid", "test")
 LENGTH = 20
@@ -348,6 +349,146 @@ def test_several_genome_files(peaks, tmp_path):
     assert sorted(everything(apart)) == sorted(everything(whole))
 
 
+def test_sequences_are_called_what_their_files_call_them(two, table):
+    for options, rows in ((two, random_rows(60, 1)), (table[0], random_rows(80, 4))):
+        recipe, dataset = Custom.of(**options), load_dataset("custom", **options)
+        names = {row: f"s{i}" for i, row in enumerate(rows)}
+        found = names_of(recipe, dataset.test.codes)
+        assert found == [names.get(row, "") for row, _ in rows_of(dataset, "test")]
+
+
+def test_windows_of_peaks_are_called_by_their_places(peaks):
+    options, sequence = peaks
+    recipe, dataset = Custom.of(**options), load_dataset("custom", **options)
+    for name, (row, (label,)) in zip(
+        names_of(recipe, dataset.valid.codes), rows_of(dataset, "valid"), strict=True
+    ):
+        assert bool(name) == label  # shuffled ones have no place
+        if name:
+            chrom, start, end = re.fullmatch(r"(\w+):(\d+)-(\d+)", name).groups()
+            assert sequence[chrom][int(start) : int(end)] == row
+
+
+# A test set of files of its own
+
+
+def test_a_test_set_of_two_files_is_what_tests_and_nothing_else(two, tmp_path):
+    positives, negatives = random_rows(25, 8), random_rows(30, 9)
+    positives[3], negatives[4] = random_rows(60, 1)[7], random_rows(90, 2)[8]  # train too
+    positives[5] = positives[6]
+    files = {
+        "test": fasta(tmp_path / "tp.fa", positives),
+        "test_negatives": fasta(tmp_path / "tn.fa", negatives),
+    }
+    dataset = load_dataset("custom", **two, **files, valid_fraction=0.2)
+    expected = {row: [1] for row in positives} | {row: [0] for row in negatives}
+    assert dict(rows_of(dataset, "test")) == expected
+    assert len(dataset.test) == 54
+    others = rows_of(dataset, "train") + rows_of(dataset, "valid")
+    assert {row for row, _ in others}.isdisjoint(expected)
+    assert len(others) == 148
+    assert abs(len(dataset.valid) - 30) <= 3
+    assert dataset.dropped == {
+        "test: same sequence again": 1, "same sequence as one that tests": 2,
+    }  # fmt: skip
+    names = {row: f"s{i}" for i, row in enumerate(positives)}
+    found = names_of(Custom.of(**two, **files, valid_fraction=0.2), dataset.test.codes)
+    assert found == [names.get(row, "") for row, _ in rows_of(dataset, "test")]
+
+
+def test_a_test_set_with_a_table_may_name_its_tasks_in_another_order(table, tmp_path):
+    options, _ = table
+    rows = random_rows(30, 8)
+    (tmp_path / "tl.tsv").write_text(
+        "name\tTAL1\tGATA1\n" + "".join(f"s{i}\t{i % 2}\t{i // 2 % 2}\n" for i in range(30))
+    )
+    files = {"test": fasta(tmp_path / "t.fa", rows), "test_labels": tmp_path / "tl.tsv"}
+    dataset = load_dataset("custom", **options, **files)
+    assert rows_of(dataset, "test") == [(row, [i // 2 % 2, i % 2]) for i, row in enumerate(rows)]
+    (tmp_path / "tl.tsv").write_text("name\tTAL1\tSPI1\ns0\t0\t1\n")
+    with pytest.raises(UserError, match=r"tl\.tsv: expected the tasks \('GATA1', 'TAL1'\), got"):
+        load_dataset("custom", **options, **files)
+
+
+def bed(path, places):
+    path.write_text("".join(f"{chrom}\t{s}\t{s + 30}\n" for chrom, s in places))
+    return path
+
+
+@pytest.mark.parametrize("background", ["shuffled", "genomic", "bed", "fasta"])
+def test_a_test_set_of_peaks_has_negatives_as_the_others_have(tmp_path, background):
+    sequence = genome_of(tmp_path / "g.fa", {f"chr{n}": 60_000 for n in (1, 2, 3)})
+    place = {sequence[c][s : s + 20]: s for c in sequence for s in range(59_980)}
+    train = [(chrom, s) for chrom in sequence for s in range(7000, 28_000, 3000)]
+    test = [(chrom, s) for chrom in sequence for s in range(31_000, 50_000, 6000)]
+    options = {
+        "peaks": bed(tmp_path / "p.bed", train), "test": bed(tmp_path / "t.bed", test),
+        "genome": tmp_path / "g.fa", "window": 20,
+    }  # fmt: skip
+    if background in ("shuffled", "genomic"):
+        options["background"] = background
+    elif background == "bed":  # and among them one peak of the other file
+        others = [(chrom, s + 1500) for chrom, s in train]
+        options["negatives"] = bed(tmp_path / "n.bed", [*others, test[0]])
+        others = [(chrom, s + 1500) for chrom, s in test]
+        options["test_negatives"] = bed(tmp_path / "tn.bed", [*others, train[0]])
+    else:
+        options["negatives"] = fasta(tmp_path / "n.fa", random_rows(70, 8))
+        options["test_negatives"] = fasta(tmp_path / "tn.fa", random_rows(50, 9))
+    dataset = load_dataset("custom", **options)
+    parts = {split: ([], []) for split in SPLITS}
+    for split, (negatives, positives) in parts.items():
+        for row, (label,) in rows_of(dataset, split):
+            (negatives, positives)[label].append(row)
+    negatives, positives = parts["test"]
+    assert sorted(place[row] - 5 for row in positives) == sorted(s for _, s in test)
+    found = [place[row] - 5 for split in ("train", "valid") for row in parts[split][1]]
+    assert sorted(found) == sorted(s for _, s in train)
+    assert all(parts[split][0] for split in SPLITS)
+    if background == "shuffled":
+        assert sorted(map(pairs, negatives)) == sorted(map(pairs, positives))
+    elif background == "fasta":
+        assert sorted(negatives) == sorted(random_rows(50, 9))
+    elif background == "bed":
+        assert sorted(place[row] - 1505 for row in negatives) == sorted(s for _, s in test)
+        assert dataset.dropped == {
+            "negative: overlaps a peak": 1, "test negative: overlaps a peak": 1
+        }  # fmt: skip
+    else:
+        assert len(negatives) == len(positives)
+        middles = [s + 15 for _, s in (*train, *test)]
+        for row in (*negatives, *parts["train"][0]):
+            assert min(abs(place[row] + 10 - middle) for middle in middles) > 1000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"test_chromosomes": ("chr1",)}, "the test set is a file: expected no test_chromosomes"),
+        ({"test_fraction": 0.2}, "the test set is a file: expected no test_fraction beside it"),
+        ({"test_negatives": None}, "expected test and test_negatives, got test"),
+        ({"test": "pos.fa"}, r"pos\.fa: expected another file than those that train, got the same"),
+        ({"test_negatives": "tp.fa"}, r"tp\.fa: expected another file than the test negatives"),
+        ({"test": "short.fa"}, r"tn\.fa:1: expected sequences of 9 bp as the positives, got 20"),
+        (
+            {"test": "short.fa", "test_negatives": "short_n.fa"},
+            r"short\.fa:1: expected sequences of 20 bp as the positives, got 9 bp",
+        ),
+        ({"test": "same.fa", "test_negatives": "same_n.fa"}, "expected other sequences than train"),
+    ],
+)
+def test_bad_test_sets_are_refused(two, tmp_path, change, message):
+    for name, rows in {
+        "tp": random_rows(9, 8), "tn": random_rows(9, 9), "short": random_rows(9, 8, 9),
+        "short_n": random_rows(9, 9, 9), "same": random_rows(60, 1)[::-1],
+        "same_n": random_rows(90, 2)[::-1],
+    }.items():  # fmt: skip
+        fasta(tmp_path / f"{name}.fa", rows)
+    options = two | {"test": "tp.fa", "test_negatives": "tn.fa"} | change
+    with pytest.raises(UserError, match=message):
+        load_dataset("custom", **options)
+
+
 # What names it
 
 
@@ -389,7 +530,7 @@ def test_every_option_changes_the_fingerprint(peaks):
     first = Custom.of(**peaks[0])
     changes = {
         "window": 22, "valid_fraction": 0.2, "test_fraction": 0.2, "task_names": ("YY1",),
-        "background": "genomic",
+        "background": "genomic", "test": "a" * 64,
     }  # fmt: skip
     found = {dataclasses.replace(first, **{k: v}).fingerprint for k, v in changes.items()}
     assert len(found | {first.fingerprint}) == 1 + len(changes)
@@ -499,6 +640,12 @@ def test_a_task_of_one_class(table, two):
         r"examples of 'TAL1' in every split, got 0 positive of \d+ in 'train' \(0 of 80 in all"
     )
     with pytest.raises(UserError, match=message):
+        load_dataset("custom", **options)
+    text = "".join(f"{name}\t{first}\t{'NA' if i > 1 else i}\n"
+                   for i, (name, first, _) in enumerate(lines[1:]))  # fmt: skip
+    options["labels"].write_text("name\tGATA1\tTAL1\n" + text)
+    known = r"s\.fa: expected positive and negative examples of 'TAL1' in every split, got "
+    with pytest.raises(UserError, match=known + r"\d positive of [012] in '\w+' \(1 of 80 in all"):
         load_dataset("custom", **options)
     fasta(two["positives"], random_rows(2, 1))
     with pytest.raises(UserError, match=r"'positive' in every split, .* Give more examples"):

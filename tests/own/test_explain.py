@@ -1,5 +1,6 @@
 """`sfc explain`: contributions by hand and against planted motifs, motifs, logos and files."""
 
+import io
 import re
 
 import keras
@@ -120,7 +121,9 @@ def test_the_highest_come_first_and_chosen_ones_always():
     assert [int(count[names.index(n)]) for n in found.names[:4]] == sorted(count)[::-1][:4]
     rows = [names.index(name) for name in found.names]
     np.testing.assert_allclose(found.probabilities, 1 / (1 + np.exp(-0.5 - count[rows] / 2)), 1e-5)
-    np.testing.assert_allclose(found.agreement, 1, atol=1e-5)
+    np.testing.assert_allclose(found.agreement, [1] * 5, atol=1e-5)
+    few = explain(linear(weights), names, codes, most=4, checked=2)
+    assert (len(few.agreement), len(few.names)) == (2, 4)
     assert np.array_equal(found.codes, codes[rows])
 
 
@@ -279,15 +282,25 @@ def test_regions_that_are_refused(text, message):
         parse_region(text, ["a"], 50)
 
 
-def test_the_top_region_is_where_bases_add_most(monkeypatch):
-    monkeypatch.setattr(work, "LOGO", 10)
+def test_the_top_region_is_where_bases_add_most():
     values = np.zeros((1, 40, 4), np.float32)
     values[0, 25:31, 0] = -1
     found = work.Explained("t", "ism", ("a",), np.zeros((1, 40), np.uint8), np.ones(1), values, [])
-    region = top_region(found, 0)
+    assert top_region(found, 0) == LogoRegion("a", 0, 40)
+    region = top_region(found, 0, 10)
     assert region.end - region.start == 10
     assert region.start <= 25
     assert region.end >= 31
+
+
+@pytest.mark.parametrize("name", ["a$b$_{", "_s1", "x" * 300])
+def test_the_title_of_a_logo_is_the_name_as_it_is_or_its_beginning(name):
+    values = np.random.default_rng(0).normal(size=(1, 20, 4)).astype(np.float32)
+    found = work.Explained("t", "ism", (name,), random_codes(1, 20), np.ones(1), values, [])
+    figure = work.draw_logos(found, [top_region(found, 0)])
+    figure.savefig(io.BytesIO(), format="svg")
+    shown = name if len(name) <= 50 else f"{name[:50]}…"
+    assert figure.axes[0].get_title(loc="left") == f"{shown}, probability 1.00"
 
 
 # The command

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import sfc_lib.files
+from sfc_lib.datasets.base import NOT_KNOWN
 from sfc_lib.errors import UserError
 from sfc_lib.own import files
 from sfc_lib.own.files import read_labels, recall, remember, require_kind
@@ -95,11 +96,34 @@ def test_a_pipe_is_refused_and_loses_nothing(tmp_path):
         ([], "--", "expected the files --positives and --negatives, or .* got none"),
         (["labels", "genome"], "", "expected the files positives .* got genome, labels"),
         (["positives", "negatives", "peaks"], "", "got negatives, peaks, positives"),
+        (["test", "test_negatives"], "--", "expected the files --positives and .* got none"),
+        (
+            ["positives", "negatives", "test"],
+            "--",
+            "beside --negatives, --positives: expected --test and --test-negatives, got --test.$",
+        ),
+        (["sequences", "labels", "test", "test_negatives"], "", "expected test and test_labels,"),
+        (["peaks", "genome", "test", "test_negatives"], "--", "--peaks: expected --test, got"),
+        (["peaks", "genome", "negatives", "test"], "--", "expected --test and --test-negatives,"),
     ],
 )
 def test_files_that_make_no_dataset_together(given, prefix, message):
     with pytest.raises(UserError, match=message):
         require_kind(given, prefix)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["positives", "negatives", "test", "test_negatives"],
+        ["sequences", "labels", "test", "test_labels"],
+        ["peaks", "genome", "test"],
+        ["peaks", "genome", "negatives", "test", "test_negatives"],
+    ],
+)
+def test_files_with_a_test_set_of_their_kind(given):
+    require_kind(given)
+    require_kind(role for role in given if not role.startswith("test"))
 
 
 # Tables of labels
@@ -132,6 +156,12 @@ def test_accepted_as_documented(written, content):
     assert labels.values.tolist() == [[1, 0], [0, 0]]
 
 
+@pytest.mark.parametrize("text", ["NA", "nan", "NaN", "-1", "-1.0", "", " "])
+def test_labels_that_are_not_known(written, text):
+    labels = read_labels(written(f"name\ta\tb\ns1\t1\t{text}\ns2\t{text}\t0\n"))
+    assert labels.values.tolist() == [[1, NOT_KNOWN], [NOT_KNOWN, 0]]
+
+
 def test_lines_are_those_of_the_file(written):
     assert read_labels(written("\nname\ta\n\ns1\t1\ns2\t0\n")).lines == (4, 5)
 
@@ -151,9 +181,8 @@ def test_lines_are_those_of_the_file(written):
         ("name\ta\ns1\t1\t0\n", 2, "expected 2 tab-separated columns as in the header, got 3"),
         ("name\ta\ns1\n", 2, "expected 2 tab-separated columns as in the header, got 1"),
         ("name\ta\ns1;1\n", 2, "separated by semicolons"),
-        ("name\ta\ns1\t2\n", 2, "expected 0 or 1 for 'a', got '2'"),
-        ("name\ta\ns1\t1\ns2\t\n", 3, "expected 0 or 1 for 'a', got ''.*must be left out"),
-        ("name\ta\ns1\tNA\n", 2, "got 'NA'"),
+        ("name\ta\ns1\t2\n", 2, r"expected 0, 1 or NA \(not known\) for 'a', got '2'"),
+        ("name\ta\ns1\t-2\n", 2, "got '-2'"),
         ("name\ta\ns1\t0.5\n", 2, "got '0.5'"),
         ("name\ta\ns1\t1.5\n", 2, "got '1.5'"),
         ("name\ta\ns1\tyes\n", 2, "got 'yes'"),

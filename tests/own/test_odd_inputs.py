@@ -478,8 +478,8 @@ def test_labels_that_are_read(tmp_path, zero, one):
 
 
 BAD_LABELS = {
-    "words": ({"one": "bound"}, r"l\.tsv:3: expected 0 or 1 for 'task', got 'bound'"),
-    "counts": ({"one": "17"}, r"l\.tsv:3: expected 0 or 1 for 'task', got '17'"),
+    "words": ({"one": "bound"}, r"l\.tsv:3: expected 0, 1 or NA .* for 'task', got 'bound'"),
+    "counts": ({"one": "17"}, r"l\.tsv:3: expected 0, 1 or NA .* for 'task', got '17'"),
     "no header": ({"header": ""}, r"l\.tsv:1: expected a header.*Put a line like"),
     "no header, booleans": (
         {"header": "", "zero": "False", "one": "True"},
@@ -490,6 +490,30 @@ BAD_LABELS = {
     "a column too many": ({"more": "x\t1\t0\n"}, r"l\.tsv:42: expected 2 .* got 3"),
     "commas": ({"header": "name,task\n"}, r"l\.tsv:1: .*separated by commas"),
 }
+
+
+@pytest.mark.parametrize("text", ["NA", "-1", "nan", ""])
+def test_labels_that_are_not_known_are_left_out_and_counted(tmp_path, text):
+    names, rows = zip(*sequences(60).items(), strict=True)
+    files = {"sequences": put(tmp_path / "s.fa", fasta(sequences(60)))}
+    values = [(str(i % 2), str(i // 2 % 2)) for i in range(60)]
+    values[:4] = [(text, "1"), ("0", text), (text, text), (text, text)]
+    lines = [f"{name}\t{a}\t{b}\n" for name, (a, b) in zip(names, values, strict=True)]
+    files["labels"] = put(tmp_path / "l.tsv", "name\ta\tb\n" + "".join(lines))
+    dataset = load_dataset("custom", **files, valid_fraction=0.2, test_fraction=0.2)
+    assert dataset.dropped == {"no label is known": 2}
+    assert dataset.counts == {"labels that are not known": 2}
+    parts = [getattr(dataset, split) for split in SPLITS]
+    assert np.sum([part.known for part in parts], axis=0).tolist() == [57, 57]
+    expected = [sum(one[column] == "1" for one in values) for column in (0, 1)]
+    assert np.sum([part.positives for part in parts], axis=0).tolist() == expected
+    found = {
+        row: labels
+        for part in parts
+        for row, labels in zip(decode(part.codes), part.labels.tolist(), strict=True)
+    }
+    assert (found[rows[0]], found[rows[1]]) == ([255, 1], [0, 255])
+    assert rows[2] not in found
 
 
 @pytest.mark.parametrize("kind", BAD_LABELS)

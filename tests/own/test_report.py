@@ -1,5 +1,6 @@
 """The report of `sfc train`: what it says, that it stands alone, and what lies beside it."""
 
+import base64
 import csv
 import html
 import json
@@ -11,11 +12,15 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from own_data import QUICK, SYMM, sfc
+from own_data import MOTIF, QUICK, SYMM, fasta, rows_of, sfc
+from sklearn.metrics import roc_auc_score
 
 from sfc_lib import RunSpec, load_dataset
+from sfc_lib.genomics.dna import decode, encode
 from sfc_lib.own.audit import GREEN, Check
 from sfc_lib.own.baseline import Baseline
+from sfc_lib.own.explain import NO_MOTIF, explain, find_motifs, shipped_motifs
+from sfc_lib.own.predict import load_predictor
 from sfc_lib.own.report import (
     calibration,
     draw_importance,
@@ -67,7 +72,7 @@ def test_scores_are_those_of_the_model(trained):
                 assert value == result[row["split"]][f"{name}_by_task"][row["task"]]
             assert low <= value <= high
             shown = f"{value:.3f} ({low:.3f}–{high:.3f})".replace("0.", ".")
-            assert f"<td>{shown}</td>" in page
+            assert f'<td data-th="{name[:2]}{name[2:].upper()}">{shown}</td>' in page
 
 
 @pytest.mark.parametrize("name", ["symm", "std"])
@@ -87,7 +92,8 @@ def test_the_report_stands_alone_and_says_where_it_comes_from(trained, name):
     assert f"-o {name}" in page
     assert str(trained) not in page
     assert page.count("<figure>") == 5
-    assert page.count("<img") == (5 if name == "symm" else 4)
+    assert page.count('<figure class="wide">') == (1 if name == "symm" else 2)  # tasks
+    assert page.count("<img") == 6
     assert len(page) < 3_000_000
     assert ("has no SFC layer" in page) == (name == "std")
 
@@ -108,18 +114,20 @@ def test_the_verdict_says_which_model_wins(gain, low, high, expected):
         for model, value in zip((NETWORK, REGRESSION), values, strict=True)
     ]
     table = pd.DataFrame({"gain": [gain], "gain_low": [low], "gain_high": [high]})
-    outcome = SimpleNamespace(records=[1], scores=pd.DataFrame(scores), gains=table)
+    outcome = SimpleNamespace(records=[1], scores=pd.DataFrame(scores), gains=table, test_file="")
     text = verdict(outcome)
     assert text.startswith("On sequences that it never saw, the network reaches an auROC of .800")
     assert expected in text
     ensemble = verdict(SimpleNamespace(**vars(outcome) | {"records": [1, 2]}))
     assert "the ensemble reaches" in ensemble
+    of_file = verdict(SimpleNamespace(**vars(outcome) | {"test_file": "new.fa"}))
+    assert of_file.startswith("On sequences of new.fa that it never saw, the network reaches")
 
 
 def test_the_verdict_of_several_tasks_counts_them():
     scores = pd.DataFrame({"split": "test", "model": [NETWORK, REGRESSION], "auroc": [0.8, 0.7]})
     table = pd.DataFrame({"gain_low": [0.1, 0.2, -0.3, -0.1], "gain_high": [0.2, 0.3, -0.2, 0.1]})
-    text = verdict(SimpleNamespace(records=[1], scores=scores, gains=table))
+    text = verdict(SimpleNamespace(records=[1], scores=scores, gains=table, test_file=""))
     assert (
         "(means of 4 tasks): the network is better for 2, the regression for 1, and for 1" in text
     )
@@ -138,6 +146,8 @@ def test_the_split_is_told_with_what_to_expect(counts, expected):
     text = split_line(SimpleNamespace(counts=told, test=range(5)))
     assert expected in text
     assert "expect" in text
+    text = split_line(SimpleNamespace(counts=told, test=range(5)), "new.fa")
+    assert "5 test sequences are those of new.fa, which neither trained nor validated" in text
 
 
 def test_the_verdict_is_the_first_line_of_the_report(trained):
@@ -150,6 +160,36 @@ def test_the_verdict_is_the_first_line_of_the_report(trained):
         )
         first = re.search(r"<h1>.*?</h1>\s*<p class=\"verdict\">(.*?)</p>", page, re.DOTALL)[1]
         assert html.unescape(first).strip() == shown
+
+
+def test_a_test_set_of_its_own_is_what_is_scored_and_the_report_says_so(
+    trained, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(trained)
+    positives, negatives = rows_of(40, 11, MOTIF), rows_of(50, 12)
+    positives[:4] = [row[3:] + "ACG" for row in rows_of(4, 1, MOTIF)]  # near those that train
+    fasta(tmp_path / "new.fa", positives)
+    fasta(tmp_path / "new_neg.fa", negatives)
+    test = ["--test", tmp_path / "new.fa", "--test-negatives", tmp_path / "new_neg.fa"]
+    done = sfc("train", *SYMM, *QUICK, *test, "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    scores = pd.read_csv(tmp_path / "out" / "scores.tsv", sep="\t").set_index(["model", "split"])
+    found = scores.loc[("network", "test")]
+    assert (found["examples"], found["positives"]) == (90, 40)
+    model = load_predictor(tmp_path / "out").model
+    guess = model.predict(encode(positives + negatives), verbose=0)[:, 0]
+    assert found["auroc"] == pytest.approx(roc_auc_score([1] * 40 + [0] * 50, guess), abs=1e-6)
+    page = html.unescape((tmp_path / "out" / "report.html").read_text())
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+    for part in (
+        "On sequences of new.fa that it never saw, the network reaches",
+        "The 90 test sequences are those of new.fa, which neither trained nor validated",
+        "4.4% of those in the test file do with one that trains or validates",
+        "The test set is new.fa;",
+        "test_negatives new_neg.fa",
+    ):
+        assert part in text
+    assert {name for name, _ in logos_of(page)} <= {f"s{i}" for i in range(40)}
 
 
 def test_names_in_the_report_are_text_not_html(trained):
@@ -185,6 +225,7 @@ def page_of_peaks(trained, tmp_path):
             [Check("a check", GREEN, "found")],
             rng.normal(size=(1, 60)),
             [9],
+            [],
             {role: (path, "0" * 64) for role, path in files.items()},
         )
         text = re.sub(r"<[^>]*>", " ", render(outcome, tmp_path / "report", "sfc train"))
@@ -227,7 +268,7 @@ def test_the_report_in_a_browser_makes_no_request_and_fits(trained, name, width,
     assert [url for url in requests if not url.startswith("data:")] == requests[:1]
     assert errors == []
     assert wide <= width
-    assert drawn == [True] * (5 if name == "symm" else 4)
+    assert drawn == [True] * 6
 
 
 def test_running_again_reads_the_run_and_writes_the_same_report(trained, monkeypatch):
@@ -296,6 +337,79 @@ def test_the_report_has_a_light_for_every_check(trained):
     assert len(re.findall(r'<span class="light (green|amber|red)">', table)) == 8
     shown = (trained / "symm.log").read_text()
     assert re.search(r"audit +\d green", shown)
+
+
+# Bases and motifs
+
+
+def logos_of(page):
+    """Names and probabilities above the logos of a report, and of which bases there are letters."""
+    found = re.search(r'alt="Logos of[^>]*base64,([^"]*)"', page)[1]
+    svg = base64.b64decode(found).decode()
+    return re.findall(r"<!-- (\S+), probability ([\d.]+) -->", svg)
+
+
+def motifs_in(page):
+    """The rows of the first table of motifs, as text."""
+    table = re.search(r"<caption>Motifs in.*?</table>", page, re.DOTALL)[0]
+    rows = re.findall(r"<tr>(<td>.*?)</tr>", table, re.DOTALL)
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL) for row in rows]
+
+
+@pytest.mark.parametrize("name", ["symm", "both"])
+def test_logos_are_of_the_test_positives_with_the_highest_score(trained, name):
+    options = json.loads((trained / name / "spec.json").read_text())["dataset_options"]
+    test = load_dataset("custom", **options).test
+    positives = set(decode(test.codes[test.labels[:, 0] == 1]))
+    names = {row: f"s{i}" for i, row in enumerate(rows_of(200, 1, MOTIF))}
+    guess = load_predictor(trained / name).model.predict(encode(list(names)), verbose=0)[:, 0]
+    scored = [(p, n) for p, (row, n) in zip(guess, names.items(), strict=True) if row in positives]
+    found = logos_of((trained / name / "report.html").read_text())
+    assert found == [(n, f"{p:.2f}") for p, n in sorted(scored, reverse=True)[:4]]
+
+
+def test_motifs_of_the_report_are_those_that_explain_finds(trained):
+    page = (trained / "std" / "report.html").read_text()
+    table = pd.read_csv(trained / "std" / "motifs.tsv", sep="\t")
+    assert set(table["task"]) == {"GATA1 <b>", "even"}
+    first = table[table["task"] == "GATA1 <b>"]
+    options = json.loads((trained / "std" / "spec.json").read_text())["dataset_options"]
+    test, predictor = load_dataset("custom", **options).test, load_predictor(trained / "std")
+    codes = test.codes[test.labels[:, 0] == 1]
+    found = explain(predictor, list(map(str, range(len(codes)))), codes, "GATA1 <b>")
+    expected = find_motifs(predictor, found, shipped_motifs()).counts
+    assert first[["motif", "seqlets", "in_shuffled", "sequences"]].values.tolist() == (
+        expected[["motif", "seqlets", "in_shuffled", "sequences"]].values.tolist()
+    )
+    shown = motifs_in(page)
+    assert [row[:3] for row in shown] == [
+        [row.motif, str(row.seqlets), str(row.in_shuffled)] for row in first.head(12).itertuples()
+    ]
+    for row, want in zip(shown, first.itertuples(), strict=False):
+        assert row[3] == f"{want.sequences} ({want.sequences / len(codes):.1%})"
+        assert row[4] == f"{want.mean_added:+.3f}".replace("0.", ".").replace("-", "−")
+
+
+def test_a_collection_of_ones_own_stands_in_the_report(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("SFC_RUNS_DIR", str(trained / "runs"))
+    monkeypatch.chdir(trained)
+    rows = "".join(
+        " ".join("0.97" if base == letter else "0.01" for base in "ACGT") + "\n" for letter in MOTIF
+    )
+    (tmp_path / "own.meme").write_text(
+        f"MEME version 4\n\nMOTIF M1 PLANTED<i>\nletter-probability matrix: w= 8\n{rows}"
+    )
+    command = ("train", *SYMM, *QUICK, "--motifs", tmp_path / "own.meme", "-o", tmp_path / "out")
+    done = sfc(*command)
+    assert done.exit_code == 0, done.output
+    found = pd.read_csv(tmp_path / "out" / "motifs.tsv", sep="\t")
+    assert set(found["motif"]) <= {"M1 PLANTED<i>", NO_MOTIF}
+    assert "PLANTED<i>" not in (tmp_path / "out" / "report.html").read_text()
+    (tmp_path / "own.meme").write_text("not a collection")
+    done = sfc(*command)
+    assert done.exit_code == 1
+    assert done.output.count("\n") == 1
+    assert "own.meme: expected at least one MOTIF" in done.output
 
 
 def test_figures_of_more_tasks_than_colours_and_of_one_neuron():

@@ -201,6 +201,31 @@ def test_one_chromosome_is_cut_by_position():
     assert np.flatnonzero(across == "").tolist() == [69, 79]
 
 
+@given(st.integers(1, 4), st.integers(0, 99), st.integers(20, 150))
+def test_where_the_test_set_is_a_file_the_others_train_and_validate(chroms, seed, windows):
+    rng = np.random.default_rng(seed)
+    start = rng.integers(0, 3000, windows)
+    chrom = [f"chr{n % chroms}" for n in range(windows)]
+    table = pd.DataFrame({"chrom": chrom, "start": start, "end": start + 50})
+    splits = of_genome(table, 0.25, 0)
+    assert {"train", "valid"} <= set(splits) <= {"train", "valid", ""}
+    if chroms > 1:
+        assert "" not in splits
+        assert all(len(set(splits[table["chrom"] == name])) == 1 for name in set(chrom))
+    labels, groups = rng.integers(0, 2, (windows, 1)), np.arange(windows) // 2
+    found = in_groups(labels, groups, 0.25, 0, rng)
+    assert set(found) == {"train", "valid"}
+    assert all(len(set(found[groups == group])) == 1 for group in groups)
+
+
+def test_one_chromosome_is_cut_in_two_where_the_test_set_is_a_file():
+    table = pd.DataFrame({"chrom": "chr1", "start": np.arange(100) * 100})
+    splits = of_genome(table.assign(end=table["start"] + 100), 0.1, 0)
+    assert splits.tolist() == ["train"] * 90 + ["valid"] * 10
+    across = of_genome(table.assign(end=table["start"] + 150), 0.1, 0)
+    assert np.flatnonzero(across == "").tolist() == [89]
+
+
 def test_named_chromosomes():
     assert named(["chr1", "chr2", "chr3"], ["chr1"], ["chr2"]) == {
         "chr1": "valid", "chr2": "test", "chr3": "train"

@@ -9,17 +9,21 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from own_data import fasta, made, sfc
+from own_data import QUICK, STD, fasta, made, sfc
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from sfc_lib.datasets.base import NOT_KNOWN, load_dataset
 from sfc_lib.own.train import (
     bootstrap_intervals,
     ensemble_specs,
     gains,
     own_spec,
     scores_of_counts,
+    scores_with_intervals,
 )
+from sfc_lib.runs.model_file import load_model
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import look_up
 
@@ -79,6 +83,36 @@ def test_the_folder_of_an_ensemble_holds_every_record(trained):
         for name in result["files"]:
             kept = trained / "runs" / result["id"] / name
             assert (place / name).read_bytes() == kept.read_bytes()
+
+
+def test_labels_that_are_not_known_are_neither_learned_nor_scored(tmp_path, monkeypatch):
+    made(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    rows = [line.split("\t") for line in Path("labels.tsv").read_text().splitlines()]
+    for number, row in enumerate(rows[1:]):
+        row[1 + number % 2] = "NA" if number % 3 == 0 else row[1 + number % 2]
+    Path("labels.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
+    done = sfc("train", *STD, *QUICK, "--epochs", "1", "-o", "report")
+    assert done.exit_code == 0, done.output
+    assert "counted      167 labels that are not known" in done.output
+    scores = pd.read_csv("report/scores.tsv", sep="\t")
+    options = json.loads(Path("report/spec.json").read_text())["dataset_options"]
+    test = load_dataset("custom", **options).test
+    assert (test.labels == NOT_KNOWN).any()
+    found = scores[(scores["split"] == "test") & (scores["model"] == "network")]
+    assert found["examples"].tolist() == test.known
+    assert found["positives"].tolist() == test.positives
+    model = load_model(Path("report/model.keras"))
+    for column, score in enumerate(found["auroc"]):
+        known = test.labels[:, column] != NOT_KNOWN
+        guess = model.predict(test.codes, verbose=0)[known, column]
+        assert score == pytest.approx(roc_auc_score(test.labels[known, column], guess), abs=1e-6)
+    last = json.loads(Path("report/history.jsonl").read_text().splitlines()[-1])
+    assert 0 < last["loss"] < 1  # 255 taken for a label would make it huge
+    page = Path("report/report.html").read_text()
+    for positives, known in zip(test.positives, test.known, strict=True):
+        assert f"{positives} ({positives / known:.1%} of {known} known)" in page
+    assert "A label that is not known adds nothing to the loss" in page
 
 
 # Interruptions and bad input
@@ -143,6 +177,21 @@ def test_stopped_and_killed_in_training_the_same_command_goes_on(tmp_path, monke
         (["--learning-rate", "inf"], "learning_rate must be a finite number > 0"),
         (["--window", "50"], "window is an option of peaks only"),
         (["--test-fraction", "1"], "'--test-fraction': 1.0 is not in the range 0<x<1"),
+        (["--test", "all.fa"], "expected --test and --test-negatives, got --test."),
+        (["--test-labels", "labels.tsv"], "--test and --test-negatives, got --test-labels."),
+        (
+            ["--test", "all.fa", "--test-negatives", "neg.fa", "--test-chrom", "chr1"],
+            "the test set is a file: expected no test_chromosomes beside it.",
+        ),
+        (
+            ["--test", "all.fa", "--test-negatives", "neg.fa", "--test-fraction", "0.2"],
+            "the test set is a file: expected no test_fraction beside it.",
+        ),
+        (["--valid-chrom", "chr1"], "name chromosomes for both valid and test, got (('chr1',), ()"),
+        (
+            ["--valid-chrom", "chr1", "--test-chrom", "chr2"],
+            "valid_chromosomes need names such as chr1:100-300, got 's0'",
+        ),
         (["-o", "pos.fa"], "pos.fa: expected a folder that can be written to, got: File exists"),
         (
             ["--output", "pos.fa/x"],
@@ -213,6 +262,20 @@ def test_gains_of_each_task_and_of_one_example():
 
 
 # Intervals of the scores
+
+
+def test_labels_that_are_not_known_count_for_nothing_in_scores_and_gains():
+    rng = np.random.default_rng(0)
+    labels, one, other = rng.integers(0, 2, (80, 2)), rng.random((80, 2)), rng.random((80, 2))
+    labels[:30, 0] = NOT_KNOWN
+    few = slice(30, None)
+    found = gains(labels, one, other, ["a", "b"])
+    alone = gains(labels[few, :1], one[few, :1], other[few, :1], ["a"])
+    pd.testing.assert_frame_equal(found.iloc[:1], alone)
+    table = scores_with_intervals(labels, one, ["a", "b"], np.random.default_rng(1))
+    alone = scores_with_intervals(labels[few, :1], one[few, :1], ["a"], np.random.default_rng(1))
+    pd.testing.assert_frame_equal(table.iloc[:1], alone)
+    assert table["examples"].tolist() == [50, 80]
 
 
 def test_scores_of_counts_are_those_of_scikit_learn():

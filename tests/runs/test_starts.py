@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sfc_lib.datasets.base import Split
+from sfc_lib.datasets.base import NOT_KNOWN, Split
 from sfc_lib.genomics.dna import decode, encode, reverse_complement
 from sfc_lib.runs.starts import HEIGHT, K, enriched_kmers, kmer_filters
 
@@ -78,3 +78,16 @@ def test_filters_shorter_than_a_kmer_stay_as_they_are(width):
     np.testing.assert_array_equal(kmer_filters(kernel, split), kernel)
     alike = Split(codes, np.ones((len(codes), 1), dtype=np.uint8))
     np.testing.assert_array_equal(kmer_filters(np.ones((19, 4, 6)), alike), np.ones((19, 4, 6)))
+
+
+def test_an_example_whose_label_is_not_known_says_nothing():
+    codes, positive = sequences(positives=60, negatives=80)
+    labels = np.repeat(positive[:, None].astype(np.uint8), 2, axis=1)
+    labels[::3, 0] = NOT_KNOWN
+    kernel = np.random.default_rng(0).normal(0, 0.05, (19, 4, 12))
+    known = labels[:, 0] != NOT_KNOWN
+    expected = kmer_filters(kernel, Split(codes[known], labels[known]))
+    found = kmer_filters(kernel, Split(codes, labels))
+    np.testing.assert_array_equal(found[:, :, 0:6:2], expected[:, :, 0:6:2])  # of the first task
+    whole = kmer_filters(kernel, Split(codes, np.repeat(labels[:, 1:], 2, axis=1)))
+    np.testing.assert_array_equal(found[:, :, 1:6:2], whole[:, :, 1:6:2])

@@ -22,13 +22,13 @@ from hypothesis import strategies as st
 from processes import QUICKLY_COMPILED, FailedError
 from tiny import tiny as two_epochs
 
-from sfc_lib.datasets.base import Dataset, Split, load_dataset, make_recipe
+from sfc_lib.datasets.base import NOT_KNOWN, Dataset, Split, load_dataset, make_recipe
 from sfc_lib.genomics.dna import reverse_complement, shifted
 from sfc_lib.runs import training
 from sfc_lib.runs.evaluation import metrics, predict
 from sfc_lib.runs.pool import ONE_THREAD
 from sfc_lib.runs.store import verify_record
-from sfc_lib.runs.training import Batches, Progress, train_run
+from sfc_lib.runs.training import Batches, Progress, known_crossentropy, train_run
 
 TINY = two_epochs(epochs=4)
 
@@ -789,3 +789,29 @@ def test_predictions_do_not_depend_on_the_batch_size(reference):
     whole = predict(model, codes)
     assert whole.shape == (64, 3)
     np.testing.assert_allclose(predict(model, codes, batch_size=7), whole, atol=1e-6)
+
+
+def test_labels_that_are_not_known_count_for_nothing_in_scores():
+    rng = np.random.default_rng(0)
+    labels, p = rng.integers(0, 2, (50, 2)), rng.random((50, 2))
+    labels[:9, 0], labels[30:, 1] = NOT_KNOWN, NOT_KNOWN
+    found = metrics(labels, p, ("a", "b"))["auroc_by_task"]
+    for task, column, rows in (("a", 0, slice(9, None)), ("b", 1, slice(0, 30))):
+        alone = metrics(labels[rows, column, None], p[rows, column, None], (task,))
+        assert found[task] == alone["auroc"]
+    labels[:, 1] = NOT_KNOWN
+    with pytest.raises(ValueError, match="task 'b' needs examples whose label is known"):
+        metrics(labels, p, ("a", "b"))
+
+
+def test_labels_that_are_not_known_add_nothing_to_the_loss():
+    rng = np.random.default_rng(0)
+    labels, p = rng.integers(0, 2, (50, 3)).astype(np.float32), rng.uniform(0.1, 0.9, (50, 3))
+    known = rng.random((50, 3)) < 0.6
+    each = -np.where(labels == 1, np.log(p), np.log(1 - p))
+    marked = np.where(known, labels, NOT_KNOWN).astype(np.float32)
+    found = keras.ops.convert_to_numpy(known_crossentropy(marked, p.astype(np.float32)))
+    np.testing.assert_allclose(found, (each * known).mean(axis=1), rtol=1e-5)
+    whole = keras.ops.convert_to_numpy(known_crossentropy(labels, p.astype(np.float32)))
+    usual = keras.ops.convert_to_numpy(keras.losses.binary_crossentropy(labels, p.astype("f4")))
+    np.testing.assert_allclose(whole, usual, rtol=1e-5)
