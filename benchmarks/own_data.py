@@ -5,7 +5,9 @@ peaks, and goes on where it was interrupted. Windows of 200 bp around the summit
 peaks stand against windows of the same GC content and chromosome, 1 kb or more from any of its
 peaks. Training is on chr20, validation on chr1 and chr22, the test on the whole piece of chrX
 that the data have, whatever the number of peaks: as many as a user with so few would hold, but
-a test that can tell models apart. At the end the table of the book's page is written anew.
+a test that can tell models apart. `--ablation` adds to `benchmarks/own_data_ablation.json` what
+networks reach that are trained without one of the ingredients. At the end the tables of the
+book's page are written anew.
 """
 
 from __future__ import annotations
@@ -13,56 +15,83 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from sfc_lib.datasets.base import load_dataset
+from sfc_lib.datasets.base import Dataset, load_dataset
 from sfc_lib.datasets.chip_seq import Factor, factors
 from sfc_lib.files import write_json
 from sfc_lib.genomics.genome import Genome, files_of
 from sfc_lib.genomics.intervals import read_intervals, resize
 from sfc_lib.genomics.sources import fetch
-from sfc_lib.own.baseline import fit_baseline
+from sfc_lib.own.baseline import Baseline, fit_baseline
 from sfc_lib.own.negatives import gc_content, matched
 from sfc_lib.own.train import ensemble_specs, gains, own_spec, train_own
+from sfc_lib.runs.evaluation import predict
+from sfc_lib.runs.pool import use_keras
 from sfc_lib.runs.store import environment
 
 HERE = Path(__file__).resolve().parent
-RESULTS = HERE / "own_data.json"
+RESULTS, ABLATION = HERE / "own_data.json", HERE / "own_data_ablation.json"
 PAGE = HERE.parent / "book" / "own_data.md"
-MARKS = "<!-- measured: begin -->", "<!-- measured: end -->"
+MARKS = {
+    name: (f"<!-- {name}: begin -->", f"<!-- {name}: end -->") for name in ("measured", "ablation")
+}
 REGIONS, WIDTH = "hg19-subset", 200
 SPLIT = {"chr20": "train", "chr1": "valid", "chr22": "valid", "chrX": "test"}
 SHARE = 0.85  # of the peaks train, the others validate
 SIZES = (300, 1000, 3000)  # peaks that train and validate, where there are so many
-MOST_FIRST = ("CTCF", "SPI1", "YY1", "CEBPB", "MAX", "ATF3")  # then the others
+MOST_FIRST = ("CTCF", "SPI1", "YY1", "CEBPB:K562", "MAX", "ATF3")  # then the others
+DEVELOPED = (  # whose test scores led to the regression, and to how far a network is doubted
+    *("ATF3", "CEBPB", "CTCF", "ELF1", "JUND", "MAX", "MYC", "NFIC", "RFX5", "SPI1", "SRF"),
+    *("TEAD4", "USF1", "YY1"),
+)
+DAGGER = "†"
+WHOLE = "nothing"
+WITHOUT: dict[str, dict[str, Any]] = {  # settings that differ from the default ones
+    WHOLE: {},
+    "the other strand": {"both_strands": False},
+    "shifts": {"shift": 0},
+    "a start at k-mers": {"start": "random"},
+    "curvature regularisation": {"curvature": 0.0},
+    "weight decay": {"weight_decay": 0.0},
+    "symmetry (`sep`)": {"variant": "sep"},
+    "an SFC layer (`std`)": {"variant": "std"},
+}
+ABLATED = ("CTCF", "SPI1", "YY1", "ELF1")
 SCORES = {"auroc": roc_auc_score, "auprc": average_precision_score}
 
 
 def main() -> None:
-    """Measure the rows asked for that the file does not have yet."""
+    """Measure the rows asked for that the files do not have yet."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--tf", action="append", help="NAME or NAME:CELL; may be repeated; all")
     parser.add_argument("--size", type=int, action="append", help=f"peaks; {SIZES}")
     parser.add_argument("--members", type=int, default=3, help="networks of the ensemble")
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--ablation", action="store_true", help="one ingredient less at a time")
+    parser.add_argument("--output", type=Path, help="own_data.json, or own_data_ablation.json")
     options = parser.parse_args()
-    for size in options.size or SIZES:
-        for factor in chosen(options.tf):
-            known = load_rows(options.output)
-            done = known.get(key(factor, size), {"members": 0})
-            if done["members"] < options.members:
-                row = measure(factor, size, options.members)
-                known = load_rows(options.output) | {key(factor, size): row}
-                about = {"rows": known, "environment": environment("tensorflow")}
-                write_json(options.output, about)
+    output = options.output or (ABLATION if options.ablation else RESULTS)
+    for size in options.size or (SIZES[:1] if options.ablation else SIZES):
+        for factor in chosen(options.tf or (ABLATED if options.ablation else None)):
+            for what in WITHOUT if options.ablation else [""]:
+                name = " ".join([key(factor, size), *([f"without {what}"] if what else [])])
+                done = load_rows(output).get(name, {"members": 0})
+                if done["members"] >= options.members:
+                    continue
+                row = measure(factor, size, options.members, WITHOUT.get(what))
+                row |= {"without": what} if what else {}
+                about = {"rows": load_rows(output) | {name: row}}
+                write_json(output, about | {"environment": environment("tensorflow")})
                 print(json.dumps(row), flush=True)
-    if options.output == RESULTS:
-        PAGE.write_text(page_with(PAGE.read_text(), load_rows()))
+    if options.output is None:
+        text = page_with(PAGE.read_text(), "measured", measured(load_rows()))
+        PAGE.write_text(page_with(text, "ablation", ablation(load_rows(ABLATION))))
 
 
 def load_rows(path: Path = RESULTS) -> dict[str, dict[str, Any]]:
@@ -82,7 +111,8 @@ def chosen(names: list[str] | None) -> Iterator[Factor]:
     if names:
         yield from (known[name] for name in names)
         return
-    others = [name for name in known if ":" not in name and name not in MOST_FIRST]
+    first = {name.partition(":")[0] for name in MOST_FIRST}
+    others = [name for name in known if ":" not in name and name not in first]
     yield from (known[name] for name in (*MOST_FIRST, *others))
 
 
@@ -122,30 +152,47 @@ def windows_of(factor: Factor, size: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def measure(factor: Factor, size: int, members: int) -> dict[str, Any]:
-    """One row: scores of the regression, of one network, and of an ensemble, on the test set."""
-    from sfc_lib.runs.pool import use_keras
-
+@lru_cache(maxsize=1)
+def prepared(factor: Factor, size: int) -> tuple[Mapping[str, Any], Dataset, Baseline]:
+    """Options of the dataset of a row, the dataset, and the regression on it."""
     with tempfile.TemporaryDirectory() as folder:
-        spec = own_spec(windows_of(factor, size, Path(folder)))
-        records = train_own(ensemble_specs(spec, members))
-        dataset = load_dataset("custom", **spec.dataset_options)
-        baseline = fit_baseline(dataset)
-        use_keras()
-        from sfc_lib.nn.ensemble import averaged_models
-        from sfc_lib.runs.evaluation import predict
+        options = own_spec(windows_of(factor, size, Path(folder))).dataset_options
+        dataset = load_dataset("custom", **options)
+    return options, dataset, fit_baseline(dataset)
 
-        models = [record.model() for record in records]
-    found = {"regression": baseline.probabilities["test"]}
-    found["network"] = predict(models[0], dataset.test.codes)
-    if members > 1:
-        found["ensemble"] = predict(averaged_models(models), dataset.test.codes)
-    truth = dataset.test.labels
-    scores = {
-        model: {name: float(score(truth, guess)) for name, score in SCORES.items()}
-        for model, guess in found.items()
+
+def measure(
+    factor: Factor, size: int, members: int, settings: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """One row: scores on the test set of the regression, of networks, and of them together.
+
+    Of each network there is a score of `network`, which is itself alone, and of `together`, with
+    the regression beside it, as `sfc train` gives it; of several also one of their `ensemble`.
+    `settings` differ from the default ones.
+    """
+    options, dataset, baseline = prepared(factor, size)
+    records = train_own(ensemble_specs(own_spec(options, **settings or {}), members))
+    use_keras()
+    from sfc_lib.nn.ensemble import averaged_models
+
+    models = [record.model() for record in records]
+    codes, truth = dataset.test.codes, dataset.test.labels
+    found = {
+        "regression": [baseline.probabilities["test"]],
+        "network": [predict(network_of(model), codes) for model in models],
+        "together": [predict(model, codes) for model in models],
     }
-    (gain,) = gains(truth, found["network"], found["regression"], [factor.tf]).to_dict("records")
+    if members > 1:
+        found["ensemble"] = [predict(averaged_models(models), codes)]
+    scores = {
+        model: {
+            name: [float(score(truth, guess)) for guess in all_] for name, score in SCORES.items()
+        }
+        for model, all_ in found.items()
+    }
+    (gain,) = gains(truth, found["together"][0], found["regression"][0], [factor.tf]).to_dict(
+        "records"
+    )
     return {
         **{"tf": factor.tf, "cell_type": factor.cell_type, "size": size, "members": members},
         "sequences": {name: len(getattr(dataset, name)) for name in ("train", "valid", "test")},
@@ -157,30 +204,87 @@ def measure(factor: Factor, size: int, members: int) -> dict[str, Any]:
     }
 
 
-def table(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """The rows as a table in Markdown, those with the fewest peaks first."""
+def network_of(model: Any) -> Any:
+    """The logits of a trained network without the regression beside it."""
+    import keras
+
+    inputs = model.get_layer("one_hot")
+    return keras.Model(model.input, model.get_layer("network")(inputs.output))
+
+
+def measured(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """The rows as a table in Markdown, those with the fewest peaks first, and what they say."""
     lines = [
-        "| TF | cells | peaks | training sequences | 6-mer regression | network | gain (95 %) "
-        "| ensemble | CPU minutes |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| TF | cells | peaks | training sequences | 6-mer regression | network alone "
+        "| `sfc train` | its gain (95 %) | ensemble of three | CPU minutes |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted(rows.values(), key=lambda row: (row["size"], row["tf"], row["cell_type"])):
-        scores = {model: f"{values['auroc']:.3f}" for model, values in row["scores"].items()}
+        scores = {model: f"{values['auroc'][0]:.3f}" for model, values in row["scores"].items()}
         gain, low, high = (f"{value:+.3f}" for value in row["gain"])
-        cells = [row["tf"], row["cell_type"], f"{row['size']:,}", f"{row['sequences']['train']:,}"]
-        cells += [scores["regression"], scores["network"], f"{gain} ({low} to {high})"]
-        cells += [scores.get("ensemble", "–"), f"{row['cpu_minutes'][0]:.1f}"]
+        name = row["tf"] + (DAGGER if row["tf"] in DEVELOPED else "")
+        cells = [name, row["cell_type"], f"{row['size']:,}", f"{row['sequences']['train']:,}"]
+        cells += [scores[model] for model in ("regression", "network", "together")]
+        cells += [f"{gain} ({low} to {high})", scores.get("ensemble", "–")]
+        cells.append(f"{row['cpu_minutes'][0]:.1f}")
         lines.append(f"| {' | '.join(cells)} |")
+    sizes = sorted({row["size"] for row in rows.values()})
+    of = {size: [row for row in rows.values() if row["size"] == size] for size in sizes}
+    return "\n".join([*lines, "", *(f"- {said(size, of[size])}" for size in sizes)])
+
+
+def said(size: int, rows: Sequence[Mapping[str, Any]]) -> str:
+    """In a line, what the rows of one number of peaks say; and where the regression wins."""
+    values = [row["gain"][0] for row in rows]
+    new = [row["gain"][0] for row in rows if row["tf"] not in DEVELOPED]
+    alone = sum(
+        row["scores"]["network"]["auroc"][0] < row["scores"]["regression"]["auroc"][0]
+        for row in rows
+    )
+    behind = sorted((row["gain"][0], row["tf"]) for row in rows if row["gain"][0] < 0)
+    lost = ", ".join(f"{tf} ({gain:+.3f})" for gain, tf in behind) or "none"
+    return (
+        f"{size:,} peaks, {len(rows)} TFs: the median gain is {np.median(values):+.3f}"
+        + (f" ({np.median(new):+.3f} of the {len(new)} without {DAGGER})" if new else "")
+        + f". The regression alone is ahead of `sfc train` for {len(behind)}: {lost}. "
+        f"It is ahead of the network alone for {alone}."
+    )
+
+
+def ablation(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """How auROC changes without each ingredient, as a table in Markdown: means, and ends."""
+    lines = [
+        "| without | network alone: mean (lowest to highest) | `sfc train` | TFs, networks |",
+        "|---|---|---|---|",
+    ]
+    for what in WITHOUT:
+        pairs = [
+            (row, rows[whole])
+            for name, row in sorted(rows.items())
+            if row["without"] == what != WHOLE
+            and (whole := name.replace(f"without {what}", f"without {WHOLE}")) in rows
+        ]
+        if not pairs:
+            continue
+        cells = [what]
+        for model in ("network", "together"):
+            change = np.concatenate(
+                [np.subtract(*(row["scores"][model]["auroc"] for row in pair)) for pair in pairs]
+            )
+            cells.append(f"{change.mean():+.3f} ({change.min():+.3f} to {change.max():+.3f})")
+        tfs = ", ".join(row["tf"] for row, _ in pairs)
+        lines.append(f"| {' | '.join(cells)} | {tfs}; {len(change)} |")
     return "\n".join(lines)
 
 
-def page_with(text: str, rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """The text of the book's page with the table of these rows between its two marks."""
-    before, mark, rest = text.partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    if not mark or not end:
-        raise ValueError(f"{PAGE}: expected the marks {MARKS}.")
-    return f"{before}{mark}\n{table(rows)}\n{end}{after}"
+def page_with(text: str, name: str, table: str) -> str:
+    """The text of the book's page with a table between the two marks of this name."""
+    begin, end = MARKS[name]
+    before, mark, rest = text.partition(begin)
+    _, other, after = rest.partition(end)
+    if not mark or not other:
+        raise ValueError(f"{PAGE}: expected the marks {MARKS[name]}.")
+    return f"{before}{mark}\n{table}\n{other}{after}"
 
 
 if __name__ == "__main__":

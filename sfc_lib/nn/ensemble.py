@@ -1,15 +1,17 @@
-"""Several networks as one that predicts the mean of their logits."""
+"""Several networks as one that predicts the mean of their logits; and one beside a regression."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 from keras import layers
 
 from sfc_lib.errors import UserError
 from sfc_lib.nn.encoding import with_one_hot
-from sfc_lib.nn.layers import OneHotDNA
+from sfc_lib.nn.layers import KmerRegression, OneHotDNA
 
 
 def averaged_models(models: Sequence[keras.Model]) -> keras.Model:
@@ -40,12 +42,56 @@ def averaged_models(models: Sequence[keras.Model]) -> keras.Model:
     if len(models) == 1:
         return models[0]
     ((length, _),) = shapes
-    inputs = keras.Input((length,), dtype="uint8", name="codes")
-    encoded = OneHotDNA(name="one_hot")(inputs)
-    members = []
-    for number, model in enumerate(map(with_one_hot, models), 1):
-        logits = model.get_layer("logits").output
-        members.append(keras.Model(model.input, logits, name=f"member_{number}"))
+    inputs, encoded = _input(length)
+    members = [_logits(model, f"member_{number}") for number, model in enumerate(models, 1)]
     logits = layers.Average(name="logits")([member(encoded) for member in members])
+    return _predicting(inputs, logits, "ensemble")
+
+
+def with_regression(
+    model: keras.Model, scale: np.ndarray, table: np.ndarray, bias: np.ndarray
+) -> keras.Model:
+    """The network with a `KmerRegression` of these weights behind its logits.
+
+    It has the layers of any network here, as `averaged_models` says.
+
+    Args:
+        model: A network as `build_model` makes it.
+        scale: (tasks,).
+        table: (4^k, tasks), k even.
+        bias: (tasks,).
+
+    Returns:
+        A model from codes (batch, length) to probabilities (batch, tasks), not compiled.
+
+    Example:
+
+    >>> from sfc_lib import build_model
+    >>> model = build_model("compact", "symm", length=200, tasks=1)
+    >>> blended = with_regression(model, np.ones(1), np.zeros((4096, 1)), np.zeros(1))
+    >>> blended.count_params() - model.count_params()
+    4098
+    """
+    inputs, encoded = _input(model.input_shape[1])
+    half = round(math.log(len(table), 16))
+    regression = KmerRegression(half, name="logits")
+    logits = regression([encoded, _logits(model, "network")(encoded)])
+    regression.set_weights([scale, table, bias])
+    return _predicting(inputs, logits, model.name)
+
+
+def _input(length: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """Codes (batch, length), and what the layer `one_hot` makes of them."""
+    inputs = keras.Input((length,), dtype="uint8", name="codes")
+    return inputs, OneHotDNA(name="one_hot")(inputs)
+
+
+def _logits(model: keras.Model, name: str) -> keras.Model:
+    """A copy of the network from one-hot sequences to its logits."""
+    model = with_one_hot(model)
+    return keras.Model(model.input, model.get_layer("logits").output, name=name)
+
+
+def _predicting(inputs: keras.KerasTensor, logits: keras.KerasTensor, name: str) -> keras.Model:
     outputs = layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
-    return keras.Model(inputs, outputs, name="ensemble")
+    return keras.Model(inputs, outputs, name=name)

@@ -273,6 +273,60 @@ class ReverseComplement(keras.layers.Layer):
         return input_shape
 
 
+@keras.saving.register_keras_serializable(package="sfc_lib")
+class KmerRegression(keras.layers.Layer):
+    """A network's logits and a regression on the counts of k-mers, added.
+
+    `y[b, t] = scale[t] · logits[b, t] + Σ_m counts[b, m] · table[m, t] + bias[t]`, over all
+    k-mers m as base-4 digits of A, C, G, T. It takes the one-hot sequences, and counts by
+    products along k positions: with an N there is no k-mer. So it is linear in each position,
+    and its gradient tells exactly what another base there would change.
+
+    Weights: `scale` (tasks,), at first ones; `table` (4^k, tasks) and `bias` (tasks,), zeros.
+
+    Args:
+        half: Half of k in bp, an integer ≥ 1.
+
+    Input shapes: (batch, length, 4) and (batch, tasks). Output shape: (batch, tasks).
+
+    Example:
+
+    >>> layer = KmerRegression(half=1)
+    >>> layer([keras.ops.ones((2, 9, 4)), keras.ops.ones((2, 3))]).shape[1], layer.table.shape[0]
+    (3, 16)
+    """
+
+    def __init__(self, half: int = 3, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.half = positive_integer(half, "KmerRegression", "half")
+
+    def build(self, input_shape) -> None:
+        tasks = input_shape[1][1]
+        self.scale = self.add_weight(name="scale", shape=(tasks,), initializer="ones")
+        table = (4 ** (2 * self.half), tasks)
+        self.table = self.add_weight(name="table", shape=table, initializer="zeros")
+        self.bias = self.add_weight(name="bias", shape=(tasks,), initializer="zeros")
+
+    def call(self, inputs):
+        one_hot, logits = inputs
+        positions = one_hot.shape[1] - self.half + 1
+        words = one_hot[:, :positions]  # which bp stand at each position: (batch, position, 4)
+        for place in range(1, self.half):
+            following = one_hot[:, place : place + positions]
+            both = ops.expand_dims(words, 3) * ops.expand_dims(following, 2)
+            words = ops.reshape(both, (-1, positions, 4 ** (place + 1)))
+        first, second = words[:, : -self.half], words[:, self.half :]
+        counts = ops.matmul(ops.transpose(first, (0, 2, 1)), second)  # (batch, 4^half, 4^half)
+        counts = ops.reshape(counts, (-1, self.table.shape[0]))
+        return logits * self.scale + ops.matmul(counts, self.table) + self.bias
+
+    def compute_output_shape(self, input_shape) -> tuple:
+        return tuple(input_shape[1])
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "half": self.half}
+
+
 def positive_integer(value: int, owner: str, name: str) -> int:
     """`value` as an int if it is an integer ≥ 1, else a `ValueError` naming it."""
     try:

@@ -17,7 +17,7 @@ from keras import layers, ops
 from sfc_lib.errors import UserError
 from sfc_lib.nn.folding import fold_separable
 from sfc_lib.nn.graphs import Copies, functional, rebuilt
-from sfc_lib.nn.layers import OneHotDNA, ReverseComplement, SeparableFC
+from sfc_lib.nn.layers import KmerRegression, OneHotDNA, ReverseComplement, SeparableFC
 from sfc_lib.nn.readouts import (
     AttentionPooling,
     PositiveSeparableFC,
@@ -161,6 +161,13 @@ def _separable(layer: SeparableFC, shape: tuple, torch: Any) -> list[Any]:
     return [_loaded(module, torch, W_pos=layer.stored_weights(), W_chan=layer.W_chan)]
 
 
+def _regression(layer: KmerRegression, shape: tuple, torch: Any) -> list[Any]:
+    from sfc_lib.nn.torch_layer import KmerRegression as Twin
+
+    module = Twin(layer.half, layer.table.shape[1])
+    return [_loaded(module, torch, scale=layer.scale, table=layer.table, bias=layer.bias)]
+
+
 def _attention(layer: AttentionPooling, shape: tuple, torch: Any) -> list[Any]:
     both = _array(ops.concatenate([layer.query, layer.value], axis=1)).T[:, :, None]
     module = torch.nn.Conv1d(shape[-1], len(both), 1, bias=False)
@@ -219,6 +226,7 @@ STEPS: dict[type, Callable[[Any, tuple, Any], list[Any]]] = {
     layers.GlobalMaxPooling1D: lambda layer, shape, torch: _pooled(
         layer, torch.nn.MaxPool1d(shape[1]), torch
     ),
+    KmerRegression: _regression,
     layers.MaxPooling1D: _max_pooling,
     OneHotDNA: lambda layer, shape, torch: [],
     PositiveSeparableFC: _separable,

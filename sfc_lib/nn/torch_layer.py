@@ -1,4 +1,5 @@
-"""The same layer as a plain `torch.nn.Module`, with its curvature penalty and constraint.
+"""The same layer as a plain `torch.nn.Module`, with its curvature penalty and constraint; and
+the regression on k-mers that stands beside a network.
 
 Only torch is imported, so that this file may stand in a project without Keras. Numbers are
 those of `sfc_lib.SeparableFC`: weights, how they start, outputs and gradients.
@@ -134,6 +135,39 @@ class SeparableFC(nn.Module):
             f"{self.units}, length={self.length}, channels={self.channels}, "
             f"symmetric={self.symmetric}, channels_first={self.channels_first}"
         )
+
+
+class KmerRegression(nn.Module):
+    """A network's logits and a regression on the counts of k-mers, added: as Keras's here.
+
+    Args:
+        half: Half of k in bp.
+        tasks: Number of outputs.
+
+    Input shapes: one-hot sequences (batch, 4, length), and logits (batch, tasks).
+    Output shape: (batch, tasks).
+
+    Example:
+
+    >>> KmerRegression(3, tasks=2)(torch.ones(5, 4, 50), torch.ones(5, 2)).shape
+    torch.Size([5, 2])
+    """
+
+    def __init__(self, half: int, tasks: int) -> None:
+        super().__init__()
+        self.half = half
+        self.scale = nn.Parameter(torch.ones(tasks))
+        self.table = nn.Parameter(torch.zeros(4 ** (2 * half), tasks))
+        self.bias = nn.Parameter(torch.zeros(tasks))
+
+    def forward(self, one_hot: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        positions = one_hot.shape[2] - self.half + 1
+        words = one_hot[:, :, :positions]
+        for place in range(1, self.half):
+            following = one_hot[:, None, :, place : place + positions]
+            words = (words[:, :, None] * following).flatten(1, 2)
+        counts = words[:, :, : -self.half] @ words[:, :, self.half :].transpose(1, 2)
+        return logits * self.scale + counts.flatten(1) @ self.table + self.bias
 
 
 def separable_sum(x: torch.Tensor, w_pos: torch.Tensor, w_chan: torch.Tensor) -> torch.Tensor:

@@ -56,7 +56,8 @@ def own_spec(
         architecture: By default `"compact"` from 100 bp on, else `"simulated_tf"`.
         settings: Other fields of the spec; those that are None, or not given, are chosen by the
             data: both strands, shifts of up to 5 bp, filters that start at enriched k-mers,
-            a symmetric SFC layer with curvature regularisation, AdamW. `class_weight` is set
+            a symmetric SFC layer with curvature regularisation, AdamW, a regression on k-mers
+            beside the network. `class_weight` is set
             for one task whose classes differ in size by more than a fifth.
 
     Raises:
@@ -94,6 +95,7 @@ def _defaults(dataset: Dataset, architecture: str, variant: str) -> dict[str, An
         "shift": min(SHIFT, dataset.length // SHIFT_SHARE),
         "weight_decay": WEIGHT_DECAY,
         "start": "kmers",
+        "regression": True,
     }
 
 

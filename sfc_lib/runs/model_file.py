@@ -37,7 +37,7 @@ CLASSES = {  # by module, all that a model of this library may be made of
     "keras.optimizers": {"Adam", "AdamW"},
     "keras.src.models.functional": {"Functional"},
     "sfc_lib.nn.folding": {"SeparableModel"},
-    "sfc_lib.nn.layers": {"OneHotDNA", "ReverseComplement", "SeparableFC"},
+    "sfc_lib.nn.layers": {"KmerRegression", "OneHotDNA", "ReverseComplement", "SeparableFC"},
     "sfc_lib.nn.readouts": {
         *("AttentionPooling", "PositiveSeparableFC", "ShufflePositions", "SplineSeparableFC"),
     },

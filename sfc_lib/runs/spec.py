@@ -16,7 +16,7 @@ from sfc_lib.files import sha256_json
 # Fields younger than the first records: in the id only where they are set.
 LATER = (
     *("dropout", "readout", "limit", "train_samples"),
-    *("both_strands", "shift", "weight_decay", "start"),
+    *("both_strands", "shift", "weight_decay", "start", "regression"),
 )
 PROTOCOL = 2  # raised whenever the same spec would give another result
 CHOICES = {  # as in `sfc_lib.nn`, which is not imported here because it imports Keras
@@ -59,6 +59,9 @@ class RunSpec:
         weight_decay: That of AdamW, decoupled from the gradient; plain Adam without it.
         start: `"kmers"`: filters of the first convolution start at the k-mers that are enriched
             in the positives of the training set, see `sfc_lib.runs.starts`.
+        regression: Whether a regression on 6-mer counts, fitted to the training set, is added to
+            the logits of the trained network, in shares that the validation set chooses, see
+            `sfc_lib.runs.regression`.
         class_weight: Weight positives by negatives / positives (one task only).
         backend: Keras backend: `"tensorflow"`, `"jax"` or `"torch"`.
         precision: Keras dtype policy, one of `CHOICES["precision"]`.
@@ -101,12 +104,18 @@ class RunSpec:
     shift: int | None = None
     weight_decay: float | None = None
     start: str | None = None
+    regression: bool | None = None
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
             value = _checked(item.name, str(item.type), getattr(self, item.name))
             object.__setattr__(self, item.name, value)
-        for name in ("both_strands", "shift", "weight_decay"):  # none of it is as good as unset
+        for name in (
+            "both_strands",
+            "shift",
+            "weight_decay",
+            "regression",
+        ):  # 0 is as good as unset
             object.__setattr__(self, name, getattr(self, name) or None)
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:

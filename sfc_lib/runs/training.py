@@ -28,8 +28,10 @@ from sfc_lib.genomics.dna import reverse_complement, shifted
 from sfc_lib.nn import keras  # or an error that says which backend to install
 from sfc_lib.nn.architectures import averaged, build_model, one_strand
 from sfc_lib.nn.encoding import reads
+from sfc_lib.nn.ensemble import with_regression
 from sfc_lib.runs.evaluation import metrics, predict
 from sfc_lib.runs.model_file import save_model
+from sfc_lib.runs.regression import blend
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.starts import kmer_filters
 from sfc_lib.runs.store import (
@@ -275,6 +277,8 @@ class Progress(keras.callbacks.Callback):
         """Write the best epoch's model and weights, and last of all the result."""
         if self.best:
             self.net.set_weights(self.best)
+            if self.spec.regression:
+                self.whole = self._blended()
         save_model(self.whole, self.folder / MODEL)
         names = [SPEC, HISTORY, MODEL]
         if self.spec.variant != "std":
@@ -299,6 +303,11 @@ class Progress(keras.callbacks.Callback):
         }
         write_json(self.folder / RESULT, seal(result))
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def _blended(self) -> keras.Model:
+        """The network with the regression on k-mers beside it."""
+        train, valid = self.dataset.train.first(self.spec.train_samples), self.dataset.valid
+        return with_regression(self.whole, *blend(train, valid, predict(self.whole, valid.codes)))
 
     def _scores(self) -> dict[str, Any]:
         """Metrics of the best epoch on both held-out splits; None where every epoch diverged."""

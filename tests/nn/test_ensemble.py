@@ -1,4 +1,4 @@
-"""An ensemble's logits are the mean of its networks'; it behaves as one network elsewhere too."""
+"""An ensemble, or a network beside a regression: its logits, and that it behaves as one network."""
 
 import keras
 import numpy as np
@@ -6,8 +6,10 @@ import pytest
 
 from sfc_lib import build_model, fold_separable
 from sfc_lib.errors import UserError
+from sfc_lib.genomics.dna import reverse_complement
+from sfc_lib.genomics.kmers import reverse_complements
 from sfc_lib.nn.encoding import reads, with_one_hot
-from sfc_lib.nn.ensemble import averaged_models
+from sfc_lib.nn.ensemble import averaged_models, with_regression
 from sfc_lib.nn.gradients import gradient_times_input
 from sfc_lib.runs.model_file import load_model, save_model
 
@@ -72,3 +74,55 @@ def test_one_is_itself_and_none_or_unlike_ones_are_refused(networks):
         averaged_models([networks[0], other])
     with pytest.raises(UserError, match=r"networks of one shape, got \[\]"):
         averaged_models([])
+
+
+@pytest.fixture(scope="module")
+def weights():
+    """Scale, table of 4-mers and bias of two tasks; a 4-mer counts as its reverse complement."""
+    rng = np.random.default_rng(1)
+    _, kmers = np.unique(reverse_complements(4), return_inverse=True)
+    return rng.uniform(0.5, 2, 2), rng.normal(0, 0.3, (136, 2))[kmers], rng.normal(size=2)
+
+
+def test_a_regression_adds_the_weight_of_every_kmer(networks, weights, codes):
+    scale, table, bias = weights
+    expected = logits(networks[2], codes) * scale + bias
+    for row, sequence in enumerate(codes):
+        for start in range(LENGTH - 3):
+            kmer = sequence[start : start + 4]
+            if (kmer < 4).all():
+                expected[row] += table[int(kmer @ [64, 16, 4, 1])]
+    both = with_regression(networks[2], *weights)
+    np.testing.assert_allclose(logits(both, codes), expected, atol=1e-4)
+    assert both.count_params() == networks[2].count_params() + 2 + 2 * 256 + 2
+    other = reverse_complement(codes)
+    np.testing.assert_allclose(logits(both, other), logits(both, codes), atol=1e-4)
+
+
+def test_with_a_regression_it_folds_converts_and_is_saved_like_one(
+    networks, weights, codes, tmp_path
+):
+    both = with_regression(networks[1], *weights)
+    expected = both.predict_on_batch(codes)
+    save_model(both, tmp_path / "model.keras")
+    read = load_model(tmp_path / "model.keras")
+    for model, inputs in (
+        (read, codes),
+        (fold_separable(read), codes),
+        (with_one_hot(read), one_hot(codes)),
+        (averaged_models([read, both]), codes),
+        (fold_separable(averaged_models([read, read])), codes),
+    ):
+        np.testing.assert_allclose(model.predict_on_batch(inputs), expected, atol=1e-5)
+
+
+def test_the_gradient_of_a_regression_is_what_another_base_would_change(networks, codes):
+    """Of the regression alone, as the scale of the network is 0."""
+    table = np.random.default_rng(2).normal(size=(256, 2))
+    both = with_regression(networks[0], np.zeros(2), table, np.zeros(2))
+    known = codes % 4
+    before, found = logits(both, known), gradient_times_input(both, known)
+    for place in (0, 1, 50, LENGTH - 1):
+        changed = known.copy()
+        changed[:, place] = 4  # an N takes what the base adds
+        np.testing.assert_allclose(found[:, :, place].T, before - logits(both, changed), atol=1e-3)

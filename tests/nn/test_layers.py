@@ -1,4 +1,4 @@
-"""`SeparableFC` against plain NumPy, its gradients against differences, its errors; `OneHotDNA`."""
+"""`SeparableFC` against plain NumPy, its gradients against differences, its errors; the others."""
 
 import keras
 import numpy as np
@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfc_lib.nn.curvature import Curvature, CurvatureConstraint
-from sfc_lib.nn.layers import FOLD_FROM, FORMS, OneHotDNA, SeparableFC, cheapest_form
+from sfc_lib.nn.layers import (
+    FOLD_FROM,
+    FORMS,
+    KmerRegression,
+    OneHotDNA,
+    SeparableFC,
+    cheapest_form,
+)
 
 SYMMETRIC = pytest.mark.parametrize("symmetric", [False, True], ids=["plain", "symmetric"])
 LENGTHS = pytest.mark.parametrize("length", [1, 2, 6, 7])
@@ -387,3 +394,41 @@ def test_one_hot_has_the_compute_dtype():
 def test_one_hot_output_shape():
     assert OneHotDNA().compute_output_shape((None, 200)) == (None, 200, 4)
     assert OneHotDNA()(keras.Input((200,), dtype="uint8")).shape == (None, 200, 4)
+
+
+# KmerRegression
+
+
+@pytest.mark.parametrize("half", [1, 2, 3])
+def test_kmers_are_counted_and_those_with_an_n_are_not(half):
+    rng = np.random.default_rng(half)
+    codes = rng.integers(0, 5, (3, 20), dtype=np.uint8)
+    logits, bias = rng.normal(size=(3, 2)).astype("float32"), np.array([0.5, -1.0])
+    scale, table = np.array([2.0, 0.0]), rng.normal(size=(16**half, 2))
+    layer = KmerRegression(half)
+    layer.build([(3, 20, 4), (3, 2)])
+    layer.set_weights([scale, table, bias])
+    expected = logits * scale + bias
+    for row, sequence in enumerate(codes):
+        for start in range(20 - 2 * half + 1):
+            kmer = sequence[start : start + 2 * half]
+            if (kmer < 4).all():
+                expected[row] += table[int("".join(map(str, kmer)), 4)]
+    found = keras.ops.convert_to_numpy(layer([OneHotDNA()(codes), logits]))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_new_kmer_regression_changes_nothing_and_knows_its_shapes():
+    layer, logits = KmerRegression(2), np.array([[1.0, -3.0]], dtype="float32")
+    found = layer([np.ones((1, 9, 4), dtype="float32"), logits])
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(found), logits)
+    assert layer.compute_output_shape([(None, 9, 4), (None, 2)]) == (None, 2)
+    assert KmerRegression.from_config(layer.get_config()).half == 2
+
+
+@pytest.mark.parametrize("half", [0, 1.5, True])
+def test_bad_half_is_named(half):
+    with pytest.raises(
+        ValueError, match=f"KmerRegression: half must be an integer >= 1, got {half}"
+    ):
+        KmerRegression(half)

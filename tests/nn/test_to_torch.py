@@ -12,7 +12,7 @@ from networks import lively, network, sequences
 
 from sfc_lib import Curvature, SeparableFC, fold_separable, to_torch
 from sfc_lib.errors import UserError
-from sfc_lib.nn.ensemble import averaged_models
+from sfc_lib.nn.ensemble import averaged_models, with_regression
 from sfc_lib.nn.layers import OneHotDNA
 from sfc_lib.nn.readouts import DENSE, SEPARABLE
 from sfc_lib.runs.model_file import load_model, save_model
@@ -75,6 +75,17 @@ def test_averages_of_strands_and_of_networks_convert():
     for model in (*models, averaged_models(models)):
         agrees(model)
         agrees(model, folded=True)
+
+
+def test_a_network_with_a_regression_on_kmers_converts():
+    rng = np.random.default_rng(0)
+    model = network("compact", "symm", 110, both_strands=True)
+    tasks = model.output_shape[1]
+    weights = np.full(tasks, 0.5), rng.normal(0, 0.1, (4**6, tasks)), rng.normal(size=tasks)
+    both = with_regression(model, *weights)
+    for whole in (both, averaged_models([model, both])):
+        agrees(whole)
+        agrees(whole, folded=True)
 
 
 def test_logits_by_ending_the_model_there():

@@ -192,6 +192,12 @@ def test_a_test_set_of_its_own_is_what_is_scored_and_the_report_says_so(
     assert {name for name, _ in logos_of(page)} <= {f"s{i}" for i in range(40)}
 
 
+def test_the_report_says_that_a_regression_is_part_of_the_model(trained):
+    page = (trained / "symm" / "report.html").read_text()
+    assert "seed 0, with a regression on 6-mer counts beside it," in " ".join(page.split())
+    assert "<code>--network-alone</code> trains it without" in page
+
+
 def test_names_in_the_report_are_text_not_html(trained):
     page = (trained / "std" / "report.html").read_text()
     assert "GATA1 &lt;b&gt;" in page

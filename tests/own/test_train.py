@@ -56,14 +56,13 @@ def test_the_network_goes_with_the_length(tmp_path):
         options = {"positives": tmp_path / "pos.fa", "negatives": tmp_path / "neg.fa"}
         spec = own_spec(options)
         assert (spec.architecture, spec.class_weight) == (expected, False)
-        found = (spec.variant, spec.both_strands, spec.shift, spec.start)
-        assert found == ("symm", True, min(5, length // 20), "kmers")
+        found = (spec.variant, spec.both_strands, spec.shift, spec.start, spec.regression)
+        assert found == ("symm", True, min(5, length // 20), "kmers", True)
         smooth = (24, 1.0) if expected == "compact" else (None, 0.0)
         assert (spec.units, spec.curvature) == smooth
-        plain = own_spec(
-            options, variant="std", both_strands=False, shift=0, weight_decay=0.0, start="random"
-        )
-        assert not set(plain.to_dict()) & {"both_strands", "shift", "weight_decay", "start"}
+        without = {"both_strands": False, "shift": 0, "weight_decay": 0.0, "regression": False}
+        plain = own_spec(options, variant="std", start="random", **without)
+        assert not set(plain.to_dict()) & {*without, "start"}
 
 
 def test_members_of_an_ensemble_differ_in_their_seed_alone():

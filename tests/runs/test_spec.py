@@ -39,6 +39,7 @@ OTHER = {
     "shift": 5,
     "weight_decay": 0.01,
     "start": "kmers",
+    "regression": True,
 }
 specs = st.builds(
     RunSpec,
@@ -108,6 +109,7 @@ def test_every_field_is_covered():
         ("shift", -1, "shift must be an integer >= 0 or None, got -1"),
         ("weight_decay", -1, "weight_decay must be a finite number >= 0 or None, got -1"),
         ("start", "motifs", "start must be None or 'kmers', got 'motifs'"),
+        ("regression", 6, "regression must be a bool or None, got 6"),
         ("protocol", 0, "protocol must be an integer >= 1, got 0"),
     ],
 )
@@ -127,7 +129,7 @@ def test_bad_value_is_named_with_what_was_expected_and_received(name, value, mes
         {"units": None, "samples_per_epoch": None, "valid_samples": None, "dropout": None},
         {"readout": None, "limit": None, "train_samples": None},
         {"both_strands": None, "shift": None, "weight_decay": None, "start": None},
-        {"both_strands": False, "shift": 0, "weight_decay": 0},
+        {"both_strands": False, "shift": 0, "weight_decay": 0, "regression": False},
     ],
 )
 def test_equal_meaning_is_equal_id_and_hash(same):

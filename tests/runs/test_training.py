@@ -24,9 +24,11 @@ from tiny import tiny as two_epochs
 
 from sfc_lib.datasets.base import NOT_KNOWN, Dataset, Split, load_dataset, make_recipe
 from sfc_lib.genomics.dna import reverse_complement, shifted
+from sfc_lib.nn.ensemble import with_regression
 from sfc_lib.runs import training
 from sfc_lib.runs.evaluation import metrics, predict
 from sfc_lib.runs.pool import ONE_THREAD
+from sfc_lib.runs.regression import blend
 from sfc_lib.runs.store import verify_record
 from sfc_lib.runs.training import Batches, Progress, known_crossentropy, train_run
 
@@ -380,7 +382,7 @@ def test_what_is_moved_depends_on_seed_and_epoch_alone():
     assert (one != other).any()
 
 
-OWN = {"both_strands": True, "shift": 4, "weight_decay": 0.01, "start": "kmers"}
+OWN = {"both_strands": True, "shift": 4, "weight_decay": 0.01, "start": "kmers", "regression": True}
 
 
 def test_a_run_with_all_of_it_resumes_to_the_same_bytes(tmp_path):
@@ -398,8 +400,43 @@ def test_a_run_with_all_of_it_resumes_to_the_same_bytes(tmp_path):
     )
     np.testing.assert_allclose(forward, reverse, atol=1e-6)
     assert record.result["test"] == metrics(data.test.labels, forward, data.task_names)
+
+
+def test_the_best_epoch_is_what_the_record_holds(tmp_path):
+    spec = tiny(variant="symm", **OWN | {"regression": None})
+    train_run(spec, tmp_path / spec.id)
+    record = verify_record(tmp_path / spec.id)
     best = max(line["valid_auroc"] for line in record.history())
     assert record.result["valid"]["auroc"] == best
+
+
+def test_a_regression_is_added_to_the_trained_network(tmp_path):
+    """The network is the one that is trained without; both are on the training set alone."""
+    given, records = [], []
+
+    def noted(train, valid, probabilities):
+        given.append((len(train), len(valid), probabilities))
+        return blend(train, valid, probabilities)
+
+    for regression in (None, True):
+        spec = tiny(regression=regression, train_samples=40, epochs=1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(training, "blend", noted)
+            train_run(spec, tmp_path / spec.id)
+        records.append(verify_record(tmp_path / spec.id))
+    alone, both = (record.model() for record in records)
+    data = load_dataset(TINY.dataset, **TINY.dataset_options)
+    ((train, valid, probabilities),) = given
+    assert (train, valid) == (40, len(data.valid))
+    np.testing.assert_allclose(probabilities, predict(alone, data.valid.codes), atol=1e-6)
+    scale, table, bias = blend(data.train.first(40), data.valid, probabilities)
+    expected = with_regression(alone, scale, table, bias)
+    np.testing.assert_allclose(
+        predict(both, data.test.codes), predict(expected, data.test.codes), atol=1e-6
+    )
+    scores = metrics(data.test.labels, predict(both, data.test.codes), data.task_names)
+    assert records[1].result["test"] == scores
+    assert records[0].result["parameters"] == records[1].result["parameters"]
 
 
 def test_weight_decay_makes_weights_smaller(tmp_path):

@@ -1,5 +1,6 @@
 """The table of the page on your own data is that of the measured rows, and how it is made."""
 
+import dataclasses
 import importlib.util
 import json
 import sys
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from sfc_lib.files import checkout
+from sfc_lib.runs.spec import RunSpec
 
 ROOT = checkout()
 pytestmark = pytest.mark.skipif(ROOT is None, reason="needs the checkout")
@@ -24,51 +26,114 @@ def own_data():
     return module
 
 
-def row(tf="CTCF", size=300, **scores):
-    found = {"regression": 0.8, "network": 0.9, **scores}
+def row(tf="CTCF", size=300, gain=0.1, **scores):
+    found = {"regression": [0.8], "network": [0.85], "together": [0.9], **scores}
     return {
-        **{"tf": tf, "cell_type": "K562", "size": size, "gain": [0.1, 0.05, 0.15]},
+        **{"tf": tf, "cell_type": "K562", "size": size, "members": 1},
+        "gain": [gain, gain - 0.05, gain + 0.05],
         "sequences": {"train": 2 * size},
-        "scores": {model: {"auroc": value, "auprc": value} for model, value in found.items()},
+        "scores": {model: {"auroc": values, "auprc": values} for model, values in found.items()},
         "cpu_minutes": [1.26],
     }
 
 
-def test_the_page_holds_the_table_of_the_measured_rows(own_data):
-    rows = own_data.load_rows()
+def test_the_page_holds_the_tables_of_the_measured_rows(own_data):
+    rows, ablated = own_data.load_rows(), own_data.load_rows(own_data.ABLATION)
     assert rows
+    assert ablated
     text = own_data.PAGE.read_text()
-    assert own_data.page_with(text, rows) == text
+    assert own_data.page_with(text, "measured", own_data.measured(rows)) == text
+    assert own_data.page_with(text, "ablation", own_data.ablation(ablated)) == text
 
 
-def test_rows_are_what_their_scores_say(own_data):
-    for name, found in own_data.load_rows().items():
-        assert name == f"{found['tf']} {found['cell_type']} {found['size']}"
+@pytest.mark.parametrize("file", ["RESULTS", "ABLATION"])
+def test_rows_are_what_their_scores_say(own_data, file):
+    for name, found in own_data.load_rows(getattr(own_data, file)).items():
+        without = f" without {found['without']}" if file == "ABLATION" else ""
+        assert name == f"{found['tf']} {found['cell_type']} {found['size']}{without}"
         scores = found["scores"]
         gain, low, high = found["gain"]
-        difference = scores["network"]["auroc"] - scores["regression"]["auroc"]
+        difference = scores["together"]["auroc"][0] - scores["regression"]["auroc"][0]
         assert np.isclose(gain, difference, atol=1e-6)
         assert low < gain < high
-        assert len(found["runs"]) == len(found["cpu_minutes"]) == found["members"]
+        members = found["members"]
+        assert len(found["runs"]) == len(found["cpu_minutes"]) == members
+        assert len(scores["together"]["auroc"]) == len(scores["network"]["auroc"]) == members
+
+
+def test_every_ingredient_left_out_is_a_setting_of_its_own(own_data):
+    """What the ablation compares with has the settings that are the default."""
+    assert next(iter(own_data.WITHOUT)) == "nothing"
+    assert own_data.WITHOUT["nothing"] == {}
+    others = list(own_data.WITHOUT.values())[1:]
+    assert all(len(settings) == 1 for settings in others)
+    fields = {field.name for field in dataclasses.fields(RunSpec)}
+    assert all(set(settings) <= fields for settings in others)
+    assert len({json.dumps(settings) for settings in others}) == len(others)
 
 
 def test_the_table_by_hand(own_data):
-    rows = {"b": row(size=1000, ensemble=0.91), "a": row("SPI1"), "c": row("CTCF")}
-    lines = own_data.table(rows).splitlines()
-    assert lines[2] == (
-        "| CTCF | K562 | 300 | 600 | 0.800 | 0.900 | +0.100 (+0.050 to +0.150) | – | 1.3 |"
+    rows = {
+        "b": row(size=1000, ensemble=[0.91]),
+        "a": row("NRF1", gain=-0.02, together=[0.78]),
+        "c": row("YY1", network=[0.7], gain=0.04),
+    }
+    lines = own_data.measured(rows).splitlines()
+    assert lines[3] == (
+        "| YY1† | K562 | 300 | 600 | 0.800 | 0.700 | 0.900 | +0.040 (-0.010 to +0.090) | – | 1.3 |"
     )
-    assert [line.split(" | ")[0] for line in lines[2:]] == ["| CTCF", "| SPI1", "| CTCF"]
-    assert "| 0.910 | 1.3 |" in lines[-1]
+    assert [line.split(" | ")[0] for line in lines[2:5]] == ["| NRF1", "| YY1†", "| CTCF†"]
+    assert "| 0.910 | 1.3 |" in lines[4]
+    assert lines[6] == (
+        "- 300 peaks, 2 TFs: the median gain is +0.010 (-0.020 of the 1 without †). The regression "
+        "alone is ahead of `sfc train` for 1: NRF1 (-0.020). It is ahead of the network alone "
+        "for 1."
+    )
+    assert "none. It is ahead of the network alone for 0." in lines[7]
 
 
-def test_only_what_is_between_the_marks_changes(own_data):
-    begin, end = own_data.MARKS
-    page = own_data.page_with(f"a\n{begin}\nold\n{end}\nb", {"c": row()})
-    assert page.startswith(f"a\n{begin}\n| TF |")
-    assert page.endswith(f" |\n{end}\nb")
+def test_the_ablation_by_hand(own_data):
+    def one(tf, without, *scores):
+        found = {"network": list(scores), "together": [score + 0.05 for score in scores]}
+        return row(tf, **found) | {"without": without}
+
+    rows = {
+        f"{found['tf']} K562 300 without {found['without']}": found
+        for found in (
+            one("CTCF", "nothing", 0.8, 0.9),
+            one("CTCF", "shifts", 0.7, 0.86),
+            one("YY1", "nothing", 0.6, 0.6),
+            one("YY1", "shifts", 0.62, 0.6),
+            one("MAX", "weight decay", 0.6, 0.6),  # nothing to compare with
+        )
+    }
+    lines = own_data.ablation(rows).splitlines()
+    assert lines[2:] == [
+        "| shifts | -0.030 (-0.100 to +0.020) | -0.030 (-0.100 to +0.020) | CTCF, YY1; 4 |",
+    ]
+
+
+@pytest.mark.parametrize("name", ["measured", "ablation"])
+def test_only_what_is_between_the_marks_changes(own_data, name):
+    begin, end = own_data.MARKS[name]
+    page = own_data.page_with(f"a\n{begin}\nold\n{end}\nb", name, "| new |")
+    assert page == f"a\n{begin}\n| new |\n{end}\nb"
     with pytest.raises(ValueError, match="expected the marks"):
-        own_data.page_with("no marks", {})
+        own_data.page_with("no marks", name, "")
+
+
+def test_a_network_is_scored_without_its_regression(own_data):
+    import keras
+
+    from sfc_lib import build_model
+    from sfc_lib.nn.ensemble import with_regression
+
+    codes = np.random.default_rng(0).integers(0, 4, (5, 110), dtype=np.uint8)
+    model = build_model("compact", "symm", length=110, tasks=1, width=0.1, both_strands=True)
+    table = np.random.default_rng(1).normal(size=(4**6, 1))
+    alone = own_data.network_of(with_regression(model, np.full(1, 0.3), table, np.ones(1)))
+    expected = keras.Model(model.input, model.get_layer("logits").output).predict_on_batch(codes)
+    np.testing.assert_allclose(alone.predict_on_batch(codes), expected, atol=1e-6)
 
 
 def test_rows_are_read_from_a_file_or_there_are_none(own_data, tmp_path):
