@@ -18,6 +18,7 @@ LATER = (
     *("dropout", "readout", "limit", "train_samples"),
     *("both_strands", "shift", "weight_decay", "start", "regression"),
 )
+OFF = ("both_strands", "shift", "weight_decay", "regression")  # of which 0 is as good as None
 PROTOCOL = 2  # raised whenever the same spec would give another result
 CHOICES = {  # as in `sfc_lib.nn`, which is not imported here because it imports Keras
     "architecture": ("simulated_tf", "chip_seq", "basset", "compact"),
@@ -110,12 +111,7 @@ class RunSpec:
         for item in dataclasses.fields(self):
             value = _checked(item.name, str(item.type), getattr(self, item.name))
             object.__setattr__(self, item.name, value)
-        for name in (
-            "both_strands",
-            "shift",
-            "weight_decay",
-            "regression",
-        ):  # 0 is as good as unset
+        for name in OFF:
             object.__setattr__(self, name, getattr(self, name) or None)
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
