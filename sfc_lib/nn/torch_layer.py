@@ -155,18 +155,18 @@ class KmerRegression(nn.Module):
 
     def __init__(self, half: int, tasks: int) -> None:
         super().__init__()
-        self.half = half
+        self.word = half  # bp; `half` is a method of modules
         self.scale = nn.Parameter(torch.ones(tasks))
         self.table = nn.Parameter(torch.zeros(4 ** (2 * half), tasks))
         self.bias = nn.Parameter(torch.zeros(tasks))
 
     def forward(self, one_hot: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        positions = one_hot.shape[2] - self.half + 1
+        positions = one_hot.shape[2] - self.word + 1
         words = one_hot[:, :, :positions]
-        for place in range(1, self.half):
+        for place in range(1, self.word):
             following = one_hot[:, None, :, place : place + positions]
             words = (words[:, :, None] * following).flatten(1, 2)
-        counts = words[:, :, : -self.half] @ words[:, :, self.half :].transpose(1, 2)
+        counts = words[:, :, : -self.word] @ words[:, :, self.word :].transpose(1, 2)
         return logits * self.scale + counts.flatten(1) @ self.table + self.bias
 
 
