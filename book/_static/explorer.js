@@ -30,6 +30,8 @@
 
   function draw(box, data) {
     const { make, number, select, ticks, digits, extent, unpacked, heatmap } = window.sfc;
+    const runs = data.groups.flatMap((group) => group.models.flatMap((model) => model.runs));
+    runs.forEach((run) => Object.assign(run, data.details[run.id]));
     const state = { metric: "auroc", off: new Set(), seedsOff: new Set(), run: null, form: "raw" };
     const choices = make("div", { class: "controls" });
     const models = make("fieldset", { class: "choices" });

@@ -239,7 +239,8 @@ def find_seqlets(added: np.ndarray, shuffled: np.ndarray) -> pd.DataFrame:
             start = int(left.argmax())
             found.append((row, start, start + SEQLET, float(values[start])))
             left[max(0, start - SEQLET + 1) : start + SEQLET] = 0
-    return pd.DataFrame(found, columns=["sequence", "start", "end", "added"])
+    kinds = {"sequence": int, "start": int, "end": int, "added": float}  # of none, too
+    return pd.DataFrame(found, columns=list(kinds)).astype(kinds)
 
 
 def _moving_sums(values: np.ndarray) -> np.ndarray:

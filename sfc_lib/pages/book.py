@@ -86,7 +86,7 @@ def build_book(
         train_missing(values)  # for all of them here, lest two notebooks train one run
         with ThreadPoolExecutor(max(1, jobs)) as pool:
             pages = {
-                pool.submit(_execute, root / "notebooks" / f"{n}.ipynb", executed, values): n
+                pool.submit(_in_thread, root / "notebooks" / f"{n}.ipynb", executed, values): n
                 for n in names
             }
             try:
@@ -117,6 +117,16 @@ def chapters(book: Path) -> list[str]:
 
     content = yaml.safe_load((book / "_toc.yml").read_text())
     return [content["root"], *(chapter["file"] for chapter in content["chapters"])]
+
+
+def _in_thread(*arguments: Any) -> None:
+    """`_execute`, and close the event loop that a notebook's client leaves to its thread."""
+    from jupyter_core.utils import ensure_event_loop
+
+    try:
+        _execute(*arguments)
+    finally:
+        ensure_event_loop().close()
 
 
 def _execute(notebook: Path, folder: Path, values: Mapping[str, object]) -> None:

@@ -29,11 +29,19 @@ METRICS = {  # column of `Results.runs`, and its name
 }
 CURVES = ("loss", "auroc", "auprc")
 DIGITS = 5  # of scores
+DETAILS = ("tasks", "curve", "profile", "weights")  # of a run, whatever it stands beside
 
 
 def explorer(results: Results) -> Widget:
-    """The picture, of all runs that the results have."""
-    return Widget("explorer", ABOUT, {"metrics": METRICS, "groups": groups(results)})
+    """The picture, of all runs that the results have.
+
+    Runs that stand in several groups, as *std* does beside its controls, have one entry of
+    `DETAILS` by id.
+    """
+    found, details = groups(results), {}
+    for run in (run for group in found for model in group["models"] for run in model["runs"]):
+        details.setdefault(run["id"], {name: run.pop(name) for name in DETAILS})
+    return Widget("explorer", ABOUT, {"metrics": METRICS, "groups": found, "details": details})
 
 
 def groups(results: Results) -> list[dict[str, Any]]:
@@ -42,14 +50,15 @@ def groups(results: Results) -> list[dict[str, Any]]:
     Plain values. A model has what all its runs share: `spec`. A run has `seed`, `id`, `path` of
     its record in the repository, the `METRICS` (null for one that diverged), `tasks` (auROC and
     auPRC of each), `curve` (`CURVES` by epoch) and, where its record has them, `profile` and
-    `weights` as of `_profile` and `_weights`.
+    `weights` as of `_profile` and `_weights`; of controls the best seed's `weights` alone.
     """
     runs = results.runs.assign(cpu_minutes=results.runs.cpu_seconds / 60)
     profiles = results.profiles(runs.experiment.unique())
     centred = results.profiles(runs.experiment.unique(), centred=True)
+    weights = results.weights[~results.weights.control | results.weights.best]
     details = {
         "profile": {i: _profile(profiles.loc[i], centred.loc[i]) for i in profiles.index},
-        "weights": {run.Index: _weights(run) for run in results.weights.itertuples()},
+        "weights": {run.Index: _weights(run) for run in weights.itertuples()},
         "curve": dict(iter(results.epochs.groupby(RUN))),
     }
     found = []

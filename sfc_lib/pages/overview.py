@@ -96,7 +96,7 @@ def headline(grades: pd.DataFrame) -> str:
     others = fair.verdict[fair.claim == "separation"]
     if len(others):
         equal = others.isin(["no difference", "contradicted"]).sum()
-        text += f" Of {len(others)} simpler layers in its place, **{equal}** do as well."
+        text += f" Of {len(others)} simpler layers **{equal}** do as well."
     return text
 
 

@@ -209,8 +209,12 @@ def load_finished(size: str, seeds: int = 0, published: bool = True) -> Results:
 
 
 def with_evidence(results: Results, published: bool = True) -> Results:
-    """Results, and those of the sizes that are evidence too: what claims are judged by."""
-    more = [load_finished(name, published=published) for name in results.size.evidence]
+    """Results, and those of the sizes that are evidence too: what claims are judged by.
+
+    Of the latter there are no more seeds than the former have.
+    """
+    seeds = max(experiment.seeds for experiment in results.size.experiments.values())
+    more = [load_finished(name, seeds, published) for name in results.size.evidence]
     return together([results, *more])
 
 

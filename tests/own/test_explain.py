@@ -203,6 +203,14 @@ def motif(name, seed, width=10, title=""):
     return Motif(name, rows, title)
 
 
+def test_where_there_is_no_seqlet_there_is_no_motif():
+    values = np.zeros((2, 60, 4), np.float32)
+    none = find_seqlets(values.sum(axis=2), np.ones((2, 60)))
+    matches = match_motifs(none, values, shipped_motifs())
+    assert len(matches) == 0
+    assert matches.columns.tolist()[:4] == ["sequence", "start", "end", "added"]
+
+
 def test_a_seqlet_is_given_to_the_motif_it_is_made_of():
     a, b, wide = motif("a", 1), motif("b", 2, title="FACTOR"), np.full((40, 4), 0.25)
     wide[10:20] = motif("c", 3).probabilities

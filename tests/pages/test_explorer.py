@@ -30,7 +30,7 @@ def page(widget, opened):
 
 def runs_of(widget):
     return [
-        (group["name"], model["name"], run)
+        (group["name"], model["name"], run | widget.data["details"][run["id"]])
         for group in widget.data["groups"]
         for model in group["models"]
         for run in model["runs"]
@@ -76,7 +76,8 @@ def test_weights_and_profiles_are_those_of_the_records(widget, results):
             found = unpacked(run["profile"]["raw"])
             np.testing.assert_allclose(found, row.profile / row.unit, atol=1e-3, rtol=1e-3)
             assert run["profile"]["task"] == row.task
-    assert with_weights == len(weights)
+    kept = results.weights[~results.weights.control | results.weights.best]  # all but of controls
+    assert with_weights == results.weights.id.isin(kept.id).sum()
     assert with_profile == len(profiles)
 
 
