@@ -38,7 +38,7 @@ def explorer(results: Results) -> Widget:
     Runs that stand in several groups, as *std* does beside its controls, have one entry of
     `DETAILS` by id.
     """
-    found, details = groups(results), {}
+    found, details = groups(results), dict[str, dict[str, Any]]()
     for run in (run for group in found for model in group["models"] for run in model["runs"]):
         details.setdefault(run["id"], {name: run.pop(name) for name in DETAILS})
     return Widget("explorer", ABOUT, {"metrics": METRICS, "groups": found, "details": details})
