@@ -246,7 +246,7 @@ def said(size: int, rows: Sequence[Mapping[str, Any]]) -> str:
     return (
         f"{size:,} peaks, {len(rows)} TFs: the median gain is {np.median(values):+.3f}"
         + (f" ({np.median(new):+.3f} of the {len(new)} without {DAGGER})" if new else "")
-        + f". The regression alone is ahead of `sfc train` for {len(behind)}: {lost}. "
+        + f". The regression alone is ahead of `sfc train` for {lost}. "
         f"It is ahead of the network alone for {alone}."
     )
 

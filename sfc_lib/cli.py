@@ -404,7 +404,7 @@ def show_claims(size: str, seeds: int, published: bool, form: str) -> None:
 @main.command()
 @size_option
 @seeds_option
-@jobs_option
+@shown("--jobs", type=click.IntRange(1), default=2, help="Notebooks, or trainings, at once.")
 @published_option
 @click.option("-o", "--output", type=PATH, default="book/_build/html")
 def book(output: Path, **how: Any) -> None:

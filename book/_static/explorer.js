@@ -333,7 +333,14 @@
 
     // W_pos as cells: each row normalised, sorted by where its largest weight is.
     function weights(run) {
-      if (!run.weights) return [none("This run has no W_pos: std has no SFC layer.")];
+      if (!run.weights)
+        return [
+          none(
+            run.has_weights
+              ? "Of a control, only the best seed's W_pos is on this page; this run's is in its record, W_pos.npy."
+              : "This run has no W_pos: its network has no SFC layer.",
+          ),
+        ];
       const rows = wholeRows(run.weights).map(normalised);
       const peak = (row) => row.reduce((best, v, l) => (Math.abs(v) > Math.abs(row[best]) ? l : best), 0);
       rows.sort((a, b) => peak(a) - peak(b) || a[peak(a)] - b[peak(b)]);

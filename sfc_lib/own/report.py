@@ -108,7 +108,7 @@ def score_lines(outcome: Outcome) -> list[str]:
 
 
 def verdict(outcome: Outcome) -> str:
-    """In a sentence or two, whether the network is worth its training; what a report begins with.
+    """In some sentences, whether the network is worth its training; what a report begins with.
 
     A network is better, or worse, than the regression where the interval of the difference of
     their auROC leaves out 0; else the data can't tell.
@@ -116,6 +116,23 @@ def verdict(outcome: Outcome) -> str:
     test, kinds = outcome.scores[outcome.scores.split == "test"], (NETWORK, REGRESSION)
     score = {kind: float(test[test.model == kind].auroc.mean()) for kind in kinds}
     what = "ensemble" if len(outcome.records) > 1 else NETWORK
+    return f"{_compared(outcome, score, what)}{_alone(outcome, what)}"
+
+
+def _alone(outcome: Outcome, what: str) -> str:
+    """A sentence where all scores, or those of some tasks, are none of the network's merit."""
+    if not outcome.left_out:
+        return ""
+    every = len(outcome.left_out) == len(outcome.gains)
+    subject = f"The {what}" if every else f"For {', '.join(outcome.left_out)} the {what}"
+    return (
+        f" {subject} has no share in this: on the validation set it added no more than chance to "
+        "the regression that is saved with it, so its weights tell nothing."
+    )
+
+
+def _compared(outcome: Outcome, score: Mapping[str, float], what: str) -> str:
+    """The scores of both, and which is better."""
     source = f" of {outcome.test_file}" if outcome.test_file else ""
     begin = (
         f"On sequences{source} that it never saw, the {what} reaches an auROC of "

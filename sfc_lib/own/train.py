@@ -170,7 +170,8 @@ class Outcome:
     of `sfc_lib.own.audit`. `profiles`: mean gradient × input at each position of test positives,
     float64 (tasks, length), of as many sequences as `profiled` says. `findings`: of the first
     tasks, the bases and motifs of test positives that speak for them. `files`: path and SHA-256
-    of the content of each input, by what it is.
+    of the content of each input, by what it is. `left_out`: tasks that the regression saved
+    beside the network predicts alone, see `sfc_lib.runs.regression`.
     """
 
     records: Sequence[Record]
@@ -184,6 +185,7 @@ class Outcome:
     profiled: list[int]
     findings: Sequence[Finding]
     files: Mapping[str, tuple[Path, str]]
+    left_out: Sequence[str] = ()
 
     @property
     def test_file(self) -> str:
@@ -243,8 +245,19 @@ def evaluate(
     files = {role: (path, recipe.inputs()[role]) for role, path in recipe.paths.items()}
     return Outcome(
         records, dataset, found, baseline, scores, better, checks, profiles, profiled, findings,
-        files,
+        files, left_out(networks, dataset.task_names),
     )  # fmt: skip
+
+
+def left_out(networks: Sequence[Any], tasks: Sequence[str]) -> list[str]:
+    """Tasks whose logits have nothing of any of the networks."""
+    from sfc_lib.nn.layers import KmerRegression
+
+    last = [network.get_layer("logits") for network in networks]
+    if not all(isinstance(layer, KmerRegression) for layer in last):
+        return []
+    shares = sum(layer.get_weights()[0] for layer in last)
+    return [task for task, share in zip(tasks, shares, strict=True) if share == 0]
 
 
 def _findings(

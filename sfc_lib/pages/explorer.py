@@ -50,15 +50,18 @@ def groups(results: Results) -> list[dict[str, Any]]:
     Plain values. A model has what all its runs share: `spec`. A run has `seed`, `id`, `path` of
     its record in the repository, the `METRICS` (null for one that diverged), `tasks` (auROC and
     auPRC of each), `curve` (`CURVES` by epoch) and, where its record has them, `profile` and
-    `weights` as of `_profile` and `_weights`; of controls the best seed's `weights` alone.
+    `weights` as of `_profile` and `_weights`; of controls the best seed's `weights` alone, while
+    `has_weights` says whether the record has some.
     """
     runs = results.runs.assign(cpu_minutes=results.runs.cpu_seconds / 60)
     profiles = results.profiles(runs.experiment.unique())
     centred = results.profiles(runs.experiment.unique(), centred=True)
-    weights = results.weights[~results.weights.control | results.weights.best]
+    recorded = results.weights
+    weights = recorded[~recorded.control | recorded.best]
     details = {
         "profile": {i: _profile(profiles.loc[i], centred.loc[i]) for i in profiles.index},
         "weights": {run.Index: _weights(run) for run in weights.itertuples()},
+        "recorded": set(recorded.index),
         "curve": dict(iter(results.epochs.groupby(RUN))),
     }
     found = []
@@ -79,7 +82,7 @@ def groups(results: Results) -> list[dict[str, Any]]:
     return found
 
 
-def _run(run: Any, details: dict[str, dict[Any, Any]]) -> dict[str, Any]:
+def _run(run: Any, details: dict[str, Any]) -> dict[str, Any]:
     curve = details["curve"][run.experiment, run.model, run.seed]
     tasks = run.auroc_by_task if isinstance(run.auroc_by_task, dict) else {}
     return {
@@ -95,6 +98,7 @@ def _run(run: Any, details: dict[str, dict[Any, Any]]) -> dict[str, Any]:
         "curve": {name: [_rounded(value) for value in curve[name]] for name in CURVES},
         "profile": details["profile"].get(run.Index),
         "weights": details["weights"].get(run.Index),
+        "has_weights": run.Index in details["recorded"],
     }
 
 

@@ -78,7 +78,7 @@ def headline(grades: pd.DataFrame) -> str:
     """Markdown, the conclusion: claims counted, their gains, and whether others gain as much."""
     fair = grades[(grades.metric == "auroc") & (grades.confounded == "")]
     fair = fair[fair.seeds >= MIN_SEEDS]
-    parts = []
+    parts: list[str] = []
     for claim, name in (
         ("performance", "an SFC layer"),
         ("symmetric_performance", "a symmetric one"),
@@ -87,7 +87,7 @@ def headline(grades: pd.DataFrame) -> str:
         if len(part):
             won = part.data[part.verdict == "supported"].nunique()
             parts.append(
-                f"{name} on **{won} of {part.data.nunique()}** data sets "
+                f"{name} on **{won} of {part.data.nunique()}**{'' if parts else ' data sets'} "
                 f"({short(part.effect.min(), '+.3f')} to {short(part.effect.max(), '+.3f')})"
             )
     text = claims.conclusion(grades)
@@ -96,7 +96,7 @@ def headline(grades: pd.DataFrame) -> str:
     others = fair.verdict[fair.claim == "separation"]
     if len(others):
         equal = others.isin(["no difference", "contradicted"]).sum()
-        text += f" Of {len(others)} simpler layers **{equal}** do as well."
+        text += f" On simulated TF binding **{equal} of {len(others)}** simpler layers do as well."
     return text
 
 

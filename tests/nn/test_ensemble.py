@@ -52,17 +52,18 @@ def test_logits_are_the_mean(networks, codes):
     assert whole.count_params() == sum(model.count_params() for model in networks)
 
 
+def predict_alike(forms, expected, close):
+    for model, inputs in forms:
+        np.testing.assert_allclose(model.predict_on_batch(inputs), expected, atol=close)
+
+
 def test_it_folds_converts_is_explained_and_saved_like_one(networks, codes, tmp_path):
     whole = averaged_models(networks)
     expected = whole.predict_on_batch(codes)
     save_model(whole, tmp_path / "model.keras")
     read = load_model(tmp_path / "model.keras")
-    for model, inputs in (
-        (read, codes),
-        (fold_separable(whole), codes),
-        (with_one_hot(read), one_hot(codes)),
-    ):
-        np.testing.assert_allclose(model.predict_on_batch(inputs), expected, atol=1e-6)
+    forms = (read, codes), (fold_separable(whole), codes), (with_one_hot(read), one_hot(codes))
+    predict_alike(forms, expected, 1e-6)
     each = [gradient_times_input(model, codes) for model in networks]
     np.testing.assert_allclose(gradient_times_input(whole, codes), np.mean(each, axis=0), atol=1e-6)
 
@@ -106,14 +107,9 @@ def test_with_a_regression_it_folds_converts_and_is_saved_like_one(
     expected = both.predict_on_batch(codes)
     save_model(both, tmp_path / "model.keras")
     read = load_model(tmp_path / "model.keras")
-    for model, inputs in (
-        (read, codes),
-        (fold_separable(read), codes),
-        (with_one_hot(read), one_hot(codes)),
-        (averaged_models([read, both]), codes),
-        (fold_separable(averaged_models([read, read])), codes),
-    ):
-        np.testing.assert_allclose(model.predict_on_batch(inputs), expected, atol=1e-5)
+    twice = averaged_models([read, both])
+    forms = [(m, codes) for m in (read, fold_separable(read), twice, fold_separable(twice))]
+    predict_alike([*forms, (with_one_hot(read), one_hot(codes))], expected, 1e-5)
 
 
 def test_the_gradient_of_a_regression_is_what_another_base_would_change(networks, codes):

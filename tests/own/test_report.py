@@ -114,7 +114,9 @@ def test_the_verdict_says_which_model_wins(gain, low, high, expected):
         for model, value in zip((NETWORK, REGRESSION), values, strict=True)
     ]
     table = pd.DataFrame({"gain": [gain], "gain_low": [low], "gain_high": [high]})
-    outcome = SimpleNamespace(records=[1], scores=pd.DataFrame(scores), gains=table, test_file="")
+    outcome = SimpleNamespace(
+        records=[1], scores=pd.DataFrame(scores), gains=table, test_file="", left_out=[]
+    )
     text = verdict(outcome)
     assert text.startswith("On sequences that it never saw, the network reaches an auROC of .800")
     assert expected in text
@@ -122,15 +124,20 @@ def test_the_verdict_says_which_model_wins(gain, low, high, expected):
     assert "the ensemble reaches" in ensemble
     of_file = verdict(SimpleNamespace(**vars(outcome) | {"test_file": "new.fa"}))
     assert of_file.startswith("On sequences of new.fa that it never saw, the network reaches")
+    alone = verdict(SimpleNamespace(**vars(outcome) | {"left_out": ["bound"]}))
+    assert alone.startswith(text)
+    assert alone.removeprefix(text).startswith(" The network has no share in this: on the valid")
 
 
 def test_the_verdict_of_several_tasks_counts_them():
     scores = pd.DataFrame({"split": "test", "model": [NETWORK, REGRESSION], "auroc": [0.8, 0.7]})
     table = pd.DataFrame({"gain_low": [0.1, 0.2, -0.3, -0.1], "gain_high": [0.2, 0.3, -0.2, 0.1]})
-    text = verdict(SimpleNamespace(records=[1], scores=scores, gains=table, test_file=""))
+    outcome = {"records": [1], "scores": scores, "gains": table, "test_file": ""}
+    text = verdict(SimpleNamespace(**outcome, left_out=["A", "B"]))
     assert (
         "(means of 4 tasks): the network is better for 2, the regression for 1, and for 1" in text
     )
+    assert "For A, B the network has no share in this" in text
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,13 @@ from own_data import QUICK, STD, fasta, made, sfc
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sfc_lib.datasets.base import NOT_KNOWN, load_dataset
+from sfc_lib.nn.architectures import build_model
+from sfc_lib.nn.ensemble import with_regression
 from sfc_lib.own.train import (
     bootstrap_intervals,
     ensemble_specs,
     gains,
+    left_out,
     own_spec,
     scores_of_counts,
     scores_with_intervals,
@@ -227,6 +230,18 @@ def test_what_is_not_there_is_said_before_keras_is_imported(tmp_path, monkeypatc
     assert done.returncode != 0
     for package in ("keras", "tensorflow", "matplotlib", "pandas"):
         assert f" {package}\n" not in done.stderr
+
+
+def test_a_network_is_left_out_where_none_of_an_ensemble_has_a_share():
+    networks = [build_model("simulated_tf", "sep", length=40, tasks=3) for _ in range(2)]
+    nothing = np.zeros((4096, 3)), np.zeros(3)
+    scales = [0.0, 0.5, 0.0], [0.0, 0.0, 2.0]
+    both = [
+        with_regression(n, np.array(s), *nothing) for n, s in zip(networks, scales, strict=True)
+    ]
+    assert left_out(both, ["A", "B", "C"]) == ["A"]
+    assert left_out(both[:1], ["A", "B", "C"]) == ["A", "C"]
+    assert left_out(networks, ["A", "B", "C"]) == []
 
 
 # What is gained on the regression

@@ -76,6 +76,8 @@ def test_weights_and_profiles_are_those_of_the_records(widget, results):
             found = unpacked(run["profile"]["raw"])
             np.testing.assert_allclose(found, row.profile / row.unit, atol=1e-3, rtol=1e-3)
             assert run["profile"]["task"] == row.task
+    told = {run["id"] for _, _, run in runs_of(widget) if run["has_weights"]}
+    assert told == set(results.weights.id)
     kept = results.weights[~results.weights.control | results.weights.best]  # all but of controls
     assert with_weights == results.weights.id.isin(kept.id).sum()
     assert with_profile == len(profiles)
@@ -219,7 +221,7 @@ def test_weights_are_drawn_row_by_row(page, widget, results):
 def test_std_has_no_weights_to_draw(page, widget):
     run = next(r for name, model, r in runs_of(widget) if (name, model) == ("simulated_tf", "std"))
     page.locator(f".dot[data-id='{run['id']}']").click(force=True)
-    assert "std has no SFC layer" in page.locator(".record").inner_text()
+    assert "its network has no SFC layer" in page.locator(".record").inner_text()
     assert page.locator("canvas").count() == 0
 
 

@@ -35,5 +35,7 @@ def test_headline_counts_the_layers_that_do_as_well(published):
     assert mine.sum() == 6
     for verdicts, equal in (("supported", 0), ("no difference", 6), ("contradicted", 6)):
         made = grades.assign(verdict=grades.verdict.mask(mine, verdicts)).assign(seeds=10)
-        assert f"Of 6 simpler layers **{equal}** do as well." in (overview.headline(made))
+        assert f"On simulated TF binding **{equal} of 6** simpler layers do as well." in (
+            overview.headline(made)
+        )
     assert "simpler" not in overview.headline(grades[~mine])

@@ -86,7 +86,7 @@ def test_the_table_by_hand(own_data):
     assert "| 0.910 | 1.3 |" in lines[4]
     assert lines[6] == (
         "- 300 peaks, 2 TFs: the median gain is +0.010 (-0.020 of the 1 without †). The regression "
-        "alone is ahead of `sfc train` for 1: NRF1 (-0.020). It is ahead of the network alone "
+        "alone is ahead of `sfc train` for NRF1 (-0.020). It is ahead of the network alone "
         "for 1."
     )
     assert "none. It is ahead of the network alone for 0." in lines[7]
