@@ -81,6 +81,7 @@ class Comparison:
     data: tuple[str, ...] = ()
     varies: tuple[str, ...] = ()
     asks: str = "better"
+    margin: float | None = None  # in place of the metric's
 
     def concerns(self, runs: pd.DataFrame) -> bool:
         """Whether an experiment's runs have both models, on data that this is about."""
@@ -249,6 +250,21 @@ def margin_table() -> pd.DataFrame:
         }
         for metric in load_claims().metrics.values()
     ]
+    own = {
+        (load_claims().words(metric), claim.short): comparison.margin
+        for claim in load_claims().claims
+        for comparison in claim.comparisons
+        for metric in comparison.metrics
+        if comparison.margin
+    }
+    rows += [
+        {
+            "metric": f"{name}, for “{short}”",
+            "better is": "",
+            "smallest effect of interest": f"{m:g}",
+        }
+        for (name, short), m in own.items()
+    ]
     return pd.DataFrame(rows)
 
 
@@ -409,7 +425,7 @@ def _row(
     sign = 1 if about.better == "higher" else -1
     favoured, other = (values[model].to_numpy() for model in models)
     medians = [float(np.median(v)) if len(values) else np.nan for v in (favoured, other)]
-    margin = about.margin * (abs(medians[1]) if about.relative else 1)
+    margin = comparison.margin or about.margin * (abs(medians[1]) if about.relative else 1)
     return dict.fromkeys(GRADE, np.nan) | {
         **{"claim": claim.id, "figure": claim.figure, "experiment": experiment},
         **{"data": runs["data"].iat[0], "metric": metric, "asks": comparison.asks},

@@ -435,6 +435,12 @@ def gain_parts(controls: Controls) -> str:
     runs, best = controls.runs, best_of(controls)
     gain = ahead(runs, "sep", "std")
     lines = [f"Is *sep* ahead of *std* in validation auROC? {interval(gain)}{_so(gain)}."]
+    if 0 < gain.effect < MARGIN:
+        lines[0] += (
+            f" That is less than the smallest effect of interest, {short(MARGIN, 'g')}: a layer "
+            "that is no different from *sep* by more need not have the gain. The difference from "
+            "*std* tells that."
+        )
     for reason, means in REASONS.items():
         told = [
             f"*{label(model)}* {interval(found)}{_share(found, gain)}"

@@ -75,10 +75,10 @@ def picture(grades: pd.DataFrame) -> Figure:
 
 
 def headline(grades: pd.DataFrame) -> str:
-    """Markdown, the conclusion: claims counted, their gains, and whether others gain as much."""
+    """A Markdown sentence of conclusion: the claims counted, and the gains they are about."""
     fair = grades[(grades.metric == "auroc") & (grades.confounded == "")]
     fair = fair[fair.seeds >= MIN_SEEDS]
-    parts: list[str] = []
+    parts = []
     for claim, name in (
         ("performance", "an SFC layer"),
         ("symmetric_performance", "a symmetric one"),
@@ -87,16 +87,12 @@ def headline(grades: pd.DataFrame) -> str:
         if len(part):
             won = part.data[part.verdict == "supported"].nunique()
             parts.append(
-                f"{name} on **{won} of {part.data.nunique()}**{'' if parts else ' data sets'} "
+                f"{name} on **{won} of {part.data.nunique()}** data sets "
                 f"({short(part.effect.min(), '+.3f')} to {short(part.effect.max(), '+.3f')})"
             )
     text = claims.conclusion(grades)
     if parts:
         text += f" auROC is raised by {', by '.join(parts)}."
-    others = fair.verdict[fair.claim == "separation"]
-    if len(others):
-        equal = others.isin(["no difference", "contradicted"]).sum()
-        text += f" On simulated TF binding **{equal} of {len(others)}** simpler layers do as well."
     return text
 
 

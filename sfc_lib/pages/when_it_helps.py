@@ -177,7 +177,13 @@ def simpler(controls: Controls) -> str:
     groups: dict[str, list[str]] = {}
     for layer, found in answers.items():
         equal = found in (*SAME, BEHIND)
-        said = "as good as *sep*:" if equal else "*sep* is ahead of" if found == AHEAD else NOBODY
+        said = (
+            "no difference that matters from"
+            if equal
+            else "*sep* is ahead of"
+            if found == AHEAD
+            else NOBODY
+        )
         groups.setdefault(said, []).append(label(layer))
     told = [f"{said} {' · '.join(layers)}" for said, layers in groups.items()]
     return (

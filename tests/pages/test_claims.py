@@ -318,6 +318,15 @@ def test_data_without_enough_seeds_keep_a_claim_from_holding_everywhere(tmp_path
     assert claims.judge(grade(together(known, other))).verdict.tolist() == ["holds in part"]
 
 
+def test_a_comparison_may_have_a_margin_of_its_own(tmp_path, claiming):
+    near = scored(tmp_path, {"sep": [0.9, 0.901, 0.899] * 3, "std": [0.9, 0.899, 0.902] * 3})
+    claiming(HIGHER)
+    assert grade(near)[["margin", "verdict"]].iloc[0].tolist() == [0.005, "no difference"]
+    claiming(dataclasses.replace(HIGHER, margin=0.0005))
+    assert grade(near)[["margin", "verdict"]].iloc[0].tolist() == [0.0005, "undecided"]
+    assert claims.margin_table().iloc[-1].tolist() == ["auROC, for “it”", "", "0.0005"]
+
+
 def test_margins_and_luck_are_told_from_the_file_and_the_runs(tmp_path, claiming):
     claiming(HIGHER)
     assert claims.margin_table().iloc[0].tolist() == ["auROC", "higher", "0.005"]

@@ -159,6 +159,13 @@ def test_conclusion_tells_the_share_of_a_gain_that_is_there(loaded):
     assert "*sep* at .001): is *sep* ahead? +.0100" in lines[6]
 
 
+def test_a_gain_under_the_margin_is_said_to_be_so(loaded):
+    for gain, told in ((0.004, True), (0.006, False), (-0.004, False)):
+        found = loaded(lambda model, spec, g=gain: 0.97 + g * (model == "sep"))
+        text = controls.gain_parts(found).splitlines()[0]
+        assert ("less than the smallest effect of interest, .005: a layer" in text) == told
+
+
 def test_share_is_not_told_where_there_is_no_gain(loaded):
     text = controls.gain_parts(loaded(lambda model, spec: 0.97 + 0.001 * spec.seed))
     assert "of that gain" not in text

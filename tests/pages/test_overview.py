@@ -27,15 +27,3 @@ def test_a_claim_has_no_verdict_on_data_that_it_was_not_tested_on(published):
     table = overview.verdicts(claims.grade(with_evidence(published)))
     assert table.loc["performance", "CTCF"]
     assert not table.loc["regularisation", "CTCF"], "CR is tested on hematopoiesis only"
-
-
-def test_headline_counts_the_layers_that_do_as_well(published):
-    grades = claims.grade(with_evidence(published))
-    mine = grades.claim == "separation"
-    assert mine.sum() == 6
-    for verdicts, equal in (("supported", 0), ("no difference", 6), ("contradicted", 6)):
-        made = grades.assign(verdict=grades.verdict.mask(mine, verdicts)).assign(seeds=10)
-        assert f"On simulated TF binding **{equal} of 6** simpler layers do as well." in (
-            overview.headline(made)
-        )
-    assert "simpler" not in overview.headline(grades[~mine])

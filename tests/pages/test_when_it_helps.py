@@ -127,8 +127,8 @@ def test_simpler_layers_are_grouped_by_what_their_seeds_tell(monkeypatch):
     monkeypatch.setattr(when_it_helps, "answer", lambda found: found)
     text = when_it_helps.simpler(load_controls(1, published=False))
     assert (
-        "as good as *sep*: linear bottleneck · Dense, fewer channels · Dense, fewer neurons · "
-        "average pooling; not known of max pooling; *sep* is ahead of attention pooling. "
+        "no difference that matters from linear bottleneck · Dense, fewer channels · Dense, fewer "
+        "neurons · average pooling; not known of max pooling; *sep* is ahead of attention pooling. "
     ) in text
 
 
