@@ -32,6 +32,7 @@ from sfc_lib.genomics.sources import fetch
 from sfc_lib.own.baseline import Baseline, fit_baseline
 from sfc_lib.own.negatives import gc_content, matched
 from sfc_lib.own.train import ensemble_specs, gains, own_spec, train_own
+from sfc_lib.pages.style import short
 from sfc_lib.runs.evaluation import predict
 from sfc_lib.runs.pool import use_keras
 from sfc_lib.runs.store import environment
@@ -64,6 +65,10 @@ WITHOUT: dict[str, dict[str, Any]] = {  # settings that differ from the default 
     "an SFC layer (`std`)": {"variant": "std"},
 }
 ABLATED = ("CTCF", "SPI1", "YY1", "ELF1")
+COLUMNS = {
+    **{"regression": "6-mer regression", "network": "network alone", "together": "both"},
+    "ensemble": "ensemble of three",
+}
 SCORES = {"auroc": roc_auc_score, "auprc": average_precision_score}
 
 
@@ -214,19 +219,19 @@ def network_of(model: Any) -> Any:
 
 def measured(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """The rows as a table in Markdown, those with the fewest peaks first, and what they say."""
-    lines = [
-        "| TF | cells | peaks | training sequences | 6-mer regression | network alone "
-        "| `sfc train` | its gain (95 %) | ensemble of three | CPU minutes |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    known = {model for row in rows.values() for model in row["scores"]}
+    models = [model for model in COLUMNS if model in known]
+    head = ["TF, cells", "peaks", "training sequences", *(COLUMNS[model] for model in models)]
+    head += ["gain [95 %]", "CPU minutes"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for row in sorted(rows.values(), key=lambda row: (row["size"], row["tf"], row["cell_type"])):
-        scores = {model: f"{values['auroc'][0]:.3f}" for model, values in row["scores"].items()}
-        gain, low, high = (f"{value:+.3f}" for value in row["gain"])
+        scores = {name: short(values["auroc"][0], ".3f") for name, values in row["scores"].items()}
+        gain, low, high = (short(value, "+.3f") for value in row["gain"])
         name = row["tf"] + (DAGGER if row["tf"] in DEVELOPED else "")
-        cells = [name, row["cell_type"], f"{row['size']:,}", f"{row['sequences']['train']:,}"]
-        cells += [scores[model] for model in ("regression", "network", "together")]
-        cells += [f"{gain} ({low} to {high})", scores.get("ensemble", "–")]
-        cells.append(f"{row['cpu_minutes'][0]:.1f}")
+        cells = [f"{name} {row['cell_type']}", f"{row['size']:,}"]
+        cells += [f"{row['sequences']['train']:,}"]
+        cells += [scores.get(model, "–") for model in models]
+        cells += [f"{gain} [{low}, {high}]", f"{row['cpu_minutes'][0]:.1f}"]
         lines.append(f"| {' | '.join(cells)} |")
     sizes = sorted({row["size"] for row in rows.values()})
     of = {size: [row for row in rows.values() if row["size"] == size] for size in sizes}
@@ -242,10 +247,10 @@ def said(size: int, rows: Sequence[Mapping[str, Any]]) -> str:
         for row in rows
     )
     behind = sorted((row["gain"][0], row["tf"]) for row in rows if row["gain"][0] < 0)
-    lost = ", ".join(f"{tf} ({gain:+.3f})" for gain, tf in behind) or "none"
+    lost = ", ".join(f"{tf} ({short(gain, '+.3f')})" for gain, tf in behind) or "none"
     return (
-        f"{size:,} peaks, {len(rows)} TFs: the median gain is {np.median(values):+.3f}"
-        + (f" ({np.median(new):+.3f} of the {len(new)} without {DAGGER})" if new else "")
+        f"{size:,} peaks, {len(rows)} TFs: the median gain is {short(np.median(values), '+.3f')}"
+        + (f" ({short(np.median(new), '+.3f')} of the {len(new)} without {DAGGER})" if new else "")
         + f". The regression alone is ahead of `sfc train` for {lost}. "
         f"It is ahead of the network alone for {alone}."
     )
@@ -254,7 +259,7 @@ def said(size: int, rows: Sequence[Mapping[str, Any]]) -> str:
 def ablation(rows: Mapping[str, Mapping[str, Any]]) -> str:
     """How auROC changes without each ingredient, as a table in Markdown: means, and ends."""
     lines = [
-        "| without | network alone: mean (lowest to highest) | `sfc train` | TFs, networks |",
+        "| without | network alone: mean (lowest to highest) | both | TFs, networks |",
         "|---|---|---|---|",
     ]
     for what in WITHOUT:
@@ -271,7 +276,10 @@ def ablation(rows: Mapping[str, Mapping[str, Any]]) -> str:
             change = np.concatenate(
                 [np.subtract(*(row["scores"][model]["auroc"] for row in pair)) for pair in pairs]
             )
-            cells.append(f"{change.mean():+.3f} ({change.min():+.3f} to {change.max():+.3f})")
+            mean, low, high = (
+                short(value, "+.3f") for value in (change.mean(), change.min(), change.max())
+            )
+            cells.append(f"{mean} ({low} to {high})")
         tfs = ", ".join(row["tf"] for row, _ in pairs)
         lines.append(f"| {' | '.join(cells)} | {tfs}; {len(change)} |")
     return "\n".join(lines)

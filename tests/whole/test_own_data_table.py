@@ -80,16 +80,23 @@ def test_the_table_by_hand(own_data):
     }
     lines = own_data.measured(rows).splitlines()
     assert lines[3] == (
-        "| YY1† | K562 | 300 | 600 | 0.800 | 0.700 | 0.900 | +0.040 (-0.010 to +0.090) | – | 1.3 |"
+        "| YY1† K562 | 300 | 600 | .800 | .700 | .900 | – | +.040 [−.010, +.090] | 1.3 |"
     )
-    assert [line.split(" | ")[0] for line in lines[2:5]] == ["| NRF1", "| YY1†", "| CTCF†"]
-    assert "| 0.910 | 1.3 |" in lines[4]
+    assert [line.split(" | ")[0] for line in lines[2:5]] == [
+        "| NRF1 K562",
+        "| YY1† K562",
+        "| CTCF† K562",
+    ]
+    assert "| .900 | .910 | " in lines[4]
     assert lines[6] == (
-        "- 300 peaks, 2 TFs: the median gain is +0.010 (-0.020 of the 1 without †). The regression "
-        "alone is ahead of `sfc train` for NRF1 (-0.020). It is ahead of the network alone "
+        "- 300 peaks, 2 TFs: the median gain is +.010 (−.020 of the 1 without †). The regression "
+        "alone is ahead of `sfc train` for NRF1 (−.020). It is ahead of the network alone "
         "for 1."
     )
     assert "none. It is ahead of the network alone for 0." in lines[7]
+    alone = own_data.measured({"c": rows["c"]}).splitlines()
+    assert "ensemble" not in alone[0]
+    assert alone[2].count("|") == alone[0].count("|") == alone[1].count("|") == 9
 
 
 def test_the_ablation_by_hand(own_data):
@@ -109,7 +116,7 @@ def test_the_ablation_by_hand(own_data):
     }
     lines = own_data.ablation(rows).splitlines()
     assert lines[2:] == [
-        "| shifts | -0.030 (-0.100 to +0.020) | -0.030 (-0.100 to +0.020) | CTCF, YY1; 4 |",
+        "| shifts | −.030 (−.100 to +.020) | −.030 (−.100 to +.020) | CTCF, YY1; 4 |",
     ]
 
 
