@@ -231,7 +231,8 @@ def measured(rows: Mapping[str, Mapping[str, Any]]) -> str:
         cells = [f"{name} {row['cell_type']}", f"{row['size']:,}"]
         cells += [f"{row['sequences']['train']:,}"]
         cells += [scores.get(model, "–") for model in models]
-        cells += [f"{gain} [{low}, {high}]", f"{row['cpu_minutes'][0]:.1f}"]
+        cells += [f"{gain} [{low}, {high}]".replace(" ", "&nbsp;")]  # in one line
+        cells += [f"{row['cpu_minutes'][0]:.1f}"]
         lines.append(f"| {' | '.join(cells)} |")
     sizes = sorted({row["size"] for row in rows.values()})
     of = {size: [row for row in rows.values() if row["size"] == size] for size in sizes}

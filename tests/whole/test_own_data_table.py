@@ -80,7 +80,7 @@ def test_the_table_by_hand(own_data):
     }
     lines = own_data.measured(rows).splitlines()
     assert lines[3] == (
-        "| YY1† K562 | 300 | 600 | .800 | .700 | .900 | – | +.040 [−.010, +.090] | 1.3 |"
+        "| YY1† K562 | 300 | 600 | .800 | .700 | .900 | – | +.040&nbsp;[−.010,&nbsp;+.090] | 1.3 |"
     )
     assert [line.split(" | ")[0] for line in lines[2:5]] == [
         "| NRF1 K562",
