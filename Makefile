@@ -27,7 +27,7 @@ help:
 	@echo "make check-book            every page and the playground in a real browser"
 	@echo "make lowest                the tests without training on the oldest allowed libraries"
 	@echo "make backends              install without a backend, with JAX, with torch: size, a run"
-	@echo "make lock                  pin requirements.lock and Binder's anew (needs uv)"
+	@echo "make lock                  pin requirements.lock and Binder's anew"
 	@echo "make readme                the README's picture and minutes, from the records"
 
 book: .venv/installed
@@ -64,11 +64,11 @@ lint: .venv/installed
 check-book: .venv/installed
 	SFC_REQUIRE_CHROMIUM=1 $(BIN)/python -m pytest -m "not installs" tests/pages/test_book.py tests/whole/test_lab.py
 
-# The lower bounds of pyproject.toml hold: a new environment of the oldest releases (needs uv).
+# The lower bounds of pyproject.toml hold: a new environment of the oldest releases.
 # Old releases may warn of what newer ones changed.
-lowest:
-	uv venv --clear --python 3.11 .venv/lowest
-	uv pip install --python .venv/lowest --resolution lowest-direct -e '.[tensorflow,book,cluster,dev]'
+lowest: .venv/installed
+	$(BIN)/uv venv --clear --python 3.11 .venv/lowest
+	$(BIN)/uv pip install --python .venv/lowest --resolution lowest-direct -e '.[tensorflow,book,cluster,dev]'
 	.venv/lowest/bin/python -m pytest -n 2 --dist loadfile -o filterwarnings=default $(UNTRAINED)
 
 # Needs the network, and some minutes for each backend.
@@ -79,11 +79,11 @@ backends: .venv/installed
 readme: .venv/installed
 	$(BIN)/python benchmarks/readme.py
 
-lock:
-	uv pip compile pyproject.toml --extra tensorflow --extra jax --extra book --extra cluster \
+lock: .venv/installed
+	$(BIN)/uv pip compile pyproject.toml --extra tensorflow --extra jax --extra book --extra cluster \
 	  --extra dev --universal --fork-strategy fewest --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --output-file requirements.lock
-	uv pip compile pyproject.toml binder/requirements.in --constraints requirements.lock \
+	$(BIN)/uv pip compile pyproject.toml binder/requirements.in --constraints requirements.lock \
 	  --universal --python-version 3.11 --no-header --no-annotate \
 	  --output-file binder/requirements.txt
 
@@ -94,7 +94,8 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	  { echo "Needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --no-compile --require-hashes -r requirements.lock
-	$(BIN)/python -m compileall -qq -j 0 .venv/lib || true  # on every core; pip uses one
+	$(BIN)/python -m pip install --quiet -c requirements.lock "$$(grep -o '^uv==[0-9.]*' requirements.lock)"
+	$(BIN)/uv pip install --python .venv --compile-bytecode --require-hashes -r requirements.lock || \
+	  $(BIN)/python -m pip install --require-hashes -r requirements.lock  # through pip's own settings
 	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
 	touch $@
