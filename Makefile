@@ -94,7 +94,8 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
 	  { echo "Needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet -c requirements.lock "$$(grep -o '^uv==[0-9.]*' requirements.lock)"
+	sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r .venv/uv.lock
 	$(BIN)/uv pip install --python .venv --compile-bytecode --require-hashes -r requirements.lock || \
 	  $(BIN)/python -m pip install --require-hashes -r requirements.lock  # through pip's own settings
 	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
