@@ -1,12 +1,11 @@
 """The table of the page on your own data is that of the measured rows, and how it is made."""
 
 import dataclasses
-import importlib.util
 import json
-import sys
 
 import numpy as np
 import pytest
+from scripts import benchmark
 
 from sfc_lib.files import checkout
 from sfc_lib.runs.spec import RunSpec
@@ -18,12 +17,7 @@ pytestmark = pytest.mark.skipif(ROOT is None, reason="needs the checkout")
 @pytest.fixture(scope="module")
 def own_data():
     """`benchmarks/own_data.py` as a module."""
-    path = ROOT / "benchmarks" / "own_data.py"
-    spec = importlib.util.spec_from_file_location("own_data_benchmark", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    return benchmark("own_data")
 
 
 def row(tf="CTCF", size=300, gain=0.1, **scores):

@@ -1,22 +1,16 @@
 """The study of bfloat16: which runs it takes, and that its verdict can go either way."""
 
-import importlib.util
-
 import pandas as pd
 import pytest
+from scripts import benchmark
 
-from sfc_lib.files import checkout
 from sfc_lib.runs.store import look_up
 
 
 @pytest.fixture(scope="module")
 def study():
     """The module benchmarks/precision.py."""
-    path = checkout() / "benchmarks" / "precision.py"
-    spec = importlib.util.spec_from_file_location("precision", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return benchmark("precision")
 
 
 def table(study, float32=(0.90, 0.92, 0.94), bfloat16=(0.91, 0.92, 0.99)):

@@ -1,6 +1,5 @@
 """What stands around the package names what is there: README, walks, manifest, workflows, pins."""
 
-import importlib.util
 import re
 import shlex
 import tomllib
@@ -9,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from scripts import benchmark
 
 import sfc_lib
 from sfc_lib.cli import main
@@ -203,10 +203,7 @@ def test_readme_tables_are_written_by_make_readme():
 @pytest.fixture(scope="module")
 def readme():
     """The module benchmarks/readme.py."""
-    spec = importlib.util.spec_from_file_location("readme", ROOT / "benchmarks" / "readme.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return benchmark("readme")
 
 
 def test_minutes_are_sums_of_the_records_and_of_what_reading_took(readme):
