@@ -62,7 +62,10 @@ lint: .venv/installed
 
 # Every page in a real browser, and the playground in JupyterLab: needs Debian's chromium.
 check-book: .venv/installed
-	SFC_REQUIRE_CHROMIUM=1 $(BIN)/python -m pytest -m "not installs" tests/pages/test_book.py tests/whole/test_lab.py
+	SFC_REQUIRE_CHROMIUM=1 $(BIN)/python -m pytest -m "not installs" \
+	  tests/pages/test_book.py tests/pages/test_method.py tests/pages/test_explorer.py \
+	  tests/pages/test_sequence.py tests/pages/test_figure3_importance.py \
+	  tests/pages/test_figure4_positional_weights.py tests/whole/test_lab.py
 
 # The lower bounds of pyproject.toml hold: a new environment of the oldest releases.
 # Old releases may warn of what newer ones changed.

@@ -316,7 +316,7 @@
           {},
           ...[
             ["run", make("code", {}, run.id)],
-            ["record", make("code", {}, run.path)],
+            ["record", data.records && run.path.startsWith("data/") ? make("a", { href: data.records + run.path }, run.path) : make("code", {}, run.path)],
             ["show it", make("code", {}, `sfc runs show ${run.id}`)],
           ].flatMap(pair),
           ...(run.diverged ? [["status", "diverged"]] : rows).flatMap(pair),

@@ -189,6 +189,36 @@ def verdict_line(grades: pd.DataFrame, figure: int) -> str:
     return " ".join(parts)
 
 
+def shows(grades: pd.DataFrame, figure: int, most: int = 3) -> str:
+    """Markdown: in a sentence each, how the first claims of a figure that can be judged fared."""
+    able = grades[(grades.seeds >= MIN_SEEDS) & (grades.confounded == "")]
+    sentences = []
+    for claim in load_claims().claims:
+        part = able[able.claim == claim.id]
+        if claim.figure == figure and len(part):
+            counts = part.verdict.value_counts()
+            most_told = max(dict.fromkeys(part.metric), key=list(part.metric).count)
+            first = part[part.metric == most_told]
+            sentences.append(
+                f"*{claim.short}* is supported by {counts.get('supported', 0)} of the {len(part)} "
+                f"comparisons that can decide and contradicted by {counts.get('contradicted', 0)}: "
+                f"{first.favoured.iat[0]} leads in {_range(first)}."
+            )
+    return " ".join(sentences[:most])
+
+
+def _range(rows: pd.DataFrame) -> str:
+    """The metric of comparisons, and the least and the largest effect."""
+    name = rows.metric.iat[0]
+    if load_claims().metric(name).relative:
+        ends, form, unit = 100 * rows.effect / rows.other_value.abs(), "+.0f", " %"
+    else:
+        ends, form, unit = rows.effect, f"+{_digits(rows.iloc[0])}", ""
+    ends = [short(value, form) + unit for value in (ends.min(), ends.max())]
+    between = " to ".join(dict.fromkeys(ends))
+    return f"{load_claims().words(name)} by {between}"
+
+
 def conclusion(grades: pd.DataFrame) -> str:
     """One Markdown sentence: how many claims came out which way."""
     verdicts = judge(grades).verdict.value_counts().reindex(CONCLUSIONS, fill_value=0)
@@ -208,12 +238,12 @@ def claim_table(grades: pd.DataFrame, figure: int | None = None) -> pd.DataFrame
     judged = judge(grades, figure)
     return pd.DataFrame(
         {
+            "verdict": judged.verdict,
             "claim of the paper": judged.says,
             "where": judged.source,
             "comparisons": [
                 _counted(grades[grades.claim == row.id]) or row.why for row in judged.itertuples()
             ],
-            "verdict": judged.verdict,
         }
     )
 

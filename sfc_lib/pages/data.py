@@ -110,8 +110,8 @@ def logos(motifs: Mapping[str, Motif] | None = None) -> Figure:
             )
             logomaker.Logo(bits, ax=axes, color_scheme=BASE_COLOURS, width=0.94)
             axes.set(ylim=(0, 2), ylabel="bits", yticks=[0, 1, 2])
-            axes.set_xticks(positions, list(map(str, positions)), fontsize=8)
-            axes.set_title(f"{name}, {motif.width} bp", fontsize=10)
+            axes.set_xticks(positions, list(map(str, positions)))
+            axes.set_title(f"{name}, {motif.width} bp")
     return closed(figure)
 
 

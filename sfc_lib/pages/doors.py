@@ -52,13 +52,11 @@ def run_it_yourself(name: str, found: str) -> dict[str, Any]:
         ":class: dropdown",
         f"{{download}}`Download the notebook <../../notebooks/{name}.ipynb>`. "
         "It runs in a clone of the repository:",
-        "```bash",
-        "# all notebooks in JupyterLab: edit the parameters cell, run all",
-        "make lab",
-        "# this one, with checked parameters",
-        f".venv/bin/sfc notebook {name} --list-parameters",
-        f".venv/bin/sfc notebook {name} -o {name}.out.ipynb",
-        "```",
+        "In JupyterLab, where you edit its parameters cell and run all:",
+        *_command(f".venv/bin/jupyter lab notebooks/{name}.ipynb"),
+        "Without an editor, its parameters first, which are checked before anything runs:",
+        *_command(f".venv/bin/sfc notebook {name} --list-parameters"),
+        *_command(f".venv/bin/sfc notebook {name} -o {name}.out.ipynb"),
         *(_elsewhere(name, found) if found else []),
         "````",
     ]
@@ -66,19 +64,31 @@ def run_it_yourself(name: str, found: str) -> dict[str, Any]:
     return {"cell_type": "markdown", "id": "run-it-yourself", "metadata": {}, "source": source}
 
 
+def _button(words: str, link: str) -> list[str]:
+    """A button that leads elsewhere."""
+    return [f":::{{button-link}} {link}", ":color: primary", words, ":::", ""]
+
+
+def _command(line: str) -> list[str]:
+    """A block with a button that copies it."""
+    return ["```bash", line, "```"]
+
+
 def _elsewhere(name: str, found: str) -> list[str]:
     """Lines on running a notebook where nothing needs to be installed."""
     repository = found.removeprefix("https://github.com/")
     binder = f"https://mybinder.org/v2/gh/{repository}/{BRANCH}?labpath=notebooks%2F{name}.ipynb"
     colab = f"https://colab.research.google.com/github/{repository}/blob/{BRANCH}/notebooks/{name}.ipynb"
-    reads = (
-        f"[Binder]({binder}) reads the published records and draws, and figures can be edited "
-        "there; it has no TensorFlow, so what would train fails."
-    )
+    reads = [
+        *_button("Open on Binder", binder),
+        "Binder reads the published records and draws, and figures can be edited there; it has no "
+        "TensorFlow, so what would train fails.",
+    ]
     return [
-        reads if name not in NEED_BACKEND else "Not on Binder, which has no TensorFlow.",
+        *(reads if name not in NEED_BACKEND else ["Not on Binder, which has no TensorFlow."]),
         "",
-        f"[Colab]({colab}) trains too. Run this cell first there:",
+        *_button("Open in Colab", colab),
+        "Colab trains too. Run this cell first there:",
         "```text",
         f"!git clone -q --depth 1 {found} sfc",
         "%cd sfc",

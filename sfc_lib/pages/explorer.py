@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 
+from sfc_lib.pages import doors
+from sfc_lib.pages.notebook import repository
 from sfc_lib.pages.results import RUN, Results, by_experiment
 from sfc_lib.pages.style import COLOURS, NAMES
 from sfc_lib.pages.widget import Widget, packed
@@ -41,7 +43,15 @@ def explorer(results: Results) -> Widget:
     found, details = groups(results), dict[str, dict[str, Any]]()
     for run in (run for group in found for model in group["models"] for run in model["runs"]):
         details.setdefault(run["id"], {name: run.pop(name) for name in DETAILS})
-    return Widget("explorer", ABOUT, {"metrics": METRICS, "groups": found, "details": details})
+    found_at = doors.address(repository())
+    return Widget(
+        "explorer",
+        ABOUT,
+        {
+            **{"metrics": METRICS, "groups": found, "details": details},
+            "records": f"{found_at}/tree/{doors.BRANCH}/" if found_at else "",
+        },
+    )
 
 
 def groups(results: Results) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from sfc_lib.pages.figure1_performance import METRIC_NAMES
@@ -73,7 +74,7 @@ def learning_curves(
         figure, grid = plt.subplots(
             len(parts),
             2,
-            figsize=(PAGE, 0.4 + 2.6 * len(parts)),
+            figsize=(PAGE, 0.8 + 2.15 * len(parts)),
             squeeze=False,
             width_ratios=(3, 2),
             layout="constrained",
@@ -83,6 +84,7 @@ def learning_curves(
             _curves(row[0], epochs, curve, smoothing)
             row[0].set_title(heading(runs))
             _epochs_needed(row[1], epochs, levels(runs.dataset.iat[0], epochs, given))
+        _legend(figure, results.runs.model.unique())
     return closed(figure)
 
 
@@ -130,9 +132,14 @@ def _curves(axes: Axes, epochs: pd.DataFrame, curve: str, smoothing: int) -> Non
     axes.set(xlabel="epoch", ylabel=f"validation {METRIC_NAMES[curve]}{over}")
     axes.set_xlim(1, max([2, *common.epoch]))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    handles, models = axes.get_legend_handles_labels()
+    axes.legend_.remove()
+
+
+def _legend(figure: Figure, models: Sequence[str]) -> None:
+    """One for all panels, above them."""
+    handles = [Line2D([], [], color=colour_of(model), linewidth=2.2) for model in models]
     names = [name_of(model) for model in models]
-    axes.legend(handles, names, loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2)
+    figure.legend(handles, names, loc="outside upper left", ncols=3)
 
 
 def _epochs_needed(axes: Axes, epochs: pd.DataFrame, aurocs: tuple[float, ...]) -> None:

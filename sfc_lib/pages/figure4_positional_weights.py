@@ -23,6 +23,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
+from sfc_lib.errors import UserError
 from sfc_lib.pages.results import Results, by_experiment
 from sfc_lib.pages.style import (
     PAGE,
@@ -187,9 +188,18 @@ def shown(results: Results, view: View = VIEW) -> pd.DataFrame:
     """The best run with a symmetric layer at each strength of CR, weakest first.
 
     Of experiments with several strengths; if there are none, of all with one.
+
+    Raises:
+        UserError: There is no run with a strength of the view.
     """
     runs = results.weights[results.weights.best & (results.weights.variant == VARIANT)]
     if view.strengths:
+        known = sorted(set(runs.curvature))
+        if missing := set(view.strengths) - set(known):
+            raise UserError(
+                f"strengths: expected some of {[f'{k:g}' for k in known]}, those that runs have, "
+                f"got {', '.join(f'{value:g}' for value in sorted(missing))}."
+            )
         runs = runs[runs.curvature.isin(view.strengths)]
     parts = [
         part.sort_values(["curvature", "auroc"]).drop_duplicates("curvature", keep="last")

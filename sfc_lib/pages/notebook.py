@@ -51,6 +51,10 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     ),
     "sequences": _at_least(0),
     "clusters": _at_least(1),
+    "strengths": (
+        lambda values: all(type(v) in (int, float) and v >= 0 for v in values),
+        "strengths of CR, numbers >= 0",
+    ),
     "random_state": _at_least(0),
     "normalisation": _one_of("mean and norm", "norm", "none"),
 }

@@ -30,13 +30,13 @@ HOW = (
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PAPER = """
 @page { size: A4; margin: 16mm 17mm; }
-body { font: 9.2pt/1.32 "DejaVu Serif", serif; color: black; }
-h1 { font-size: 17pt; margin: 0 0 4pt; } h2 { font-size: 12pt; margin: 9pt 0 2pt; }
-h3 { font-size: 9.6pt; margin: 6pt 0 0; } h1, h2, h3 { break-after: avoid; }
+body { font: 9.8pt/1.35 "DejaVu Serif", serif; color: black; }
+h1 { font-size: 17pt; margin: 0 0 4pt; } h2 { font-size: 13pt; margin: 10pt 0 2pt; }
+h3 { font-size: 10.2pt; margin: 6pt 0 0; } h1, h2, h3 { break-after: avoid; }
 p, ul { margin: 3pt 0; } ul { padding-left: 14pt; } a { color: inherit; text-decoration: none; }
 .anchor-link { display: none; }
 img, svg { max-width: 100%; height: auto; break-inside: avoid; }
-table { border-collapse: collapse; width: 100%; font: 7.4pt/1.2 "DejaVu Sans", sans-serif; }
+table { border-collapse: collapse; width: 100%; font: 7.9pt/1.22 "DejaVu Sans", sans-serif; }
 th, td { text-align: left; vertical-align: top; padding: 1pt 5pt 1pt 0; }
 th { border-bottom: 1px solid black; } tr { break-inside: avoid; }
 """
@@ -146,11 +146,16 @@ def print_pdf(output: Path) -> Path:
 
 
 def as_html(executed: Path) -> str:
-    """An executed notebook's prose and outputs as one page to print, without its code."""
+    """An executed notebook's prose and outputs as one page to print, without code and logs."""
+    import nbformat
     from nbconvert import HTMLExporter
 
+    notebook = nbformat.read(executed, as_version=4)
+    for cell in notebook.cells:
+        if "outputs" in cell:
+            cell.outputs = [item for item in cell.outputs if item.output_type != "stream"]
     hidden = dict.fromkeys(("exclude_input", "exclude_output_prompt"), True)
-    body, _ = HTMLExporter(template_name="basic", **hidden).from_filename(str(executed))
+    body, _ = HTMLExporter(template_name="basic", **hidden).from_notebook_node(notebook)
     head = f'<meta charset="utf-8"><title>Replication report</title><style>{PAPER}</style>'
     return f"<!doctype html><html lang='en'><head>{head}</head><body>{body}</body></html>"
 

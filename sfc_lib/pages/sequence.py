@@ -27,6 +27,7 @@ from sfc_lib.pages.results import Results
 from sfc_lib.pages.style import name_of
 from sfc_lib.pages.widget import Widget
 from sfc_lib.runs.evaluation import target
+from sfc_lib.runs.sizes import load_size, size_names
 from sfc_lib.runs.store import MODEL, Record
 
 ABOUT = "Paste a DNA sequence: networks score it, and show what each base adds"
@@ -46,7 +47,15 @@ def paste(results: Results, experiments: Sequence[str]) -> Widget:
     """The picture: the best seed's networks of experiments, and sequences to begin with.
 
     An experiment of which no record holds a network is named in it as missing.
+
+    Raises:
+        UserError: No size has an experiment of that name.
     """
+    known = {name for size in size_names() for name in load_size(size).experiments}
+    known |= set(results.runs.experiment)
+    for name in experiments:
+        if name not in known:
+            raise UserError(f"networks: expected names of {sorted(known)}, got {name!r}.")
     found = networks(results, experiments)
     lengths = {(network["data"], network["length"]) for network in found}
     titles = results.runs.drop_duplicates("experiment").set_index("experiment").title

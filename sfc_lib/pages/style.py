@@ -54,6 +54,7 @@ NAMES = {
 OTHER = "#009e73"  # a model without a colour of its own
 COLUMNS = 3  # panels side by side that stay legible on a page
 PAGE = 8.1  # inches: the width of a page's column at 96 pixels an inch
+NARROW = 3.6  # inches: the same on a phone
 SMALL = 9  # points: the smallest text of a figure, 12 pixels on the screen
 STYLE: Any = {
     **sns.axes_style("ticks"),
@@ -92,6 +93,11 @@ SHORT_DATA = (  # words of experiments' titles, and what stands for them where r
     (", genome-wide", ", genome"),
     (", to convergence", ", converged"),
 )
+SHARED = {  # how settings are told that all networks share
+    "batch": "batches of {}",
+    "seeds": "{} seeds each",
+    "diverged": "{} diverged",
+}
 TENFOLD = 10
 FOLDED = 200  # characters
 
@@ -244,16 +250,28 @@ def show(table: pd.DataFrame) -> HTML:
 
 def folded(summary: str, content: pd.DataFrame | Figure, alt: str = "") -> HTML:
     """A table, or a figure with its text for those who don't see it, closed until clicked."""
-    shown = _picture(content, alt) if isinstance(content, Figure) else show(content).data
+    shown = picture(content, alt) if isinstance(content, Figure) else show(content).data
     return HTML(f"<details><summary>{html.escape(summary)}</summary>{shown}</details>")
 
 
-def _picture(figure: Figure, alt: str) -> str:
+def picture(figure: Figure, alt: str, narrow: Figure | None = None) -> str:
+    """A figure as HTML that holds it, with its text for those who don't see it.
+
+    Args:
+        figure: In the form for a page.
+        alt: The text.
+        narrow: Its form for phones; without one they scroll sideways.
+    """
+    source = f'<source media="(max-width: 40rem)" srcset="{_data(narrow)}">' if narrow else ""
+    image = f'<img class="sfc-wide" alt="{html.escape(alt)}" src="{_data(figure)}">'
+    return f'<div tabindex="0"><picture>{source}{image}</picture></div>'
+
+
+def _data(figure: Figure) -> str:
     with plt.rc_context(STYLE), io.BytesIO() as file:
         figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None})
         data = base64.b64encode(file.getvalue()).decode()
-    source = f"data:image/svg+xml;base64,{data}"
-    return f'<div tabindex="0"><img class="sfc-wide" alt="{html.escape(alt)}" src="{source}"></div>'
+    return f"data:image/svg+xml;base64,{data}"
 
 
 def how_trained(results: Results) -> HTML:
@@ -263,8 +281,12 @@ def how_trained(results: Results) -> HTML:
     """
     table = settings(results).set_index("data")
     same = table.nunique() == 1 if len(table) > 1 else pd.Series(False, table.columns)
-    shared = [f"{name} {table[name].iat[0]}" for name in table.columns[same]]
-    line = f"<p>All networks: {html.escape(', '.join(shared))}.</p>" if shared else ""
+    shared = [
+        SHARED.get(name, name + " {}").format(table[name].iat[0] or "none")
+        for name in table
+        if same[name]
+    ]
+    line = f"<p>All networks alike: {html.escape(', '.join(shared))}.</p>" if shared else ""
     differ = table.loc[:, ~same].rename(index=short_data).T.rename_axis("setting").reset_index()
     return HTML(line + folded("How the networks were trained", differ).data)
 

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import jsonschema
 import numpy as np
+import pandas as pd
 import pytest
 from made_up import record, results, scored, together
 
 from sfc_lib.pages import claims, overview, statistics, style
 from sfc_lib.pages.claims import Claim, Claims, Comparison, Metric, grade, grade_table, load_claims
-from sfc_lib.pages.forest import forest
+from sfc_lib.pages.forest import caption, forest, show_forest
+from sfc_lib.pages.statistics import MIN_SEEDS
+from sfc_lib.pages.style import NARROW, short
 from sfc_lib.runs.sizes import load_size
 from sfc_lib.runs.spec import RunSpec
 
@@ -300,11 +303,55 @@ def test_a_changed_record_changes_the_front_page(tmp_path):
 
 
 def test_forest_has_a_line_a_comparison_and_a_letter_each(grades):
-    part = grades[grades.figure == 1]
+    part = grades[grades.figure == 1].reset_index(drop=True)
+    part.loc[part.index[-3:], "seeds"] = MIN_SEEDS - 1
+    drawn = part[part.seeds >= MIN_SEEDS]
     figure = forest(part)
     letters = [t.get_text() for f in figure.subfigs for a in f.axes for t in a.texts]
-    assert len(letters) == len(part)
-    assert letters.count("✓") == (part.verdict == "supported").sum()
+    assert len(letters) == len(drawn) < len(part)
+    assert letters.count("✓") == (drawn.verdict == "supported").sum()
+    assert f" {len(part) - len(drawn)} comparisons of fewer than {MIN_SEEDS} seeds" in caption(part)
+
+
+def dots(axes):
+    """The effects drawn, from the least."""
+    return sorted(float(x[0]) for line in axes.lines if len(x := line.get_xdata()) == 1)
+
+
+def test_forest_of_a_phone_has_the_same_lines_with_words_above_them(grades):
+    part = grades[(grades.figure == 1) & (grades.seeds >= MIN_SEEDS)]
+    wide, narrow = forest(part), forest(part, NARROW)
+    assert narrow.get_size_inches()[0] == NARROW
+    for one, other in zip(wide.subfigs, narrow.subfigs, strict=True):
+        words = {tick.get_text() for tick in one.axes[0].get_yticklabels()}
+        assert words <= {text.get_text() for text in other.axes[0].texts}
+        for panel, small in zip(one.axes, other.axes, strict=True):
+            assert dots(panel) == dots(small)
+    html = show_forest(part).data
+    assert html.count("data:image/svg+xml") == 2
+    assert "are left out" not in html
+
+
+def test_where_no_comparison_can_decide_all_are_drawn(grades):
+    few = grades[grades.figure == 1].assign(seeds=3)
+    letters = [t.get_text() for f in forest(few).subfigs for a in f.axes for t in a.texts]
+    assert len(letters) == len(few[few.asks != "exact"]) > 0
+    assert show_forest(few[:0]).data == ""
+
+
+def test_what_a_figure_shows_is_counted_from_its_comparisons(tmp_path, claiming):
+    claiming(HIGHER)
+    grades = grade(scored(tmp_path, {"sep": GOOD, "std": BAD}))
+    effect = short(grades.effect.iat[0], "+.4f")
+    assert claims.shows(grades, 1) == (
+        "*it* is supported by 1 of the 1 comparisons that can decide and contradicted by 0: sep "
+        f"leads in auROC by {effect}."
+    )
+    assert claims.shows(grades.assign(seeds=3), 1) == ""
+    assert claims.shows(grades.assign(confounded="epochs"), 1) == ""
+    two = pd.concat([grades, grades.assign(effect=-0.5, verdict="contradicted")])
+    assert "1 of the 2" in claims.shows(two, 1)
+    assert f"by −.5000 to {effect}." in claims.shows(two, 1)
 
 
 def test_data_without_enough_seeds_keep_a_claim_from_holding_everywhere(tmp_path, claiming):

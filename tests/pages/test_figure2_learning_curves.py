@@ -53,7 +53,8 @@ def test_median_stops_where_the_first_seed_stops(made):
     assert median.get_ydata() == pytest.approx([0.8, 0.9, 0.96])
     thin = [line for line in axes.lines if 0 < line.get_linewidth() < 1]
     assert len(thin) == 9
-    assert [text.get_text() for text in axes.get_legend().texts] == [NAMES[m] for m in HISTORY]
+    (legend,) = axes.figure.legends
+    assert [text.get_text() for text in legend.texts] == [NAMES[m] for m in HISTORY]
     assert axes.get_xlim() == (1, 3)
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import by_curvature, record, results, together, unpacked, with_curvature
 
+from sfc_lib.errors import UserError
 from sfc_lib.pages import claims, style
 from sfc_lib.pages import figure4_positional_weights as figure4
 from sfc_lib.pages.figure4_positional_weights import STABLE, stability
@@ -309,6 +310,8 @@ def test_a_view_may_leave_strengths_out(tmp_path):
     view = figure4.View(strengths=(0.0, 10.0))
     assert figure4.shown(made, view).curvature.tolist() == [0, 10]
     assert "CR 0, 10**" in figure4.strengths_line(made, view)
+    with pytest.raises(UserError, match=r"strengths: expected some of .*'10'.*, got 3\."):
+        figure4.shown(made, figure4.View(strengths=(0.0, 3.0)))
     assert len(figure4.weight_slider(made, view).data["panels"]) == 2
     seven = figure4.weight_slider(made, figure4.View(clusters=7)).data
     assert seven["count"] == 7

@@ -232,6 +232,8 @@ def test_a_notebook_under_plain_papermill_refuses_in_one_line(values, message, t
         ("clusters", 1, 0),
         ("sequences", 0, -5),
         ("normalisation", "norm", "max"),
+        ("strengths", [0, 1.5], [-1]),
+        ("strengths", [], ["a"]),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_the_range(name, good, bad):

@@ -70,9 +70,11 @@ def test_all_together_stay_small(widget):
 def test_an_experiment_without_networks_is_named(tmp_path):
     results = scored(tmp_path, {"std": [0.9], "sep": [0.8]}, title="Nothing kept")
     (name,) = results.size.experiments
-    widget = sequence.paste(results, [name, "elsewhere"])
+    widget = sequence.paste(results, [name, "ctcf"])  # of another size
     assert widget.data["networks"] == []
-    assert widget.data["missing"] == ["Nothing kept", "elsewhere"]
+    assert widget.data["missing"] == ["Nothing kept", "ctcf"]
+    with pytest.raises(UserError, match=r"networks: expected names of .*'ctcf'.*, got 'ctfc'"):
+        sequence.paste(results, ["ctfc"])
 
 
 def test_batch_normalisation_goes_into_the_convolution():
