@@ -36,7 +36,7 @@ from sfc_lib.runs.spec import CHOICES, RunSpec
 from sfc_lib.runs.store import HISTORY, Record, look_up
 from sfc_lib.runs.worker import Processes
 
-VARIANTS = ("std", "sep", "symm")
+VARIANTS = ("std", "sep")  # symmetric or not
 YOURS = "yours"  # label of the reader's run in figures
 SEQUENCES = 2000  # that its importance is averaged over: seconds, not minutes
 SIZE = "standard"  # of the published runs beside it
@@ -65,6 +65,7 @@ class Playground(widgets.VBox):
         self.fields: dict[str, Any] = {
             "data": _field(widgets.Dropdown, "data", experiment, options=titles),
             "network": _field(widgets.Dropdown, "network", "sep", options=networks),
+            "symmetric": _field(widgets.Checkbox, "symmetric positions", False, indent=False),
             "units": _field(
                 widgets.BoundedIntText, "SFC neurons (0: as many as match)", 0, max=5000
             ),
@@ -95,6 +96,10 @@ class Playground(widgets.VBox):
         value = {name: field.value for name, field in self.fields.items()}
         readout = value["network"] if value["network"] not in VARIANTS else None
         variant = _variant_of(readout) if readout else value["network"]
+        if value["symmetric"]:
+            if variant == "std":
+                raise UserError(f"symmetric: {value['network']} has no SFC layer; choose another.")
+            variant = "symm"
         like = load_size(SIZE, 1).experiments[value["data"]].models["sep"][0]
         layer = {"units": value["units"] or None, "initializer": value["initializer"]}
         layer["curvature"] = value["curvature"]

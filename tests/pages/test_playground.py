@@ -43,7 +43,9 @@ def test_fields_left_alone_ask_for_the_published_network_but_for_its_epochs():
 @pytest.mark.parametrize(
     ("values", "field", "expected"),
     [
-        ({"network": "symm"}, "variant", "symm"),
+        ({"symmetric": True}, "variant", "symm"),
+        ({"network": "relu", "symmetric": True}, "variant", "symm"),
+        ({"network": "relu", "symmetric": True}, "readout", "relu"),
         ({"network": "bottleneck"}, "readout", "bottleneck"),
         ({"network": "relu"}, "variant", "sep"),
         ({"network": "bottleneck"}, "variant", "std"),
@@ -65,6 +67,7 @@ def test_every_field_reaches_the_spec(values, field, expected):
     ("values", "message"),
     [
         ({"network": "std", "units": 7}, "std has no SFC layer"),
+        ({"network": "bottleneck", "symmetric": True}, "symmetric: bottleneck has no SFC layer"),
         ({"learning_rate": -1.0}, "learning_rate must be a finite number"),
         ({"epochs": 0}, "epochs must be an integer"),
     ],
@@ -85,7 +88,7 @@ def test_an_unknown_experiment_is_named():
 
 def test_stopped_and_started_again_it_gives_the_run_it_would_have_given(store):
     """Real training, in a process; stopped after an epoch or more."""
-    values = {"train_samples": 400, "epochs": 6, "network": "symm"}
+    values = {"train_samples": 400, "epochs": 6, "symmetric": True}
     made = playground(**values)
     made.start()
     assert made.start_button.disabled

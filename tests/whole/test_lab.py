@@ -15,13 +15,14 @@ from sfc_lib.files import checkout
 
 pytestmark = pytest.mark.browser
 SECOND = 1000  # milliseconds
+NOTEBOOKS = checkout() / "notebooks"
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     """Address of a JupyterLab over a copy of the notebooks, far from the repository's folder."""
     folder = tmp_path_factory.mktemp("lab")
-    shutil.copytree(checkout() / "notebooks", folder / "elsewhere")
+    shutil.copytree(NOTEBOOKS, folder / "elsewhere")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -90,3 +91,12 @@ def test_a_wrong_parameter_is_one_line_in_jupyterlab(lab, page):
     error.first.wait_for(timeout=180 * SECOND)
     said = error.first.inner_text().strip()
     assert said == "parameter smoothing: expected a number >= 1, got -1."
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in NOTEBOOKS.glob("figure*.ipynb")))
+def test_a_figures_notebook_runs_to_its_end_in_another_folder(lab, page, name):
+    address, _ = lab
+    run_all(page, address, name)
+    page.get_by_text("Provenance of every number").wait_for(timeout=300 * SECOND)
+    errors = "[data-mime-type='application/vnd.jupyter.stderr'], [data-mime-type$='error']"
+    assert page.locator(f".jp-OutputArea-output:is({errors})").count() == 0
