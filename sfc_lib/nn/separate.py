@@ -311,6 +311,7 @@ class _Walk:
         if id(model) not in self.nested:
             before, inputs = len(self.done), same_inputs(functional(model, "separate"))
             for x, given in zip(*map(keras.tree.flatten, (inputs, args)), strict=False):
+                self.made[id(x)] = f"an input of {named(model)}", x
                 if self._is_flat(given) or id(given) in self.lost:
                     self.lost[id(x)] = named(model), x
             new = self.rebuild(model, inputs)

@@ -96,10 +96,8 @@ def _converted(model: keras.Model, torch: Any) -> torch.nn.Module:
         node = graph.placeholder(_legal(name, taken))  # torch.fx's word for an input
         node.target = node.name  # which torch.fx may have changed
         nodes[id(x)] = node
-    names: dict[tuple[int, int], str] = {}  # of each layer's steps, of which each is one module
-    for layer, _, _ in calls:
-        if (id(layer), 0) not in names:
-            names[id(layer), 0] = _legal(layer.name, taken)
+    names = {(id(layer), 0): layer.name for layer, _, _ in calls}  # of each layer's steps
+    names = {step: _legal(name, taken) for step, name in names.items()}
     for layer, inputs, y in calls:
         if codes & {id(x) for x in inputs} and type(layer) is not OneHotDNA:
             _refuse(layer, "it takes integers, which only OneHotDNA may")
@@ -279,10 +277,9 @@ def _require_known(layer: layers.Layer) -> None:
 
 def _require_plain_call(layer: Any, tensors: list, options: dict[str, Any]) -> None:
     """A `UserError` where a layer takes or makes anything but vectors and maps."""
-    if given := [
-        f"{name}={value}" for name, value in options.items() if value not in (None, False)
-    ]:
-        _refuse(layer, f"it is called with {', '.join(given)}")
+    for name, value in options.items():
+        if value is not None and value is not False:
+            _refuse(layer, f"it is called with {name}={value}")
     for x in tensors:
         if not isinstance(x, keras.KerasTensor):
             _refuse(layer, "it takes numbers that are none of the model's tensors")

@@ -98,7 +98,7 @@ def test_quantised_network_stays_so(mode, way, tmp_path):
 
 def test_one_dense_behind_two_sfc_layers_is_two_when_folded():
     inputs, dense = keras.Input((6, 3)), layers.Dense(4, name="fc")
-    outputs = [dense(SeparableFC(5)(inputs)), dense(SeparableFC(30)(inputs))]
+    outputs = [dense(SeparableFC(5)(inputs)), dense(SeparableFC(5)(inputs))]
     folded = assert_folds(keras.Model(inputs, outputs), maps())
     assert {layer.name for layer in folded.layers if layer.weights} == {"fc", "fc_1"}
 

@@ -673,6 +673,11 @@ def flat_behind_a_nested_model():
     return dense_behind(keras.Model(inputs, flat(inputs), name="backbone"))
 
 
+def dense_in_a_nested_model():
+    inputs = keras.Input((9, 4))
+    return keras.Model(inputs, inside(layers.Dense(2, name="b"), shape=(36,))(flat(inputs)))
+
+
 def own_dense():
     inputs = keras.Input((9, 4))
     return keras.Model(inputs, Doubled(2, name="fc")(flat(inputs)))
@@ -701,6 +706,10 @@ REFUSED = {
     "one position": (lambda: dense_behind(FLATTEN(), inputs=(1, 9)), "found no map"),
     "norm between": (lambda: dense_behind(FLATTEN(), layers.UnitNormalization()), "found no map"),
     "flat in a nested model": (flat_behind_a_nested_model, "found no map.*'fc' behind 'backbone' "),
+    "Dense in a nested model": (
+        dense_in_a_nested_model,
+        r"here: 'b' behind an input of 'body' \(Sequential\)",
+    ),
     "subclassed": (Subclassed, "expected a functional or built sequential model"),
     "not built": (lambda: keras.Sequential([FLATTEN(), layers.Dense(2)]), "expected a functional"),
     "LoRA": (with_lora, "'fc' is trained with LoRA"),

@@ -225,21 +225,22 @@ NAMES = ["lambda", "class", "self", "half", "forward", "code", "graph", "type", 
 NAMES += ["compile", "parameters", "_parameters", "weight", "T", "torch", "print", "one-hot"]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_names_that_python_or_torch_use(name):
-    """Of a layer, of inputs, and of the model."""
-    inputs, other = keras.Input((20, 4), name=name), keras.Input((20, 4), name=f"{name}_1")
-    first, second = layers.Conv1D(4, 3, name=f"{name}_2"), layers.Conv1D(4, 3)
-    outputs = layers.Dense(2)(layers.Flatten()(layers.Average()([first(inputs), second(other)])))
-    theirs, ours = compared(keras.Model([inputs, other], outputs, name="class"), *[(20, 4)] * 2)
+@pytest.mark.parametrize("of", ["layers", "inputs"])
+def test_names_that_python_or_torch_use(of):
+    if of == "inputs":
+        inputs = [keras.Input((20, 4), name=name) for name in NAMES]
+        x = layers.Average()([layers.Conv1D(2, 3, name=f"{x.name}_1")(x) for x in inputs])
+    else:
+        inputs = x = keras.Input((20, 4))
+        for name in NAMES:
+            x = layers.Conv1D(4, 3, padding="same", activation="elu", name=name)(x)
+    model = lively(keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)), name="class"))
+    theirs, ours = compared(model, *[(20, 4)] * len(model.inputs))
     np.testing.assert_allclose(ours, theirs, **CLOSE)
-    model = named(name, "other")
-    theirs, ours = compared(model, (20, 4))
-    np.testing.assert_allclose(ours, theirs, **CLOSE)
-    module = to_torch(model)
+    assert theirs.std() > 1e-3
+    module, x = to_torch(model), [torch.ones(2, 4, 20)] * len(model.inputs)
     again = pickle.loads(pickle.dumps(module)).eval()
-    x = torch.ones(2, 4, 20)
-    np.testing.assert_allclose(found(again, x), found(module, x), **CLOSE)
+    np.testing.assert_allclose(found(again, *x), found(module, *x), **CLOSE)
 
 
 @pytest.mark.parametrize("between", [[], [layers.Permute((2, 1))]], ids=["as it is", "turned"])
