@@ -8,10 +8,15 @@ No Keras is imported. `--examples 800 --epochs 2` only shows that it runs.
 """
 
 import argparse
+import sys
 
-import torch
+try:
+    import torch
+    from torch import nn
+except ModuleNotFoundError as error:
+    sys.exit(f'This example needs {error.name}: pip install "sfc_lib[torch]"')
+
 from sklearn.metrics import roc_auc_score
-from torch import nn
 
 from sfc_lib import load_dataset
 from sfc_lib.datasets.base import Split

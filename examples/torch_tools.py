@@ -7,16 +7,21 @@ In a clone of the repository, where the published records are.
 """
 
 import argparse
+import sys
+
+try:
+    import torch
+    from captum.attr import IntegratedGradients
+    from tangermeme.deep_lift_shap import deep_lift_shap
+    from tangermeme.ersatz import dinucleotide_shuffle
+    from tangermeme.marginalize import marginalize
+    from tangermeme.saturation_mutagenesis import saturation_mutagenesis
+    from tangermeme.utils import random_one_hot
+except ModuleNotFoundError as error:
+    sys.exit(f'This example needs {error.name}: pip install "sfc_lib[tensorflow,tools]"')
 
 import keras
 import numpy as np
-import torch
-from captum.attr import IntegratedGradients
-from tangermeme.deep_lift_shap import deep_lift_shap
-from tangermeme.ersatz import dinucleotide_shuffle
-from tangermeme.marginalize import marginalize
-from tangermeme.saturation_mutagenesis import saturation_mutagenesis
-from tangermeme.utils import random_one_hot
 
 from sfc_lib import load_published, to_torch
 

@@ -12,7 +12,7 @@ import keras
 
 from sfc_lib.errors import UserError
 from sfc_lib.nn.folding import SeparableModel
-from sfc_lib.nn.graphs import Copies, called, rebuilt
+from sfc_lib.nn.graphs import Copies, called, functional, named, rebuilt
 from sfc_lib.nn.layers import OneHotDNA
 
 CODES, ONE_HOT = "codes", "one_hot"  # names of the two inputs
@@ -30,14 +30,18 @@ def reads(model: keras.Model) -> str:
     >>> reads(build_model("simulated_tf", "sep", length=200, tasks=3))
     'codes'
     """
+    return _reads(model, "reads")
+
+
+def _reads(model: keras.Model, owner: str) -> str:
     shapes = [tuple(x.shape) for x in getattr(model, "inputs", None) or ()]
     if len(shapes) == 1 and shapes[0][2:] == (4,):
         return ONE_HOT
     if len(shapes) == 1 and len(shapes[0]) == 2 and _encoders(model):
         return CODES
     raise UserError(
-        "expected a network of one input, codes (batch, length) into a OneHotDNA layer or one-hot "
-        f"(batch, length, 4), got the inputs {shapes}."
+        f"{owner}: expected a network of one input, codes (batch, length) into a OneHotDNA layer "
+        f"or one-hot (batch, length, 4), got the inputs {shapes}."
     )
 
 
@@ -57,7 +61,7 @@ def with_one_hot(model: keras.Model) -> keras.Model:
         A copy with weights of its own, not compiled.
 
     Raises:
-        UserError: As of `reads`.
+        UserError: As of `reads`; or another layer than OneHotDNA reads the codes too.
 
     Example:
 
@@ -65,7 +69,7 @@ def with_one_hot(model: keras.Model) -> keras.Model:
     >>> with_one_hot(build_model("simulated_tf", "sep", length=200, tasks=3)).input_shape
     (None, 200, 4)
     """
-    return model if reads(model) == ONE_HOT else _rewired(model, ONE_HOT)
+    return model if _reads(model, "with_one_hot") == ONE_HOT else _rewired(model, ONE_HOT)
 
 
 def with_codes(model: keras.Model) -> keras.Model:
@@ -73,12 +77,13 @@ def with_codes(model: keras.Model) -> keras.Model:
 
     The inverse of `with_one_hot`, with the same arguments and errors.
     """
-    return model if reads(model) == CODES else _rewired(model, CODES)
+    return model if _reads(model, "with_codes") == CODES else _rewired(model, CODES)
 
 
 def _rewired(model: keras.Model, name: str) -> keras.Model:
     length, copies = model.inputs[0].shape[1], Copies(f"with_{name}")
     if name == ONE_HOT:
+        _require_only_encoders(model, copies.owner)
         inputs = encoded = keras.Input((length, 4), name=ONE_HOT)
     else:
         inputs = keras.Input((length,), dtype="uint8", name=CODES)
@@ -93,3 +98,15 @@ def _rewired(model: keras.Model, name: str) -> keras.Model:
     new = rebuilt(model, call, copies.owner, inputs=inputs)
     kind = SeparableModel if isinstance(model, SeparableModel) else keras.Model
     return called(kind(new.input, new.output, name=model.name))
+
+
+def _require_only_encoders(model: keras.Model, owner: str) -> None:
+    """A `UserError` for another layer that reads the codes: from one-hot it would not get them."""
+    plain = functional(model, owner)
+    for node in (node for depth in plain._nodes_by_depth.values() for node in depth):
+        layer = node.operation
+        if any(x is plain.inputs[0] for x in node.input_tensors) and type(layer) is not OneHotDNA:
+            raise UserError(
+                f"{owner}: {named(layer)} reads the codes too, which a one-hot input does not "
+                "give; only OneHotDNA layers may."
+            )

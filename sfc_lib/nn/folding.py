@@ -15,7 +15,17 @@ import keras
 from keras import layers, ops
 
 from sfc_lib.errors import UserError
-from sfc_lib.nn.graphs import Copies, called, functional, is_nested, rebuilt, values
+from sfc_lib.nn.graphs import (
+    Copies,
+    called,
+    every_layer,
+    free_name,
+    functional,
+    is_nested,
+    named,
+    rebuilt,
+    values,
+)
 from sfc_lib.nn.layers import USUAL_BATCH, SeparableFC, outer_products
 
 
@@ -42,7 +52,9 @@ def fold_separable(model: keras.Model) -> keras.Model:
     Its predictions are the same up to rounding, and cost what the same network without SFC
     layers costs. It is for inference: trained on, it is an ordinary Dense layer. A model
     without SFC layer is returned as it is. Outputs of several SFC layers may meet in an Add or
-    Concatenate before the Dense; layers may be shared, and stand in nested models.
+    Concatenate before the Dense; layers may be shared, and stand in nested models. An SFC layer
+    within another, as in TimeDistributed, stays as it is, and so does one of a class of yours
+    that has a `call` of its own.
 
     Args:
         model: A functional or sequential Keras model that has its weights.
@@ -66,7 +78,7 @@ def fold_separable(model: keras.Model) -> keras.Model:
     if not _holds_separable(model):
         return model
     folded: dict[tuple, layers.Dense] = {}
-    names: set[str] = set()
+    taken, seen = {layer.name for layer in every_layer(model)}, set()
 
     def one_dense(dense: layers.Dense, pieces: Sequence[Piece], _) -> keras.KerasTensor:
         if dense.quantization_mode:
@@ -75,15 +87,21 @@ def fold_separable(model: keras.Model) -> keras.Model:
                 "Fold first, then quantise the folded model."
             )
         maps = {id(piece.x): piece for piece in pieces}  # what meets at one input is summed
-        key = (id(dense), *((id(piece.sfc), piece.rows.start) for piece in pieces))
+        order = {x: number for number, x in enumerate(maps)}
+        key = (
+            id(dense),
+            *((id(piece.sfc), piece.rows.start, order[id(piece.x)]) for piece in pieces),
+        )
         first = key not in folded
         if first:
-            name = dense.name if dense.name not in names else f"{dense.name}_{len(folded)}"
-            names.add(name)
+            name = free_name(dense.name, taken) if id(dense) in seen else dense.name
+            seen.add(id(dense))
             options = {"lora_rank": None, "lora_alpha": None}  # they are in the kernel, merged
             folded[key] = layers.Dense.from_config({**dense.get_config(), "name": name, **options})
-        flat = [_flat(piece) for piece in maps.values()]
-        y = folded[key](flat[0] if len(flat) == 1 else layers.Concatenate()(flat))
+        flat = [_flat(piece, dense.name, taken) for piece in maps.values()]
+        if len(flat) > 1:
+            flat = [layers.Concatenate(name=free_name(f"{dense.name}_inputs", taken))(flat)]
+        y = folded[key](flat[0])
         if first:
             folded[key].set_weights(_merged(dense, pieces))
         return y
@@ -92,16 +110,19 @@ def fold_separable(model: keras.Model) -> keras.Model:
 
 
 def _holds_separable(model: keras.Model) -> bool:
-    return any(
-        isinstance(layer, SeparableFC) or (is_nested(layer) and _holds_separable(layer))
-        for layer in model.layers
-    )
+    return any(map(_is_separable, every_layer(model)))
 
 
-def _flat(piece: Piece) -> keras.KerasTensor:
+def _is_separable(layer: Any) -> bool:
+    """Whether it computes what an SFC layer does: a subclass's own `call` may do anything."""
+    return isinstance(layer, SeparableFC) and type(layer).call is SeparableFC.call
+
+
+def _flat(piece: Piece, name: str, taken: set[str]) -> keras.KerasTensor:
     if piece.sfc is None:
         return piece.x
-    return layers.Flatten(data_format="channels_last", dtype=piece.sfc.dtype_policy)(piece.x)
+    options = {"dtype": piece.sfc.dtype_policy, "name": free_name(f"{name}_flat", taken)}
+    return layers.Flatten(data_format="channels_last", **options)(piece.x)
 
 
 def _merged(dense: layers.Dense, pieces: Sequence[Piece]) -> list:
@@ -147,7 +168,7 @@ def _joined(model: keras.Model, copies: Copies, join: Join, alone: Callable) -> 
     def tell_alone(tensors, follower):
         for pieces, _, met in (waiting[id(x)] for x in tensors if id(x) in waiting):
             for sfc in (piece.sfc for piece in pieces if piece.sfc is not None):
-                alone(sfc, _named(met) if met else follower)
+                alone(sfc, f"the layer {named(met)}" if met else follower)
 
     def call(layer, *args, **kwargs):
         before = [x for x in keras.tree.flatten((args, kwargs)) if id(x) in waiting]
@@ -159,25 +180,23 @@ def _joined(model: keras.Model, copies: Copies, join: Join, alone: Callable) -> 
                 nested[id(layer)] = rebuild(layer)
             return nested[id(layer)](*args, **kwargs)
         y = copies.call(layer, *args, **kwargs)
-        if isinstance(layer, SeparableFC):
+        if _is_separable(layer):
             waiting[id(y)] = [Piece(layer, args[0], slice(0, layer.units))], y, None
         elif before and (pieces := _met(layer, args[0], waiting)):
             waiting[id(y)] = pieces, y, layer
         else:
-            tell_alone(before, _named(layer))
+            tell_alone(before, f"the layer {named(layer)}")
         return y
 
     return rebuild(model)
-
-
-def _named(layer: Any) -> str:
-    return f"the layer {layer.name!r} ({type(layer).__name__})"
 
 
 def _met(layer: Any, inputs: Any, waiting: dict) -> list[Piece]:
     """Pieces of the vector that an Add or a Concatenate makes; none for other layers."""
     beside = type(layer) is layers.Concatenate and layer.axis in (-1, 1)
     if not (beside or type(layer) is layers.Add) or len({len(x.shape) for x in inputs}) > 1:
+        return []
+    if not beside and len({x.shape[-1] for x in inputs}) > 1:  # one is repeated for the other
         return []
     pieces, start = [], 0
     for x in inputs:
@@ -210,10 +229,13 @@ class CollapsedPair(layers.Layer):
     Args:
         sfc: The SFC layer, built.
         dense: The Dense layer behind it, built.
+        name: Of this layer.
     """
 
-    def __init__(self, sfc: SeparableFC, dense: layers.Dense) -> None:
-        super().__init__(name=f"{sfc.name}_{dense.name}", dtype=dense.dtype_policy)
+    def __init__(self, sfc: SeparableFC, dense: layers.Dense, name: str | None = None) -> None:
+        # A quantised policy would ask this layer for a quantised call of its own
+        policy = (sfc if dense.quantization_mode else dense).dtype_policy
+        super().__init__(name=name, dtype=policy)
         self.sfc, self.dense = sfc, dense
         self.built = True
 
@@ -252,12 +274,17 @@ class SeparableModel(keras.Model):
     def __init__(self, inputs, outputs, name: str | None = None, **kwargs) -> None:
         super().__init__(inputs, outputs, name=name, **kwargs)
         pairs: dict[tuple, CollapsedPair] = {}  # a shared pair is one
+        taken = {layer.name for layer in self.layers}
 
         def collapsed(dense: layers.Dense, pieces: Sequence[Piece], x: keras.KerasTensor):
             sfc, inputs, _ = pieces[0]
             if sfc is None or len(pieces) > 1:
                 return dense(x)
-            return pairs.setdefault((id(sfc), id(dense)), CollapsedPair(sfc, dense))(inputs)
+            key = id(sfc), id(dense)
+            if key not in pairs:
+                name = free_name(f"{sfc.name}_{dense.name}", taken)
+                pairs[key] = CollapsedPair(sfc, dense, name)
+            return pairs[key](inputs)
 
         copies = Copies("SeparableModel", share=True)
         fast = _joined(self, copies, collapsed, alone=lambda sfc, follower: None)
@@ -267,8 +294,17 @@ class SeparableModel(keras.Model):
         return self._fast()(inputs, training=training, mask=mask)
 
     def export(self, *args, **kwargs):
-        """As any model of Keras, also where it was just loaded."""
-        return super(SeparableModel, called(self)).export(*args, **kwargs)
+        """As any model of Keras, also where it was just loaded.
+
+        Raises:
+            UserError: A package that the format needs is not installed.
+        """
+        try:
+            return super(SeparableModel, called(self)).export(*args, **kwargs)
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f'export: {error.name} is not installed: pip install "sfc_lib[export]".'
+            ) from error
 
 
 # A model in an .h5 file names its class alone, without our package.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -35,19 +35,22 @@ def rebuilt(
     The new inputs are like the old ones unless they are given.
     """
     plain = functional(model, owner)
+    return keras.models.clone_model(
+        plain,
+        input_tensors=same_inputs(plain) if inputs is None else inputs,
+        clone_function=lambda layer: layer,
+        call_function=call,
+    )
+
+
+def same_inputs(plain: keras.Model) -> Any:
+    """New inputs like those of a functional model, in the same structure."""
     names = {id(layer.output): layer.name for layer in plain.layers if _is_input(layer)}
 
     def same_input(x: keras.KerasTensor) -> keras.KerasTensor:
         return keras.Input(batch_shape=x.shape, dtype=x.dtype, name=names[id(x)])
 
-    return keras.models.clone_model(
-        plain,
-        input_tensors=keras.tree.map_structure(same_input, plain.input)
-        if inputs is None
-        else inputs,
-        clone_function=lambda layer: layer,
-        call_function=call,
-    )
+    return keras.tree.map_structure(same_input, plain.input)
 
 
 def _is_input(layer: Any) -> bool:
@@ -63,6 +66,36 @@ def called(model: keras.Model) -> keras.Model:
 def is_nested(layer: Any) -> bool:
     """Whether a layer of a model is itself a model of known layers."""
     return isinstance(layer, keras.Model) and getattr(layer, "inputs", None) is not None
+
+
+def every_layer(model: keras.Model) -> Iterator[Any]:
+    """The layers of a model, and those of the models in it."""
+    for layer in model.layers:
+        yield layer
+        if is_nested(layer):
+            yield from every_layer(layer)
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """The name, or the first with a number that is free; from now on it is taken.
+
+    Example:
+
+    >>> taken = {"fc"}
+    >>> free_name("fc", taken), free_name("fc", taken), free_name("other", taken)
+    ('fc_1', 'fc_2', 'other')
+    """
+    found, number = name, 0
+    while found in taken:
+        number += 1
+        found = f"{name}_{number}"
+    taken.add(found)
+    return found
+
+
+def named(layer: Any) -> str:
+    """A layer or operation in messages: its name and class."""
+    return f"{layer.name!r} ({type(layer).__name__})"
 
 
 class Copies:
@@ -87,6 +120,9 @@ class Copies:
         outputs = copy(*args, **kwargs)
         if not known:
             copy.set_weights(layer.get_weights())
+            for part in copy._flatten_layers():
+                if isinstance(part, layers.Normalization):  # it computes with what it made of them
+                    part.finalize_state()
         return outputs
 
     def _copy(self, layer: layers.Layer) -> layers.Layer:
@@ -94,8 +130,7 @@ class Copies:
             return type(layer).from_config(layer.get_config())
         except Exception as error:  # a user's own layer can raise anything
             raise UserError(
-                f"{self.owner}: {layer.name!r} ({type(layer).__name__}) can't be copied from its "
-                f"get_config: {error!r:.200}"
+                f"{self.owner}: {named(layer)} can't be copied from its get_config: {error!r:.200}"
             ) from error
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,7 +18,18 @@ from sfc_lib.errors import UserError
 from sfc_lib.nn.architectures import match_units
 from sfc_lib.nn.curvature import Curvature, nonnegative
 from sfc_lib.nn.folding import SeparableModel
-from sfc_lib.nn.graphs import Copies, called, is_nested, rebuilt, values
+from sfc_lib.nn.graphs import (
+    Copies,
+    called,
+    every_layer,
+    free_name,
+    functional,
+    is_nested,
+    named,
+    rebuilt,
+    same_inputs,
+    values,
+)
 from sfc_lib.nn.layers import SeparableFC, positive_integer
 
 STARTS = ("fresh", "svd")
@@ -28,7 +40,7 @@ ONE_BY_ONE = (  # what keeps every number of a vector in its place
     *(layers.Dropout, layers.AlphaDropout, layers.GaussianDropout, layers.GaussianNoise),
     *(layers.Activation, layers.ReLU, layers.LeakyReLU, layers.ELU, layers.PReLU),
     *(layers.BatchNormalization, layers.LayerNormalization, layers.Rescaling),
-    *(layers.Identity, layers.ActivityRegularization),
+    *(layers.Identity, layers.ActivityRegularization, layers.Flatten, layers.Reshape),
 )
 
 
@@ -88,20 +100,22 @@ def separate(
     what it gives, directly or behind layers that treat every number by itself (`ONE_BY_ONE`,
     as Dropout) or a Concatenate of several such vectors; each map gets an SFC layer. Maps
     (batch, height, width, channels) count as height · width positions. Places may be in nested
-    models, and their layers shared. `fold_separable` is the inverse.
+    models, and their layers shared; a TimeDistributed is not entered. `fold_separable` is the
+    inverse. A Dense on a flattened map behind anything else stays as it is, with a warning.
 
     Everything else keeps its weights, its names and whether it is trained. The original is
     not changed. What was done is in the attribute `separated` of the model that is returned,
-    one `Separated` a map; print one to read it.
+    one `Separated` a map; print one to read it. Files, pickle and clones do not keep it.
 
     Args:
         model: A functional or built sequential Keras model.
         units: Neurons of every new SFC layer; by default `match_units` of its place, so that
             the model has no more weights than before.
         symmetric: Whether positional weights are mirrored around the centre.
-        start: `"fresh"`: SFC and Dense start anew. `"svd"`: as near to the trained kernel as
-            so many neurons come, by singular values and sweeps of least squares; with enough of
-            them the predictions are the original's.
+        start: `"fresh"`: SFC and Dense start anew, and are trained, also where the Dense was
+            frozen. `"svd"`: as near to the trained kernel as so many neurons come, by singular
+            values and sweeps of least squares; with enough of them the predictions are the
+            original's.
         layer: Name of the Dense (or of the Flatten) of the one place to change; None for all.
         curvature: Strength of curvature regularisation on the new `W_pos`.
         share: Whether the layers that stay are the original's own, and so trained with it;
@@ -134,10 +148,14 @@ neurons and 'fc' have 87,480. They start fresh.
         "positional_regularizer": Curvature(curvature) if curvature else None,
     }
     walk = _Walk(Copies("separate", share), units, options, start, layer)
+    walk.taken = {part.name for part in every_layer(functional(model, "separate"))}
     with _seeded(seed):
         new = walk.rebuild(model)
     if not walk.done:
         raise UserError(walk.nothing_found())
+    if layer is None:
+        for text in dict.fromkeys(walk.missed):
+            warnings.warn(f"separate: {text}", stacklevel=2)
     found = _as_the_original(model, new)
     found.separated = tuple(walk.done)
     return called(found)
@@ -201,16 +219,16 @@ class _Part:
         """Whether positions lie along two axes, so that neighbours are not in a row."""
         return sum(size > 1 for size in self.x.shape[1:-1]) > 1
 
-    def as_map(self) -> Any:
-        """What an SFC layer reads: (batch, length, channels)."""
+    def as_map(self, name: Callable[[str], str]) -> Any:
+        """What an SFC layer reads: (batch, length, channels). `name` makes layers' names."""
         if self.now is None:
             x, turned = self.x, self.turned
             if len(x.shape) > 3:
-                x = layers.Reshape(self.shape)(x)
+                x = layers.Reshape(self.shape, name=name("map"))(x)
         else:
             shape, turned = self.shape, not self.ordered
-            x = layers.Reshape(shape[::-1] if turned else shape)(self.now)
-        return layers.Permute((2, 1))(x) if turned else x
+            x = layers.Reshape(shape[::-1] if turned else shape, name=name("map"))(self.now)
+        return layers.Permute((2, 1), name=name("turned"))(x) if turned else x
 
 
 @dataclass
@@ -226,12 +244,17 @@ class _Walk:
     vectors: dict[int, tuple[list[_Part], Any]] = field(default_factory=dict)
     channels_last: dict[int, tuple[bool, Any]] = field(default_factory=dict)
     heads: dict[int, tuple] = field(default_factory=dict)  # new layers, by id of the Dense
-    fed: dict[int, str] = field(default_factory=dict)  # Dense layers that stay, and their inputs
-    nested: dict[int, keras.Model | None] = field(default_factory=dict)
-    found: set[str] = field(default_factory=set)  # names of the Dense layers of all places
+    fed: dict[int, str] = field(default_factory=dict)  # Dense layers that stay, and what is before
+    made: dict[int, tuple[str, Any]] = field(default_factory=dict)  # by which layer
+    lost: dict[int, tuple[str, Any]] = field(default_factory=dict)  # flattened, but behind this
+    missed: list[str] = field(default_factory=list)  # of each Dense on one of these
+    closed: list[str] = field(default_factory=list)  # TimeDistributed layers
+    taken: set[str] = field(default_factory=set)  # names of layers
+    nested: dict[int, tuple[keras.Model | None, list[bool]]] = field(default_factory=dict)
+    found: set[str] = field(default_factory=set)  # names by which places may be chosen
 
-    def rebuild(self, model: keras.Model) -> keras.Model:
-        return rebuilt(model, self.call, "separate")
+    def rebuild(self, model: keras.Model, inputs: Any = None) -> keras.Model:
+        return rebuilt(model, self.call, "separate", inputs)
 
     def call(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
         """What stands in place of a call of one of the model's layers."""
@@ -242,27 +265,70 @@ class _Walk:
             parts, _ = self.vectors.get(id(tensors[0]), ([], None))
             flattens = [part.flatten.name for part in parts if part.flatten]
             if flattens:
-                self.found.add(layer.name)
+                self.found |= {layer.name, *flattens}
+            if id(tensors[0]) in self.lost:
+                self.missed.append(
+                    f"{layer.name!r} reads a flattened map too, but {self.lost[id(tensors[0])][0]} "
+                    "stands between: no SFC layer there."
+                )
             if flattens and self.layer in (None, layer.name, *flattens):
                 return self._separated(layer, parts)
             if id(layer) in self.heads:
                 raise UserError(SHARED.format(layer.name))
-            self.fed[id(layer)] = f"{layer.name!r} on {tensors[0].name!r}"
+            before, _ = self.made.get(id(tensors[0]), ("an input", None))
+            self.fed[id(layer)] = f"{layer.name!r} behind {before}"
+        elif isinstance(layer, layers.TimeDistributed):
+            self.closed.append(named(layer))
         outputs = self.copies.call(layer, *args, **kwargs)
         if len(keras.tree.flatten(outputs)) == 1:
             self._remember(layer, tensors, outputs)
+        for y in keras.tree.flatten(outputs):
+            self.made[id(y)] = named(layer), y
+            if between := self._between(layer, tensors, y):
+                self.lost[id(y)] = between, y
         return outputs
+
+    def _between(self, layer: Any, tensors: list, y: Any) -> str | None:
+        """What stands between a flattened map and this vector, in which its numbers still are."""
+        if len(y.shape) != 2 or isinstance(layer, layers.Dense):
+            return None
+        mixed = bool(getattr(layer, "weights", None))
+        for x in (x for x in tensors if isinstance(x, keras.KerasTensor)):
+            same = y.shape[1] == math.prod(size or 0 for size in x.shape[1:])
+            if id(x) in self.lost and (same or not mixed):
+                return self.lost[id(x)][0]
+            flat = self._is_flat(x) and (same or not mixed)
+            if id(y) not in self.vectors and (flat or (_is_map(x) and same and not mixed)):
+                return named(layer)
+        return None
+
+    def _is_flat(self, x: Any) -> bool:
+        """Whether a vector is made of flattened maps as a place's is."""
+        return any(part.flatten for part in self.vectors.get(id(x), ([], None))[0])
 
     def _nested(self, model: keras.Model, *args: Any, **kwargs: Any) -> Any:
         """Output of a model within the model, which is rebuilt if there are places in it."""
         if id(model) not in self.nested:
-            before = len(self.done)
-            new = self.rebuild(model)
-            changed = len(self.done) > before
-            self.nested[id(model)] = _as_the_original(model, new) if changed else None
-        if (changed_model := self.nested[id(model)]) is not None:
-            return changed_model(*args, **kwargs)
-        return self.copies.call(model, *args, **kwargs)
+            before, inputs = len(self.done), same_inputs(functional(model, "separate"))
+            for x, given in zip(*map(keras.tree.flatten, (inputs, args)), strict=False):
+                self.made[id(x)] = f"an input of {named(model)}", x
+                if self._is_flat(given) or id(given) in self.lost:
+                    self.lost[id(x)] = named(model), x
+            new = self.rebuild(model, inputs)
+            changed = _as_the_original(model, new) if len(self.done) > before else None
+            flat = [self._is_flat(y) or id(y) in self.lost for y in new.outputs]
+            self.nested[id(model)] = changed, flat
+        changed, flat = self.nested[id(model)]
+        outputs = (
+            self.copies.call(model, *args, **kwargs)
+            if changed is None
+            else changed(*args, **kwargs)
+        )
+        for y, still in zip(keras.tree.flatten(outputs), flat, strict=True):
+            self.made[id(y)] = named(model), y
+            if still:
+                self.lost[id(y)] = named(model), y
+        return outputs
 
     def _remember(self, layer: Any, tensors: list, y: Any) -> None:
         """Keep what is known of a layer's output: its order of axes, and the maps in it."""
@@ -276,7 +342,7 @@ class _Walk:
         if len(y.shape) != 2 or y.shape[-1] is None:
             return
         parts: list[_Part] = []
-        if isinstance(layer, (layers.Flatten, layers.Reshape)) and _is_map(x):
+        if isinstance(layer, (layers.Flatten, layers.Reshape)) and _is_map(x, most=3):
             switched = getattr(layer, "data_format", None) == "channels_first"
             parts = [_Part(x, y.shape[-1], layer, ordered=last != switched, turned=not last)]
         elif isinstance(layer, layers.Concatenate) and layer.axis in (-1, 1):
@@ -298,16 +364,20 @@ class _Walk:
         if first:
             if id(dense) in self.fed:
                 raise UserError(SHARED.format(dense.name))
-            new = layers.Dense.from_config(dense.get_config())
+            trained = {"trainable": True} if self.start == "fresh" else {}
+            new = layers.Dense.from_config({**dense.get_config(), **trained})
             self.heads[id(dense)] = self._new_layers(dense, parts), new, shapes
         separable, new, known = self.heads[id(dense)]
         if known != shapes:
             raise UserError(SHARED.format(dense.name))
         inputs = [
-            _output(dense, sfc, part) if sfc else part.x if part.now is None else part.now
+            self._output(dense, sfc, part) if sfc else part.x if part.now is None else part.now
             for part, sfc in zip(parts, separable, strict=True)
         ]
-        y = new(inputs[0] if len(inputs) == 1 else layers.Concatenate()(inputs))
+        if len(inputs) > 1:
+            name = free_name(f"{dense.name}_inputs", self.taken)
+            inputs = [layers.Concatenate(name=name)(inputs)]
+        y = new(inputs[0])
         if first:
             self._start(dense, new, parts, separable)
         return y
@@ -333,6 +403,7 @@ class _Walk:
                 )
             number = 1 + sum(sfc is not None for sfc in found)
             name = f"{dense.name}_sfc" + (f"_{number}" if len(maps) > 1 else "")
+            name = free_name(name, self.taken)
             units = self.units or _units(dense, part)
             found.append(SeparableFC(units, **self.options, name=name, dtype=dense.dtype_policy))
         return found
@@ -377,13 +448,20 @@ class _Walk:
         sfc.set_weights(weights[:2])
         return weights[2], kept
 
+    def _output(self, dense: layers.Dense, sfc: SeparableFC, part: _Part) -> Any:
+        try:
+            return sfc(part.as_map(lambda what: free_name(f"{sfc.name}_{what}", self.taken)))
+        except ValueError as error:  # as of a curvature of too few positions
+            raise UserError(f"separate: at {dense.name!r}: {error}") from error
+
     def nothing_found(self) -> str:
         """Why there is no place."""
+        closed = f" Not entered: {', '.join(self.closed)}." if self.closed else ""
         if self.found:
             return f"separate: layer must be one of {sorted(self.found)}, got {self.layer!r}."
         return (
             "separate: found no map (batch, length, channels) that is flattened into a Dense "
-            f"layer. Dense layers here: {', '.join(self.fed.values()) or 'none'}."
+            f"layer. Dense layers here: {', '.join(self.fed.values()) or 'none'}.{closed}"
         )
 
 
@@ -393,10 +471,10 @@ SHARED = (
 )
 
 
-def _is_map(x: Any) -> bool:
-    """Whether a tensor has positions and channels, more than one of each."""
+def _is_map(x: Any, most: int | None = None) -> bool:
+    """Whether a tensor has positions and channels, more than one of each, along so many axes."""
     sizes = x.shape[1:]
-    known = len(sizes) in (2, 3) and None not in sizes
+    known = 2 <= len(sizes) <= (most or len(sizes)) and None not in sizes
     return known and sizes[-1] > 1 and math.prod(sizes[:-1]) > 1
 
 
@@ -411,13 +489,6 @@ def _require_plain(dense: layers.Dense) -> None:
     else:
         return
     raise UserError(f"separate: {dense.name!r} is {reason}; only a plain Dense can be changed.")
-
-
-def _output(dense: layers.Dense, sfc: SeparableFC, part: _Part) -> Any:
-    try:
-        return sfc(part.as_map())
-    except ValueError as error:  # as of a curvature of too few positions
-        raise UserError(f"separate: at {dense.name!r}: {error}") from error
 
 
 def _units(dense: layers.Dense, part: _Part) -> int:

@@ -6,6 +6,7 @@ module is a `torch.fx.GraphModule` of ordinary torch layers, named as the Keras 
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -16,7 +17,7 @@ from keras import layers, ops
 
 from sfc_lib.errors import UserError
 from sfc_lib.nn.folding import fold_separable
-from sfc_lib.nn.graphs import Copies, functional, rebuilt
+from sfc_lib.nn.graphs import Copies, free_name, named, rebuilt
 from sfc_lib.nn.layers import KmerRegression, OneHotDNA, ReverseComplement, SeparableFC
 from sfc_lib.nn.readouts import (
     AttentionPooling,
@@ -50,7 +51,8 @@ def to_torch(model: keras.Model, folded: bool = False) -> torch.nn.Module:
 
     Raises:
         UserError: torch is not installed; a subclassed model; a layer of another kind, or with
-            an option that torch's has not, by name; an SFC layer that can't be folded.
+            an option that torch's has not, or an operation, by name; a tensor of more than three
+            axes; an SFC layer that can't be folded.
 
     Example:
 
@@ -75,35 +77,45 @@ def _converted(model: keras.Model, torch: Any) -> torch.nn.Module:
     calls: list[tuple[layers.Layer, list, Any]] = []
     copies = Copies("to_torch")
 
-    def call(layer: layers.Layer, *args: Any, **kwargs: Any) -> Any:
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        inputs = keras.tree.flatten(args)
+        _require_known(layer)  # before it is copied, which may fail
+        _require_plain_call(layer, inputs, kwargs)
         y = copies.call(layer, *args, **kwargs)
-        calls.append((layer, keras.tree.flatten(args), y))
+        _require_plain_call(layer, [y], {})
+        calls.append((layer, inputs, y))
         return y
 
-    for layer in functional(model, "to_torch").layers:  # before one is copied: it may fail
-        _require_known(layer)
     traced = rebuilt(model, call, "to_torch")
-    graph, parts, nodes = torch.fx.Graph(), {}, {}
+    graph, parts, nodes = torch.fx.Graph(), dict[str, Any](), {}
+    empty = torch.fx.GraphModule(torch.nn.Module(), torch.fx.Graph())
+    taken = {*keyword.kwlist, *dir(empty), "self"}
     codes = {id(x) for x in traced.inputs if keras.backend.is_int_dtype(x.dtype)}
     for x in traced.inputs:
         name = f"one_hot_{x.name}" if id(x) in codes else x.name
-        nodes[id(x)] = graph.placeholder(_identifier(name))  # torch.fx's word for an input
+        node = graph.placeholder(_legal(name, taken))  # torch.fx's word for an input
+        node.target = node.name  # which torch.fx may have changed
+        nodes[id(x)] = node
+    names = {(id(layer), 0): layer.name for layer, _, _ in calls}  # of each layer's steps
+    names = {step: _legal(name, taken) for step, name in names.items()}
     for layer, inputs, y in calls:
         if codes & {id(x) for x in inputs} and type(layer) is not OneHotDNA:
             _refuse(layer, "it takes integers, which only OneHotDNA may")
         found = tuple(nodes[id(x)] for x in inputs)
         for number, step in enumerate(_steps(layer, inputs[0].shape, torch)):
             if isinstance(step, torch.nn.Module):
-                kind = f"_{type(step).__name__.lower()}" if number else ""
-                name = _identifier(layer.name + kind)
-                parts[name] = step
+                if (id(layer), number) not in names:
+                    name = f"{layer.name}_{type(step).__name__.lower()}"
+                    names[id(layer), number] = _legal(name, taken)
+                name = names[id(layer), number]
+                parts.setdefault(name, step)
                 found = (graph.call_module(name, found),)
             else:
                 function, *constants = step
                 found = (graph.call_function(function, (*found, *constants)),)
         nodes[id(y)] = found[0]
     graph.output(keras.tree.map_structure(lambda y: nodes[id(y)], traced.output))
-    return torch.fx.GraphModule(parts, graph, class_name=_identifier(model.name))
+    return torch.fx.GraphModule(parts, graph, class_name=_legal(model.name, set()))
 
 
 def _steps(layer: layers.Layer, shape: tuple, torch: Any) -> list[Any]:
@@ -188,6 +200,11 @@ def _relu(layer: layers.ReLU, shape: tuple, torch: Any) -> list[Any]:
     return [torch.nn.LeakyReLU(slope) if slope else torch.nn.ReLU()]
 
 
+def _reshape(layer: layers.Reshape, shape: tuple, torch: Any) -> list[Any]:
+    first = [(flattened,)] if len(shape) == 3 else []
+    return first + ([(as_map, *layer.target_shape)] if len(layer.target_shape) == 2 else [])
+
+
 def _pooled(layer: layers.Layer, module: Any, torch: Any) -> list[Any]:
     if layer.keepdims:
         _refuse(layer, "it keeps the dimension of positions")
@@ -224,13 +241,15 @@ STEPS: dict[type, Callable[[Any, tuple, Any], list[Any]]] = {
         layer, torch.nn.AdaptiveAvgPool1d(1), torch
     ),
     layers.GlobalMaxPooling1D: lambda layer, shape, torch: _pooled(
-        layer, torch.nn.MaxPool1d(shape[1]), torch
+        layer, torch.nn.MaxPool1d(shape[1]) if shape[1] else torch.nn.AdaptiveMaxPool1d(1), torch
     ),
     KmerRegression: _regression,
     layers.MaxPooling1D: _max_pooling,
     OneHotDNA: lambda layer, shape, torch: [],
+    layers.Permute: lambda layer, shape, torch: [(turned,)] if layer.dims == (2, 1) else [],
     PositiveSeparableFC: _separable,
     layers.ReLU: _relu,
+    layers.Reshape: _reshape,
     ReverseComplement: lambda layer, shape, torch: [(reverse_complemented,)],
     SeparableFC: _separable,
     ShufflePositions: lambda layer, shape, torch: [(shuffled, layer.seed)],
@@ -256,12 +275,25 @@ def _require_known(layer: layers.Layer) -> None:
         _refuse(layer, f"expected only layers of the kinds {', '.join(kinds)}")
 
 
-def _refuse(layer: layers.Layer, why: str) -> NoReturn:
-    raise UserError(f"to_torch: {layer.name!r} ({type(layer).__name__}) has no counterpart: {why}.")
+def _require_plain_call(layer: Any, tensors: list, options: dict[str, Any]) -> None:
+    """A `UserError` where a layer takes or makes anything but vectors and maps."""
+    for name, value in options.items():
+        if value is not None and value is not False:
+            _refuse(layer, f"it is called with {name}={value}")
+    for x in tensors:
+        if not isinstance(x, keras.KerasTensor):
+            _refuse(layer, "it takes numbers that are none of the model's tensors")
+        if len(x.shape) > 3:
+            _refuse(layer, f"{x.shape[1:]} is no map (length, channels)")
 
 
-def _identifier(name: str) -> str:
-    return re.sub(r"\W", "_", name)
+def _refuse(layer: Any, why: str) -> NoReturn:
+    raise UserError(f"to_torch: {named(layer)} has no counterpart: {why}.")
+
+
+def _legal(name: str, taken: set[str]) -> str:
+    """A name like this one that Python allows and nothing has; from now on it is taken."""
+    return free_name(re.sub(r"\W|^(?=\d)", "_", name), taken)
 
 
 def _array(weights: Any) -> np.ndarray:
@@ -291,6 +323,16 @@ def reverse_complemented(x: torch.Tensor) -> torch.Tensor:
 def flattened(x: torch.Tensor) -> torch.Tensor:
     """A map as Keras flattens it: position by position."""
     return x.transpose(1, 2).flatten(1)
+
+
+def as_map(x: torch.Tensor, length: int, channels: int) -> torch.Tensor:
+    """A vector as the map that Keras would flatten to it."""
+    return x.unflatten(1, (length, channels)).transpose(1, 2)
+
+
+def turned(x: torch.Tensor) -> torch.Tensor:
+    """A map whose positions and channels change places."""
+    return x.transpose(1, 2)
 
 
 def attended(x: torch.Tensor) -> torch.Tensor:

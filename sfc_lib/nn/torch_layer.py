@@ -7,6 +7,8 @@ those of `sfc_lib.SeparableFC`: weights, how they start, outputs and gradients.
 
 from __future__ import annotations
 
+import operator
+
 import torch
 from torch import nn
 
@@ -64,9 +66,11 @@ class SeparableFC(nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
-        for name, value in (("units", units), ("length", length), ("channels", channels)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ValueError(f"SeparableFC: {name} must be an integer >= 1, got {value!r}.")
+        sizes = {"units": units, "length": length, "channels": channels}
+        units, length, channels = (_positive(value, name) for name, value in sizes.items())
+        for name, value in (("symmetric", symmetric), ("channels_first", channels_first)):
+            if not isinstance(value, bool):
+                raise ValueError(f"SeparableFC: {name} must be True or False, got {value!r}.")
         if initializer not in INITIALIZERS:
             raise ValueError(
                 f"SeparableFC: initializer must be one of {INITIALIZERS}, got {initializer!r}."
@@ -84,7 +88,9 @@ class SeparableFC(nn.Module):
         """Draw both weights anew."""
         stored, size = self.W_pos.shape[1], self.length * self.channels
         if self.initializer == "rank_one":  # of a glorot_uniform kernel, the nearest product
-            kernel = self.W_pos.new_empty(self.units, self.length, self.channels)
+            precision = torch.promote_types(self.W_pos.dtype, torch.float32)  # that svd has
+            shape = self.units, self.length, self.channels
+            kernel = self.W_pos.new_empty(shape, dtype=precision)
             kernel.uniform_(-1, 1).mul_((6 / (size + self.units)) ** 0.5)
             if self.symmetric:
                 kernel = (kernel + kernel.flip(1)) / 2
@@ -266,6 +272,17 @@ def limit_curvature_(w_pos: torch.Tensor, limit: float) -> torch.Tensor:
     smooth = smooth + (w_pos - smooth).mean(1, keepdim=True)
     within = (bends.abs() <= limit).all(1, keepdim=True)
     return w_pos.copy_(torch.where(within, w_pos, smooth))
+
+
+def _positive(value: int, name: str) -> int:
+    """`value` as an int if it is an integer ≥ 1, NumPy's too, else a `ValueError` naming it."""
+    try:
+        number = 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise ValueError(f"SeparableFC: {name} must be an integer >= 1, got {value!r}.")
+    return number
 
 
 def _require(w_pos: torch.Tensor, least: int, owner: str) -> None:

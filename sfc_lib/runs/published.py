@@ -152,4 +152,9 @@ def _store() -> Path:
             "load_published: the published records are in the repository, which this is not a "
             "clone of. Set SFC_PUBLISHED_DIR to the folder data/runs of a clone."
         )
+    if not root.is_dir():
+        raise UserError(
+            f"load_published: there is no folder {root}. Set SFC_PUBLISHED_DIR to the folder "
+            "data/runs of a clone of the repository."
+        )
     return root

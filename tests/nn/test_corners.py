@@ -8,6 +8,7 @@ import pytest
 from keras import layers
 
 from sfc_lib import Curvature, SeparableFC, build_model, fold_separable
+from sfc_lib.nn.encoding import with_codes, with_one_hot
 from sfc_lib.nn.folding import CollapsedPair, SeparableModel
 
 
@@ -57,6 +58,44 @@ def test_quantised_network_predicts_alike_at_any_batch(variant):
     folded.quantize("int8")
 
 
+def through_file(model, folder, name="model.keras"):
+    model.save(folder / name)
+    return keras.models.load_model(folder / name, compile=False)
+
+
+def cloned(model, _):
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+@pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
+@pytest.mark.filterwarnings("ignore:.*legacy")
+@pytest.mark.parametrize(
+    ("mode", "way"),
+    [
+        ("int8", through_file),
+        ("int4", through_file),
+        ("float8", through_file),
+        ("int8", lambda model, folder: through_file(model, folder, "model.h5")),
+        ("int8", lambda model, _: pickle.loads(pickle.dumps(model))),
+        ("int8", cloned),
+        ("int8", lambda model, _: SeparableModel(model.input, model.output)),
+        ("int8", lambda model, _: with_codes(with_one_hot(model))),
+    ],
+    ids=["int8", "int4", "float8", "h5", "pickle", "clone", "made anew", "one-hot and back"],
+)
+def test_quantised_network_stays_so(mode, way, tmp_path):
+    model, codes, _ = network()
+    before = model.predict_on_batch(codes)
+    model.quantize(mode)
+    other = way(model, tmp_path)
+    assert other.get_layer("dense_1").quantization_mode == mode
+    found = other.predict_on_batch(codes)
+    np.testing.assert_allclose(found, model.predict_on_batch(codes), atol=1e-6)
+    assert np.abs(found - before).max() > 0, "nothing was quantised"
+
+
 def test_one_dense_behind_two_sfc_layers_is_two_when_folded():
     inputs, dense = keras.Input((6, 3)), layers.Dense(4, name="fc")
     outputs = [dense(SeparableFC(5)(inputs)), dense(SeparableFC(5)(inputs))]
@@ -85,12 +124,76 @@ def test_other_vectors_may_meet_too():
 
 
 def test_strange_ways_to_meet_are_refused_by_name():
+    """In an Add of one neuron and several, that one is repeated."""
     inputs = keras.Input((6, 3))
-    sfc = SeparableFC(3, name="sfc")(inputs)
-    for met in (layers.Multiply()([sfc, sfc]), sfc + 1.0, layers.Add()([sfc, inputs])):
+    sfc, add = SeparableFC(3, name="sfc")(inputs), layers.Add
+    one, flat = SeparableFC(1, name="sfc")(inputs), layers.Flatten()(inputs)
+    for met in (
+        *(layers.Multiply()([sfc, sfc]), sfc + 1.0, add()([sfc, inputs])),
+        *(add()([one, SeparableFC(5)(inputs)]), add()([one, layers.Dense(5)(flat)])),
+        add()([sfc, layers.Dense(1)(flat)]),
+    ):
         model = keras.Model(inputs, layers.Dense(2)(met))
         with pytest.raises(ValueError, match="'sfc' is followed by the layer '"):
             fold_separable(model)
+
+
+def test_shared_layers_whose_inputs_meet_in_another_way():
+    """Where two pieces read one input their kernels are added; else they stand side by side."""
+    one, two = keras.Input((6, 3)), keras.Input((6, 3))
+    first, second, dense = SeparableFC(5), SeparableFC(5), layers.Dense(2)
+    numbers = keras.Input((4,)), keras.Input((4,))
+    side, wide = layers.Concatenate(), layers.Dense(2)
+    outputs = [
+        *(dense(layers.Add()([first(one), second(x)])) for x in (one, two, one)),
+        *(wide(side([first(one), numbers[0], x])) for x in (numbers[0], numbers[1])),
+    ]
+    x = [maps(), maps()[::-1], np.ones((12, 4), "float32"), np.eye(12, 4, dtype="float32")]
+    folded = assert_folds(keras.Model([one, two, *numbers], outputs), x)
+    shapes = [layer.kernel.shape[0] for layer in folded.layers if layer.weights]
+    assert sorted(shapes) == [18, 18 + 4, 18 + 4 + 4, 36]
+
+
+def test_names_that_the_model_has_already():
+    """As after loading: Keras counts names anew in every process."""
+    inputs, dense = keras.Input((6, 3)), layers.Dense(4, name="fc")
+    x = layers.Conv1D(3, 1, name="fc_flat")(layers.Conv1D(3, 1, name="fc_1")(inputs))
+    x = layers.Conv1D(3, 1, name="sfc_fc")(x)
+    outputs = [dense(SeparableFC(30, name="sfc")(x)), dense(SeparableFC(30)(inputs))]
+    model = SeparableModel(inputs, outputs)
+    folded = assert_folds(model, maps())
+    assert {"fc", "fc_2"} <= {layer.name for layer in folded.layers}
+
+
+def test_an_adapted_normalization_is_copied_as_it_is():
+    inputs, inner = keras.Input((6, 3)), keras.Input((6, 3))
+    normal, within = layers.Normalization(), layers.Normalization()
+    for layer in (normal, within):
+        layer.adapt(5 + 3 * maps())
+    nested = keras.Model(inner, within(inner))
+    model = keras.Model(inputs, layers.Dense(2)(SeparableFC(5)(nested(normal(inputs)))))
+    assert_folds(model, maps())
+
+
+class Absolute(SeparableFC):
+    def call(self, x):
+        return keras.ops.abs(super().call(x))
+
+
+def test_a_subclass_with_a_call_of_its_own_is_left_alone():
+    inputs = keras.Input((6, 3))
+    hidden = Absolute(30)(inputs)
+    model = SeparableModel(
+        inputs, [layers.Dense(2)(hidden), layers.Dense(2)(SeparableFC(5)(inputs))]
+    )
+    for found, right in zip(model(maps()), one_by_one(model)(maps()), strict=True):
+        np.testing.assert_allclose(found, right, atol=1e-5)
+    folded = fold_separable(model)
+    for found, right in zip(folded(maps()), one_by_one(model)(maps()), strict=True):
+        np.testing.assert_allclose(found, right, atol=1e-5)
+    assert [type(part) for part in folded.layers if isinstance(part, SeparableFC)] == [Absolute]
+    only = keras.Model(inputs, layers.Dense(2)(hidden))
+    assert fold_separable(only) is only
 
 
 def two_strands():
@@ -201,9 +304,11 @@ def test_compiled_by_xla():
 
 
 def test_time_distributed():
+    """It is no SFC layer to fold."""
     inputs = keras.Input((4, 6, 3))
     sfc = SeparableFC(5, symmetric=True)
     model = keras.Model(inputs, layers.TimeDistributed(sfc)(inputs))
+    assert fold_separable(model) is model
     x = np.random.default_rng(0).normal(size=(2, 4, 6, 3)).astype("float32")
     for time in range(4):
         np.testing.assert_allclose(model(x)[:, time], sfc(x[:, time]), atol=1e-6)

@@ -10,9 +10,11 @@ from keras import layers
 from needs import need
 
 from sfc_lib import build_model, fold_separable
+from sfc_lib.errors import UserError
 from sfc_lib.nn.encoding import reads, with_codes, with_one_hot
 from sfc_lib.nn.folding import SeparableModel
 from sfc_lib.nn.gradients import gradient_times_input
+from sfc_lib.nn.layers import OneHotDNA
 
 LENGTH = 60
 
@@ -100,8 +102,24 @@ def test_saved_and_read_again(tmp_path):
 def test_other_inputs_are_refused(inputs, found):
     model = keras.Model(inputs, layers.Dense(1)(layers.Flatten()(inputs[0])))
     for convert in (with_codes, with_one_hot, reads):
-        with pytest.raises(ValueError, match=f"expected a network of one input, .* got .*{found}"):
+        with pytest.raises(
+            ValueError,
+            match=f"^{convert.__name__}: expected a network of one input, .* got .*{found}",
+        ):
             convert(model)
+
+
+def test_codes_that_another_layer_reads_are_kept_from_becoming_one_hot():
+    inputs = keras.Input((LENGTH,), dtype="uint8")
+    encoded = layers.Flatten()(OneHotDNA()(inputs))
+    embedded = layers.Flatten()(layers.Embedding(5, 4, name="embedding")(inputs))
+    for other in (embedded, layers.Flatten()(keras.ops.one_hot(inputs, 5))):
+        model = keras.Model(inputs, layers.Dense(1)(layers.Concatenate()([encoded, other])))
+        words = r"with_one_hot: '\w+' \((Embedding|OneHot)\) reads the codes too"
+        with pytest.raises(UserError, match=words):
+            with_one_hot(model)
+    one = with_one_hot(keras.Model(inputs, layers.Dense(1)(encoded)))  # others do not matter
+    assert one.input_shape == (None, LENGTH, 4)
 
 
 # In a process of its own: it should not need what made the file, and LiteRT can end a process.
@@ -154,7 +172,17 @@ def test_exports_right_after_loading_and_predicts_the_same(kind, form, tmp_path)
 def test_saved_model_predicts_the_same(form, tmp_path):
     tf = pytest.importorskip("tensorflow")
     model, (codes, one_hot) = network(), sequences()
-    FORMS[form](model).export(tmp_path / "net", verbose=False)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", compile=False)
+    FORMS[form](loaded).export(tmp_path / "net", verbose=False)
     served = tf.saved_model.load(tmp_path / "net")
     found = served.serve(one_hot if "one-hot" in form else codes)
     np.testing.assert_allclose(found, model.predict_on_batch(codes), atol=1e-6)
+
+
+def test_export_names_the_extra_that_is_not_installed(monkeypatch, tmp_path):
+    for package in ("onnx", "tf2onnx"):
+        monkeypatch.setitem(sys.modules, package, None)  # importing it fails
+    words = r'export: (tf2)?onnx is not installed: pip install "sfc_lib\[export\]"'
+    with pytest.raises(UserError, match=words):
+        network().export(tmp_path / "net.onnx", format="onnx", verbose=False)

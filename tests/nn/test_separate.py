@@ -13,6 +13,7 @@ from sfc_lib.nn.folding import SeparableModel
 from sfc_lib.nn.separate import products
 
 MODELS = {}
+FLATTEN = layers.Flatten
 ENOUGH = 40  # neurons: every map below needs at most so many
 
 
@@ -477,7 +478,6 @@ def test_dense_keeps_its_settings():
         "kernel_regularizer": keras.regularizers.L2(0.1),
         "kernel_constraint": keras.constraints.MaxNorm(3),
         "dtype": "mixed_bfloat16",
-        "trainable": False,
     }
     found = separate(simple(**settings), units=3)
     dense, sfc = found.get_layer("fc"), found.get_layer("fc_sfc")
@@ -486,13 +486,13 @@ def test_dense_keeps_its_settings():
     assert sfc.dtype_policy.name == "mixed_bfloat16"
 
 
-def test_frozen_layers_stay_frozen():
+@pytest.mark.parametrize("start", ["fresh", "svd"])
+def test_frozen_layers_stay_frozen_unless_they_start_anew(start):
     original = simple()
-    original.get_layer("conv").trainable = False
-    found = separate(original, units=3)
-    assert [w.path for w in found.trainable_weights] == [
-        *("fc_sfc/W_pos", "fc_sfc/W_chan", "fc/kernel", "fc/bias")
-    ]
+    original.trainable = False
+    found = separate(original, units=3, start=start)
+    new = ["fc/kernel", "fc/bias"] if start == "fresh" else []
+    assert [w.path for w in found.trainable_weights] == ["fc_sfc/W_pos", "fc_sfc/W_chan", *new]
 
 
 def test_classes_stay():
@@ -516,8 +516,106 @@ def test_one_place_of_several_by_its_name():
     assert {p.dense for p in separate(original, units=2).separated} == {"a", "b"}
     assert [p.dense for p in separate(original, units=2, layer="a").separated] == ["a"]
     assert [p.dense for p in separate(original, units=2, layer="flat_2").separated] == ["b"]
-    with pytest.raises(ValueError, match=r"layer must be one of \['a', 'b'\], got 'c'"):
+    with pytest.raises(ValueError, match=r"one of \['a', 'b', 'flat_2', 'flatten\w*'\], got 'c'"):
         separate(original, units=2, layer="c")
+
+
+def test_a_new_name_is_one_that_is_free():
+    """Keras counts names anew in every process, and the user may have chosen ours."""
+    inputs = keras.Input((11, 4))
+    x = inputs
+    for name in ("fc_sfc", "fc_sfc_1", "fc_sfc_map", "fc_inputs", "fc_sfc_2"):
+        x = conv(x, 4, 1, name=name)
+    pair = [layers.Dropout(0.1)(flat(x)), flat(layers.Permute((2, 1))(x))]
+    for ends in (pair[:1], pair):
+        vector = layers.Concatenate()(ends) if len(ends) > 1 else ends[0]
+        original = random_weights(keras.Model(inputs, layers.Dense(2, name="fc")(vector)))
+        assert_same_predictions(original, separate(original, ENOUGH, start="svd"))
+
+
+def test_a_sequential_model_with_the_new_name():
+    first = layers.Conv1D(4, 3, name="fc_sfc")
+    built = keras.Sequential([keras.Input((11, 4)), first, FLATTEN(), layers.Dense(2, name="fc")])
+    (place,) = separate(built, units=2).separated
+    assert place.sfc == "fc_sfc_1"
+
+
+def test_an_adapted_normalization_stays_so():
+    normal = layers.Normalization()
+    normal.adapt(3 + 5 * np.random.default_rng(0).normal(size=(20, 9, 4)))
+    original = dense_behind(normal, FLATTEN())
+    assert_same_predictions(original, separate(original, ENOUGH, start="svd"))
+
+
+def with_head(between):
+    """Two Dense layers on maps: `a` on one flattened as usual, `b` as `between` has it."""
+    inputs = keras.Input((9, 4))
+    x = flat(conv(inputs, name="conv"))
+    both = [layers.Dense(2, name="a")(x), between(conv(inputs, name="conv_b"))]
+    return random_weights(keras.Model(inputs, both))
+
+
+def b(x):
+    return layers.Dense(2, name="b")(x)
+
+
+def inside(*parts, shape=(7, 4)):
+    return keras.Sequential([keras.Input(shape), *parts], name="body")
+
+
+MISSED = {
+    "normalisation": lambda x: b(layers.UnitNormalization(name="it")(flat(x))),
+    "operator": lambda x: b(flat(x) * 2.0),
+    "slice": lambda x: b(flat(x)[:, :20]),
+    "reshape": lambda x: b(keras.ops.reshape(x, (-1, 28))),
+    "Lambda": lambda x: b(layers.Lambda(lambda x: keras.ops.reshape(x, (-1, 28)), (28,))(x)),
+    "Add": lambda x: b(layers.Add(name="it")([flat(x), flat(x)])),
+    "dropout behind it": lambda x: b(layers.Dropout(0.1)(layers.UnitNormalization()(flat(x)))),
+    "beside a place": lambda x: b(layers.Concatenate()([flat(x), 2.0 * flat(x)])),
+    "flattened in a nested model": lambda x: b(inside(FLATTEN())(x)),
+    "Dense in a nested model": lambda x: inside(layers.Dense(2, name="b"), shape=(28,))(flat(x)),
+    "flattened on four axes": lambda x: b(flat(layers.Reshape((7, 2, 1, 2))(x))),
+}
+WHAT = {
+    "normalisation": r"'it' \(UnitNormalization\)",
+    "dropout behind it": r"'unit_norm\w*' \(UnitNormalization\)",
+    "slice": r"'\w+' \(GetItem\)",
+    "reshape": r"'\w+' \(Reshape\)",
+    "Lambda": r"'\w+' \(Lambda\)",
+    "Add": r"'it' \(Add\)",
+    "flattened in a nested model": r"'body' \(Sequential\)",
+    "Dense in a nested model": r"'body' \(Sequential\)",
+    "flattened on four axes": r"'flatten\w*' \(Flatten\)",
+}
+
+
+@pytest.mark.parametrize("name", MISSED)
+def test_a_flattened_map_that_is_no_place_is_told_of(name):
+    original = with_head(MISSED[name])
+    what = WHAT.get(name, r"'\w+' \(Multiply\)")
+    with pytest.warns(UserWarning, match=f"separate: 'b' reads a flattened map too, but {what} st"):
+        found = separate(original, ENOUGH, start="svd")
+    dense = {place.dense for place in found.separated}
+    assert dense == ({"a", "b"} if name == "beside a place" else {"a"})
+    assert_same_predictions(original, found)
+    separate(original, units=2, layer="a")  # warnings are errors here: it asks for no more
+
+
+TOLD = {
+    "pooled": lambda x: b(layers.GlobalMaxPooling1D()(x)),
+    "recurrent": lambda x: b(layers.LSTM(28)(x)),
+    "behind a Dense": lambda x: b(layers.Dense(28)(flat(x))),
+    "flattened twice": lambda x: b(layers.Reshape((-1,))(FLATTEN()(flat(x)))),
+}
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_nothing_is_told_where_nothing_is_missed(name):
+    """Warnings are errors here."""
+    original = with_head(TOLD[name])
+    found = separate(original, ENOUGH, start="svd")
+    assert len(found.separated) == (1 if name in ("pooled", "recurrent") else 2)
+    assert_same_predictions(original, found)
 
 
 class Doubled(layers.Dense):
@@ -575,9 +673,20 @@ def flat_behind_a_nested_model():
     return dense_behind(keras.Model(inputs, flat(inputs), name="backbone"))
 
 
+def dense_in_a_nested_model():
+    inputs = keras.Input((9, 4))
+    return keras.Model(inputs, inside(layers.Dense(2, name="b"), shape=(36,))(flat(inputs)))
+
+
 def own_dense():
     inputs = keras.Input((9, 4))
     return keras.Model(inputs, Doubled(2, name="fc")(flat(inputs)))
+
+
+def in_time():
+    inner = keras.Sequential([keras.Input((9, 4)), layers.Flatten(), layers.Dense(2)])
+    inputs = keras.Input((3, 9, 4))
+    return keras.Model(inputs, layers.TimeDistributed(inner, name="times")(inputs))
 
 
 def stubborn():
@@ -585,15 +694,22 @@ def stubborn():
     return Stubborn(inputs, layers.Dense(2)(flat(inputs)), taste="bad")
 
 
-FLATTEN = layers.Flatten
 REFUSED = {
-    "pooled": (lambda: dense_behind(layers.GlobalMaxPooling1D()), "Dense layers here: 'fc' on"),
+    "pooled": (
+        lambda: dense_behind(layers.GlobalMaxPooling1D()),
+        r"here: 'fc' behind 'global_max\w+' \(GlobalMaxPooling1D\)",
+    ),
+    "within TimeDistributed": (in_time, r"none\. Not entered: 'times' \(TimeDistributed\)\."),
     "on every position": (lambda: dense_behind(layers.Conv1D(3, 2)), "found no map"),
     "no Dense": (lambda: keras.Sequential([keras.Input((9, 4)), FLATTEN()]), "layers here: none"),
     "flat already": (lambda: dense_behind(FLATTEN(), inputs=(9,)), "found no map"),
     "one position": (lambda: dense_behind(FLATTEN(), inputs=(1, 9)), "found no map"),
     "norm between": (lambda: dense_behind(FLATTEN(), layers.UnitNormalization()), "found no map"),
-    "flat in a nested model": (flat_behind_a_nested_model, "found no map.*'fc' on"),
+    "flat in a nested model": (flat_behind_a_nested_model, "found no map.*'fc' behind 'backbone' "),
+    "Dense in a nested model": (
+        dense_in_a_nested_model,
+        r"here: 'b' behind an input of 'body' \(Sequential\)",
+    ),
     "subclassed": (Subclassed, "expected a functional or built sequential model"),
     "not built": (lambda: keras.Sequential([FLATTEN(), layers.Dense(2)]), "expected a functional"),
     "LoRA": (with_lora, "'fc' is trained with LoRA"),

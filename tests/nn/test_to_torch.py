@@ -10,7 +10,7 @@ from keras import layers
 from needs import need
 from networks import lively, network, sequences
 
-from sfc_lib import Curvature, SeparableFC, fold_separable, to_torch
+from sfc_lib import Curvature, SeparableFC, fold_separable, separate, to_torch
 from sfc_lib.errors import UserError
 from sfc_lib.nn.ensemble import averaged_models, with_regression
 from sfc_lib.nn.layers import OneHotDNA
@@ -183,6 +183,9 @@ def compared(model, *shapes):
         [layers.MaxPooling1D(3), layers.ReLU(negative_slope=0.2), layers.GlobalAveragePooling1D()],
         [SeparableFC(5, symmetric=True), layers.Activation("softplus"), layers.Dense(2, "tanh")],
         [layers.Flatten(), layers.Flatten(), layers.Dense(3, "linear"), layers.Dropout(0.5)],
+        [layers.Permute((2, 1)), layers.Conv1D(3, 2), layers.Flatten(), layers.Permute((1,))],
+        [layers.Reshape((40, 2)), layers.Conv1D(3, 2), layers.Reshape((-1,)), layers.Dense(2)],
+        [layers.Flatten(), layers.Reshape((-1, 5)), layers.Permute((1, 2)), layers.Flatten()],
     ],
     ids=lambda hidden: "-".join(layer.name.rsplit("_", 1)[0] for layer in hidden),
 )
@@ -190,6 +193,75 @@ def test_sequential_models_of_these_layers(hidden):
     theirs, ours = compared(lively(toy(*hidden)), (20, 4))
     np.testing.assert_allclose(ours, theirs, **CLOSE)
     assert theirs.std() > 1e-3
+
+
+def named(first, second, activation="relu"):
+    """Two convolutions of these names, and of the same shapes."""
+    options = {"padding": "same", "data_format": "channels_last"}
+    hidden = [
+        layers.Conv1D(4, 3, activation=activation, name=first, **options),
+        layers.Conv1D(4, 3, name=second, **options),
+    ]
+    return lively(toy(*hidden, layers.Flatten(), layers.Dense(2)))
+
+
+@pytest.mark.parametrize(
+    ("names", "found"),
+    [
+        (("a-b", "a_b"), {"a_b", "a_b_1", "a_b_relu"}),
+        (("conv.1", "conv_1"), {"conv_1", "conv_1_1", "conv_1_relu"}),
+        (("conv", "conv_relu"), {"conv", "conv_relu", "conv_relu_1"}),
+        (("1st", "_1st"), {"_1st", "_1st_1", "_1st_relu"}),
+    ],
+)
+def test_names_that_torch_would_take_for_one(names, found):
+    model = named(*names)
+    theirs, ours = compared(model, (20, 4))
+    np.testing.assert_allclose(ours, theirs, **CLOSE)
+    assert found < {name for name, _ in to_torch(model).named_children()}
+
+
+NAMES = ["lambda", "class", "self", "half", "forward", "code", "graph", "type", "training"]
+NAMES += ["compile", "parameters", "_parameters", "weight", "T", "torch", "print", "one-hot"]
+
+
+@pytest.mark.parametrize("of", ["layers", "inputs"])
+def test_names_that_python_or_torch_use(of):
+    if of == "inputs":
+        inputs = [keras.Input((20, 4), name=name) for name in NAMES]
+        x = layers.Average()([layers.Conv1D(2, 3, name=f"{x.name}_1")(x) for x in inputs])
+    else:
+        inputs = x = keras.Input((20, 4))
+        for name in NAMES:
+            x = layers.Conv1D(4, 3, padding="same", activation="elu", name=name)(x)
+    model = lively(keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)), name="class"))
+    theirs, ours = compared(model, *[(20, 4)] * len(model.inputs))
+    np.testing.assert_allclose(ours, theirs, **CLOSE)
+    assert theirs.std() > 1e-3
+    module, x = to_torch(model), [torch.ones(2, 4, 20)] * len(model.inputs)
+    again = pickle.loads(pickle.dumps(module)).eval()
+    np.testing.assert_allclose(found(again, *x), found(module, *x), **CLOSE)
+
+
+@pytest.mark.parametrize("between", [[], [layers.Permute((2, 1))]], ids=["as it is", "turned"])
+def test_what_separate_makes_converts(between):
+    """Behind a Dropout the vector becomes a map again."""
+    hidden = [layers.Conv1D(6, 3, activation="gelu"), *between, layers.Flatten()]
+    model = separate(toy(*hidden, layers.Dropout(0.1), layers.Dense(3)), units=40, symmetric=True)
+    theirs, ours = compared(lively(model), (20, 4))
+    np.testing.assert_allclose(ours, theirs, **CLOSE)
+    folded = fold_separable(model)
+    theirs, ours = compared(folded, (20, 4))
+    np.testing.assert_allclose(ours, theirs, **CLOSE)
+    module, x = to_torch(folded), torch.ones(2, 4, 20)
+    again = pickle.loads(pickle.dumps(module)).eval()
+    np.testing.assert_allclose(found(again, x), found(module, x), **CLOSE)
+
+
+def test_a_length_that_is_not_known():
+    model = toy(layers.Conv1D(3, 5), layers.GlobalMaxPooling1D(), layers.Dense(2), inputs=(None, 4))
+    theirs, ours = compared(lively(model), (20, 4))
+    np.testing.assert_allclose(ours, theirs, **CLOSE)
 
 
 def test_two_inputs_a_shared_layer_and_named_outputs():
@@ -240,6 +312,12 @@ def quantised():
     return model
 
 
+def with_operation(operation):
+    inputs = keras.Input((20, 4))
+    x = layers.Conv1D(4, 3, padding="same")(inputs)
+    return keras.Model(inputs, layers.Dense(2)(layers.Flatten()(operation(x, inputs))))
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -257,6 +335,19 @@ def quantised():
         (lambda: toy(layers.Flatten(data_format="channels_first")), "its channels come first"),
         (codes_into_dense, r"'flat' \(Flatten\).*it takes integers, which only OneHotDNA may"),
         (quantised, r"'q' \(Dense\).*it is quantised"),
+        (lambda: with_operation(lambda x, y: x + y), r"'add\w*' \(Add\) has no counterpart"),
+        (lambda: with_operation(lambda x, _: keras.ops.sigmoid(x)), r"'sigmoid\w*' \(Sigmoid\)"),
+        (lambda: with_operation(lambda x, _: x[:, ::-1]), r"'get_item\w*' \(GetItem\)"),
+        (
+            lambda: with_operation(lambda x, _: layers.Dropout(0.5, name="d")(x, training=True)),
+            r"'d' \(Dropout\).*it is called with training=True",
+        ),
+        (
+            lambda: with_operation(lambda x, _: layers.Average()([x, np.ones((1, 20, 4))])),
+            "it takes numbers that are none of the model's tensors",
+        ),
+        (lambda: toy(layers.ReLU(name="r"), inputs=(20, 4, 3)), r"'r' .*\(20, 4, 3\) is no map"),
+        (lambda: toy(layers.Reshape((5, 4, 4))), r"\(5, 4, 4\) is no map \(length, channels\)"),
     ],
 )  # fmt: skip
 def test_what_has_no_counterpart_is_named(model, message):

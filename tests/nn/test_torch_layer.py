@@ -249,12 +249,35 @@ def test_constraint_is_no_step_of_the_gradient():
         ((0, 5, 3), "units must be an integer >= 1, got 0"),
         ((2, 5.0, 3), r"length must be an integer >= 1, got 5\.0"),
         ((2, 5, True), "channels must be an integer >= 1, got True"),
+        ((2, 5, np.int64(0)), r"channels must be an integer >= 1, got np\.int64\(0\)"),
+        ((2, 5, 3, "no"), "symmetric must be True or False, got 'no'"),
+        ((2, 5, 3, False, "paper", 1), "channels_first must be True or False, got 1"),
         ((2, 5, 3, False, "he"), r"initializer must be one of \('paper', .*\), got 'he'"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=f"SeparableFC: {message}"):
         twin.SeparableFC(*arguments)
+
+
+def test_sizes_may_be_numpys_integers():
+    layer = twin.SeparableFC(np.int64(2), np.int32(5), np.uint8(3))
+    assert layer(torch.ones(1, 5, 3)).shape == (1, 2)
+    assert repr(layer).startswith("SeparableFC(2, length=5, channels=3, ")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_nearest_product_in_other_precisions(dtype):
+    """Of the kernel that float32 would draw: singular values need as much."""
+    both = []
+    for precision in (dtype, torch.float32):
+        torch.manual_seed(0)
+        layer = twin.SeparableFC(3, 6, 4, initializer="rank_one", dtype=precision)
+        assert layer.W_pos.dtype == precision
+        both.append((layer.W_pos[:, :, None] * layer.W_chan[:, None]).detach().double())
+    if dtype.itemsize < 4:
+        torch.testing.assert_close(*both, rtol=0.02, atol=0.002)
+    assert np.linalg.matrix_rank(both[0][0], tol=1e-3) == 1
 
 
 @pytest.mark.parametrize(
@@ -373,7 +396,7 @@ print(float(torch.diff(model.sfc.W_pos, n=2).abs().max()))
 
 
 def test_inside_a_lightning_module():
-    pytest.importorskip("lightning")
+    need("lightning", "SFC_REQUIRE_TOOLS")
     done = subprocess.run(
         [sys.executable, "-c", LIGHTNING], capture_output=True, text=True, env=os.environ
     )

@@ -1,5 +1,6 @@
 """Published models: what is listed, what is loaded, and what is said where it can't be."""
 
+import re
 import shutil
 
 import numpy as np
@@ -68,6 +69,13 @@ def test_without_a_clone_it_says_where_the_records_are(monkeypatch):
         load_published("ctcf", "sep")
 
 
+def test_a_folder_that_is_not_there_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("SFC_PUBLISHED_DIR", str(tmp_path / "gone"))
+    for look in (published.published_models, lambda: load_published("ctcf", "sep")):
+        with pytest.raises(UserError, match=f"there is no folder {re.escape(str(tmp_path))}.gone"):
+            look()
+
+
 # In a store of our own, of two seeds.
 
 
@@ -117,6 +125,7 @@ def test_a_changed_model_is_not_loaded(store, tmp_path):
 
 def test_nothing_published_says_what_trains_it(store, tmp_path):
     shutil.rmtree(tmp_path / "published")
+    (tmp_path / "published").mkdir()
     with pytest.raises(
         UserError, match=r"no run of toy sep is published\. `sfc sweep made --only toy"
     ):

@@ -63,6 +63,23 @@ def test_torch_tools(experiment, tmp_path):
     assert min(shares.values()) > 10, "no more than by chance: the motif is 2 % of the window"
 
 
+@pytest.mark.parametrize(
+    ("script", "package", "install"),
+    [
+        ("crested_model.py", "crested", "crested"),
+        ("in_torch.py", "torch", '"sfc_lib[torch]"'),
+        ("torch_tools.py", "torch", '"sfc_lib[tensorflow,tools]"'),
+    ],
+)
+def test_without_its_package_a_script_says_in_one_line_what_to_install(script, package, install):
+    run = "import runpy, sys; sys.modules[sys.argv[1]] = None; runpy.run_path(sys.argv[2])"
+    command = [sys.executable, "-c", run, package, EXAMPLES / script]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    words = rf"This example needs {package}[\w.]*: pip install {re.escape(install)}\n"
+    assert re.fullmatch(words, done.stderr)
+
+
 @pytest.mark.parametrize("script", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_every_script_has_a_page_that_shows_it(script):
     page = (PAGES / script).with_suffix(".md").read_text()
