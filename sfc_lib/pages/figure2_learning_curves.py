@@ -126,13 +126,13 @@ def _curves(axes: Axes, epochs: pd.DataFrame, curve: str, smoothing: int) -> Non
         errorbar=("pi", 100),
         err_kws={"alpha": 0.15, "linewidth": 0},
         linewidth=2.2,
+        legend=False,
         **shared,
     )
     over = f", mean of {smoothing} epochs" if smoothing > 1 else ""
     axes.set(xlabel="epoch", ylabel=f"validation {METRIC_NAMES[curve]}{over}")
     axes.set_xlim(1, max([2, *common.epoch]))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend_.remove()
 
 
 def _legend(figure: Figure, models: Sequence[str]) -> None:

@@ -268,12 +268,15 @@ def weight_panels(results: Results, view: View = VIEW) -> Figure:
         )
         for axes in grid.flat[len(panels) :]:
             axes.set_axis_off()
+        one = runs.experiment.nunique() == 1  # then all panels share their heading
+        if one:
+            figure.suptitle(heading(runs, 90), fontsize=SMALL)
         for place, (axes, clusters) in enumerate(zip(grid.flat, panels, strict=False)):
             heat_map(axes, clusters, top)
             run = runs.iloc[[place]]
             strength, seed = run.curvature.iat[0], run.seed.iat[0]
-            title = f"{heading(run, 26)}\nCR {strength:g}, best seed: {seed}"
-            axes.set_title(title, fontsize=SMALL)
+            title = f"CR {strength:g}, best seed: {seed}"
+            axes.set_title(title if one else f"{heading(run, 26)}\n{title}", fontsize=SMALL)
         for axes in grid[:, 0]:
             axes.set_ylabel("neurons of the SFC layer")
         bar = ScalarMappable(Normalize(-top, top), SCALE)
@@ -286,7 +289,11 @@ def stability_line(results: Results, view: View = VIEW) -> str:
     runs = shown(results, view)
     if runs.empty:
         return ""
-    found = {f"CR {r.curvature:g} ({r.title})": stability(r.W_pos, view) for r in runs.itertuples()}
+    several = runs.title.nunique() > 1
+    found = {
+        f"CR {run.curvature:g}" + f" ({run.title})" * several: stability(run.W_pos, view)
+        for run in runs.itertuples()
+    }
     parts = [f"{value:.2f} at {name}" for name, value in found.items()]
     line = (
         f"Adjusted Rand index between {STATES} random states of k-means, median over pairs (1: the "

@@ -134,9 +134,10 @@ def test_panels_hold_the_sorted_rows_on_one_scale(tmp_path):
     figure = figure4.weight_panels(made)
     *panels, bar = figure.axes
     bests = figure4.shown(made)
-    assert [axes.get_title().split("\n")[-1] for axes in panels] == [
+    assert [axes.get_title() for axes in panels] == [
         f"CR {strength:g}, best seed: 2" for strength in (0, 1, 10, 100)
     ]
+    assert figure.get_suptitle().startswith("Made-up accessibility\n3 seeds")
     for axes, weights in zip(panels, bests.W_pos, strict=True):
         expected = figure4.cluster(weights)
         values, _ = cells(axes)
@@ -157,6 +158,7 @@ def test_experiments_with_one_strength_stand_side_by_side(tmp_path):
     singles = [with_curvature(tmp_path / name, strengths=(0,), seeds=1) for name in "ab"]
     panels = [axes for axes in figure4.weight_panels(together(*singles)).axes if axes.get_title()]
     assert len(panels) == 2
+    assert all(axes.get_title().startswith("Made-up accessibility\n1 seed") for axes in panels)
     assert panels[0].get_subplotspec().rowspan == panels[1].get_subplotspec().rowspan
 
 
@@ -289,9 +291,9 @@ def test_clusters_that_chance_decides_are_said_to_be_so(tmp_path):
         made = record(folder, spec, weights=weights.astype(np.float32))
         return figure4.stability_line(results({"symm": [made]}))
 
-    assert "1.00 at CR 0 (Made up)." in line(clear)
+    assert "1.00 at CR 0." in line(clear)
     assert "not kinds of neurons" not in line(clear)
-    assert "CR 0 (Made up) are **a way to sort rows, not kinds of neurons**" in line(cloud)
+    assert "CR 0 are **a way to sort rows, not kinds of neurons**" in line(cloud)
     assert (
         figure4.stability_line(results({"std": [record(tmp_path, RunSpec(variant="std"))]})) == ""
     )
