@@ -55,7 +55,7 @@ OF_DATA = (
     "valid_fraction",
     "test_fraction",
 )
-OF_PEAKS = ("partial_genome",)
+FLAGS = ("partial_genome", "continuous")
 
 
 def _chromosomes(_context: object, _option: object, text: str | None) -> tuple[str, ...]:
@@ -74,6 +74,7 @@ option = partial(click.option, show_default=True)
 @file("--negatives", help="FASTA of negatives; beside --peaks also BED.")
 @file("--sequences", help="FASTA of sequences, with --labels.")
 @file("--labels", help="Table: name, then 0, 1 or NA for each task; tabs, header.")
+@option("--continuous", is_flag=True, help="Labels are measurements, as of an MPRA.")
 @file("--peaks", help="BED or narrowPeak, with --genome.")
 @file("--genome", multiple=True, help="FASTA; may be repeated.")
 @option("--window", type=COUNT, help="bp around a peak; 1000 by default.")
@@ -131,7 +132,7 @@ def train_verb(
     """
     from sfc_lib.own.files import require_kind
 
-    options = {name: values.pop(name) for name in (*FILES, *OF_DATA, *OF_PEAKS)}
+    options = {name: values.pop(name) for name in (*FILES, *OF_DATA, *FLAGS)}
     require_kind((name for name in FILES if options[name]), "--")
     options["task_names"] = (task,) if task else ()
     from sfc_lib.datasets.base import card, load_dataset
