@@ -145,18 +145,19 @@ def check_gc(codes: np.ndarray, labels: np.ndarray) -> Check:
 
 def check_values(dataset: Dataset) -> Check:
     """Enough measurements, in the test set above all, and none that outweighs the others."""
-    fewest, tails, two = min(dataset.test.known), 0.0, False
+    fewest, most, two = min(dataset.test.known), 0.0, False
     for labels in np.concatenate([getattr(dataset, name).labels for name in SPLITS]).T:
         values = labels[is_known(labels)].astype(float)
-        tails = max(tails, float(np.abs(values - values.mean()).max() / values.std()))
+        squares = np.sort(np.square(values - values.mean()))
+        most = max(most, float(squares[-max(1, len(squares) // 100) :].sum() / squares.sum()))
         two = two or len(np.unique(values)) == 2
     found = (
-        f"{fewest:,} values or more of a task in the test set; the one farthest from its task's "
-        f"mean lies {tails:.1f} standard deviations away"
+        f"{fewest:,} values or more of a task in the test set; the 1 % farthest from a task's mean "
+        f"hold {most:.0%} of its variance (of a normal distribution 8 %)"
     )
-    light = max(_light(-fewest, -100, -30), _light(tails, 10, 30), key=_order)
+    light = max(_light(-fewest, -100, -30), _light(most, 0.3, 0.7), key=_order)
     advice = "Scores of so few mean little: give more sequences, or a larger --test-fraction."
-    if tails > 10:
+    if most > 0.3:
         advice = "A few values rule the squared error: take logarithms, or leave them out."
     if two:
         light = max(light, AMBER, key=_order)

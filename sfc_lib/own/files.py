@@ -32,7 +32,7 @@ TESTS = ({"test", "test_negatives"}, {"test", "test_labels"}, {"test"}, {"test",
 CLASSES = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}  # in any case
 CLASSES |= dict.fromkeys(("na", "nan", "-1", "-1.0", ""), NOT_KNOWN)
 MISSING = ("na", "nan", "")  # in any case: a measurement that is not known
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 LARGEST = float(np.finfo(np.float32).max)  # measurement that a float32 holds
 SEPARATORS = {"commas": ",", "semicolons": ";", "spaces": None}
 
