@@ -405,10 +405,8 @@ def draw_logos(found: Explained, regions: Sequence[LogoRegion]) -> Figure:
         places = pd.RangeIndex(region.start, region.end)
         logomaker.Logo(pd.DataFrame(heights, places, BASES), ax=axes)
         name = region.name if len(region.name) <= NAME else f"{region.name[:NAME]}…"
-        predicted = (
-            f"{found.predictions[row]:{'.2f' if found.predicted == 'probability' else '.3g'}}"
-        )
-        title = f"{name}, {found.predicted} {predicted}"
+        digits = ".2f" if found.predicted == "probability" else ".3g"
+        title = f"{name}, {found.predicted} {found.predictions[row]:{digits}}"
         axes.set_title(title, fontsize=8, loc="left", parse_math=False)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=7)

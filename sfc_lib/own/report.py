@@ -480,7 +480,7 @@ def draw_values(dataset: Dataset) -> Figure:
     panels = figure.subplots(shown, 1, squeeze=False)[:, 0]
     for number, (axes, task) in enumerate(zip(panels, dataset.task_names, strict=False)):
         values = {
-            title: part.labels[is_known(part.labels[:, number]), number]
+            title: part.labels[is_known(part.labels[:, number]), number].astype(float)
             for name, title in SPLIT_NAMES.items()
             for part in [getattr(dataset, name)]
         }

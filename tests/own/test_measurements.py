@@ -5,8 +5,11 @@ import html
 import json
 import re
 import shutil
+import subprocess
+import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -554,3 +557,17 @@ def test_figures_of_many_tasks_many_points_and_missing_labels(measured):
     above, below = draw_learning_curve(history, 2).axes
     assert "standardised squares" in above.get_ylabel()
     assert [t.get_text() for t in below.get_legend().texts] == ["Pearson r", "Spearman ρ"]
+
+
+def test_the_example_of_the_book_makes_files_that_are_read(tmp_path, monkeypatch):
+    page = Path(__file__).resolve().parents[2] / "book" / "own_data.md"
+    section = page.read_text().partition("## Measurements")[2].partition("\n## ")[0]
+    code, commands = re.findall(r"```(?:python|bash)\n(.*?)```", section, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    train, *_ = commands.splitlines()
+    done = sfc(*train.split()[1:], "--check")
+    assert done.exit_code == 0, done.output
+    assert re.search(r"cells_2 1\.\d+ ± 0\.\d+ of 2,\d+ known", done.output)
+    assert "red " not in done.output
