@@ -173,7 +173,7 @@ def known_crossentropy(labels: Any, probabilities: Any) -> Any:
 def known_squares(labels: Any, values: Any) -> Any:
     """Squared error, (examples,), the mean over tasks; a label that is NaN adds nothing."""
     known = keras.ops.logical_not(keras.ops.isnan(labels))
-    each = keras.ops.square(keras.ops.where(known, labels, 0.0) - values)
+    each = keras.ops.square(keras.ops.subtract(keras.ops.where(known, labels, 0.0), values))
     return keras.ops.mean(each * keras.ops.cast(known, each.dtype), axis=-1)
 
 
