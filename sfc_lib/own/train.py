@@ -413,7 +413,7 @@ def correlations_of_counts(counts: np.ndarray, labels: np.ndarray, guess: np.nda
     >>> once, twice = np.array([1, 1, 1, 1]), np.array([2, 1, 1, 0])
     >>> labels, guess = np.array([0, 1, 2, 3]), np.array([0, 1, 4, 9])
     >>> correlations_of_counts(np.array([once, twice]), labels, guess).round(3).tolist()
-    [[0.958, 0.945], [1.0, 1.0]]
+    [[0.958, 0.966], [1.0, 1.0]]
     """
     ranks = [_ranks_of_counts(counts, values) for values in (labels, guess)]
     return np.stack([_weighted_correlation(counts, *pair) for pair in ((labels, guess), ranks)])
