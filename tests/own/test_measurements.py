@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import decode, encode
 from sfc_lib.own.dataset import Custom, averaged, tenths
 from sfc_lib.own.predict import load_predictor, members_file
-from sfc_lib.own.report import draw_learning_curve, draw_scatter, draw_values
+from sfc_lib.own.report import draw_learning_curve, draw_scatter, draw_values, score_lines
 from sfc_lib.own.train import (
     correlations_of_counts,
     gains,
@@ -527,6 +528,22 @@ def test_an_interval_of_ten_thousand_examples_takes_no_minute():
     began = time.process_time()
     assert resampled_correlations(labels, [labels, -labels], rng).shape == (2, 2, 1000)
     assert time.process_time() - began < 30  # 4 s on an idle core
+
+
+def test_scores_below_zero_have_a_minus_and_an_interval_in_words():
+    row = {"task": "a", "split": "test", "examples": 90}
+    row |= {"pearson": -0.05, "pearson_low": -0.15, "pearson_high": 0.05}
+    row |= {"spearman": 0.2, "spearman_low": 0.1, "spearman_high": 0.3}
+    scores = pd.DataFrame([row | {"model": model} for model in ("network", "6-mer regression")])
+    gain = pd.DataFrame({"gain": [0.0], "gain_low": [-0.1], "gain_high": [0.1]})
+    outcome = SimpleNamespace(scores=scores, gains=gain, records=[1], test_file="", left_out=[])
+    first, second, _ = score_lines(outcome)
+    assert (
+        "the network reaches a Pearson r of −.050, and a regression on 6-mer counts −.050" in first
+    )
+    assert "can't tell which is better" in first
+    expected = "Pearson r −.050 (−.150 to .050), Spearman ρ .200 (.100–.300); 90 sequences"
+    assert second == f"test  a, network: {expected}"
 
 
 # Figures
