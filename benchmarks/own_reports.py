@@ -1,4 +1,4 @@
-"""The three reports on the book's page *Your own data*, made by the commands on that page.
+"""The reports on the book's page *Your own data*, made by the commands on that page.
 
 `python benchmarks/own_reports.py` runs the page's blocks of code as they stand, those of its
 sections `SECTIONS`, in a folder of their own. It puts the report of each folder of `REPORTS` beside
@@ -18,11 +18,12 @@ from pathlib import Path
 
 PAGE = Path(__file__).resolve().parent.parent / "book" / "own_data.md"
 PLACE = PAGE.parent / "_static" / "reports"
-SECTIONS = ("A TF from start to end", "Example files")
+SECTIONS = ("A TF from start to end", "Example files", "Measurements, as of an MPRA")
 REPORTS = {
     "yy1": "a TF, by its peaks",
     "tal1": "two FASTA files",
     "three_tasks": "FASTA and a table of three tasks",
+    "mpra": "FASTA and measurements in two cell types",
 }
 BEGIN, END = "<!-- reports: begin -->", "<!-- reports: end -->"
 

@@ -164,15 +164,19 @@ def list_runs(store: Path | None) -> None:
 
     Example: sfc runs list data/runs
     """
+    from sfc_lib.runs.evaluation import kind_scored
+
     good, bad = _records(store)
     for record in good:
         valid = record.result["valid"] or {"auroc": float("nan"), "auprc": float("nan")}
+        titles = kind_scored(valid).titles
+        scores = "  ".join(f"{title} {valid[name]:.4f}" for name, title in titles.items())
         spec, options = record.spec, record.spec.dataset_options
         data = f"{spec.dataset} {options.get('tf', options.get('source', ''))}"
         click.echo(
             f"{spec.id}  {data:<23} {spec.variant:<4}  rate {spec.learning_rate:<6g} "
             f"CR {spec.curvature:<3g}  seed {spec.seed:<3} "
-            f"auROC {valid['auroc']:.4f}  auPRC {valid['auprc']:.4f}  {record.result['status']}"
+            f"{scores}  {record.result['status']}"
         )
     _name(bad, "bad records")
 

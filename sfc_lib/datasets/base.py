@@ -37,6 +37,7 @@ from sfc_lib.genomics.sources import registry
 
 SPLITS = ("train", "valid", "test")
 NOT_KNOWN = 255  # stands for a label that is missing
+UPPER = 0.75  # quantile of measurements above which they are high
 BUILT, ABOUT = "datasets", "dataset.json"  # folder in the cache, and description in each
 LATER = {"later": True}  # metadata of an option that came later: hashed only where it is set
 RECIPES = {
@@ -52,7 +53,8 @@ RECIPES = {
 class Split:
     """`codes`, uint8 (examples, length), and `labels`, uint8 (examples, tasks), of 0 and 1.
 
-    In a user's own data a label may be missing, `NOT_KNOWN`.
+    In a user's own data a label may be missing, `NOT_KNOWN`. Or labels are measurements:
+    float32, NaN where one is missing.
     """
 
     codes: np.ndarray
@@ -88,7 +90,51 @@ class Split:
     @property
     def known(self) -> list[int]:
         """Number of examples whose label is known, of each task."""
-        return [int(count) for count in (self.labels != NOT_KNOWN).sum(axis=0)]
+        return [int(count) for count in is_known(self.labels).sum(axis=0)]
+
+    @property
+    def continuous(self) -> bool:
+        """Whether the labels are measurements."""
+        return is_continuous(self.labels)
+
+
+def is_continuous(labels: np.ndarray) -> bool:
+    """Whether labels are measurements, float32; else they are classes."""
+    return labels.dtype == np.float32
+
+
+def is_known(labels: np.ndarray) -> np.ndarray:
+    """Which labels are there, bool of their shape; the others are `NOT_KNOWN`, or NaN."""
+    return ~np.isnan(labels) if is_continuous(labels) else labels != NOT_KNOWN
+
+
+def label_scale(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard deviation (1 where that is 0) of measurements, float64 (tasks,).
+
+    Example:
+
+    >>> label_scale(np.float32([[1, 5], [3, 5], [np.nan, 5]]))
+    (array([2., 5.]), array([1., 1.]))
+    """
+    known = is_known(labels)
+    number = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, labels, 0).sum(axis=0, dtype=np.float64) / number
+    spread = np.sqrt(np.where(known, np.square(labels - mean), 0).sum(axis=0) / number)
+    return mean, np.where(spread > 0, spread, 1)
+
+
+def is_high(labels: np.ndarray) -> np.ndarray:
+    """Which examples of one task are positive, or of measurements in the upper quarter.
+
+    Example:
+
+    >>> is_high(np.float32([4, 1, np.nan, 2, 3])).tolist()
+    [True, False, False, False, False]
+    """
+    if not is_continuous(labels):
+        return labels == 1
+    found = labels[is_known(labels)]
+    return labels > np.quantile(found, UPPER) if len(found) else np.zeros(len(labels), bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +155,11 @@ class Dataset:
     valid: Split
     test: Split
     counts: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def continuous(self) -> bool:
+        """Whether the labels are measurements, not classes."""
+        return self.train.continuous
 
     @property
     def length(self) -> int:
@@ -418,15 +469,25 @@ def card(dataset: Dataset) -> str:
     lines = [f"{dataset.name} ({chosen})", f"fingerprint  {dataset.fingerprint}"]
     for name in SPLITS:
         split = getattr(dataset, name)
-        lines.append(f"{name:<11}  {len(split):,} sequences of {dataset.length:,} bp; positive:")
-        for task, count, of in zip(dataset.task_names, split.positives, split.known, strict=True):
-            share = f"{count / of:.1%}" if of else "none"
-            share += f" of {of:,} known" if of < len(split) else ""
-            lines.append(f"{'':<11}    {task} {count:,} ({share})")
+        what = "mean ± SD" if split.continuous else "positive"
+        lines.append(f"{name:<11}  {len(split):,} sequences of {dataset.length:,} bp; {what}:")
+        for task, labels in zip(dataset.task_names, split.labels.T, strict=True):
+            lines.append(f"{'':<11}    {task} {summary_of_labels(labels)}")
     dropped = [f"dropped      {count:,} {why}" for why, count in dataset.dropped.items() if count]
     lines += dropped or ["dropped      none"]
     lines += [f"counted      {count:,} {what}" for what, count in dataset.counts.items()]
     return "\n".join([*lines, *_sources(dataset)])
+
+
+def summary_of_labels(labels: np.ndarray) -> str:
+    """How many of a task's labels are positive, or where measurements lie."""
+    found = labels[is_known(labels)]
+    of = f" of {len(found):,} known" if len(found) < len(labels) else ""
+    if is_continuous(labels):
+        return f"{found.mean(dtype=float):.4g} ± {found.std(dtype=float):.4g}{of}"
+    count = int((found == 1).sum())
+    share = f"{count / len(found):.1%}" if len(found) else "none"
+    return f"{count:,} ({share}{of})"
 
 
 def _short(value: Any) -> str:

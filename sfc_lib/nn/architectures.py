@@ -134,6 +134,7 @@ def build_model(
     limit: float | None = None,
     one_hot: bool = False,
     both_strands: bool = False,
+    continuous: bool = False,
 ) -> keras.Model:
     """One of the paper's networks, not compiled, from base codes to probabilities.
 
@@ -163,6 +164,7 @@ def build_model(
         both_strands: Whether the logits are the mean of those of the sequence and of its
             reverse complement, by the same weights, so that both are predicted alike. Such a
             network is trained as its `one_strand`.
+        continuous: Whether it predicts values, not probabilities: the logits themselves.
 
     Raises:
         UserError: An unknown name, a length too short for the pooling, an option of the SFC
@@ -214,10 +216,27 @@ def build_model(
         x = layers.Dropout(rate, name=f"dropout_{number}", **policy)(x)
     name = STRAND if both_strands else "logits"
     logits = layers.Dense(tasks, name=name, **policy)(x)
-    outputs = layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
+    outputs = predictions(continuous)(logits)
     network = keras.Model if variant == "std" else SeparableModel
     model = network(inputs, outputs, name=f"{architecture}_{variant}")
     return averaged(model) if both_strands else model
+
+
+def predictions(continuous: bool) -> layers.Layer:
+    """The last layer of a network: from logits to probabilities, or to values as they are."""
+    kind, name = ("linear", "values") if continuous else ("sigmoid", "probabilities")
+    return layers.Activation(kind, dtype="float32", name=name)
+
+
+def predicts_values(model: keras.Model) -> bool:
+    """Whether a network predicts values: its last layer leaves the logits as they are.
+
+    Example:
+
+    >>> predicts_values(build_model("compact", "symm", length=200, tasks=1, continuous=True))
+    True
+    """
+    return model.layers[-1].name == "values"
 
 
 STRAND = "strand_logits"  # the layer that gives the logits of one strand, where two are averaged
@@ -237,7 +256,7 @@ def one_strand(model: keras.Model) -> keras.Model:
     if STRAND not in [layer.name for layer in model.layers]:
         return model
     logits, _ = model.get_layer("logits").input
-    outputs = model.get_layer("probabilities")(logits)
+    outputs = model.layers[-1](logits)
     return type(model)(model.input, outputs, name=model.name)
 
 
@@ -250,7 +269,7 @@ def averaged(model: keras.Model) -> keras.Model:
     reverse = ReverseComplement(name="other_strand", dtype=policy)(encoded)
     both = [model.layers[last].output, _through(body, reverse)]
     logits = layers.Average(name="logits", dtype=policy)(both)
-    outputs = model.get_layer("probabilities")(logits)
+    outputs = model.layers[-1](logits)
     return type(model)(model.input, outputs, name=model.name)
 
 

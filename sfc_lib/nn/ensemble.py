@@ -10,6 +10,7 @@ import numpy as np
 from keras import layers
 
 from sfc_lib.errors import UserError
+from sfc_lib.nn.architectures import predictions, predicts_values
 from sfc_lib.nn.encoding import with_one_hot
 from sfc_lib.nn.layers import KmerRegression, OneHotDNA
 
@@ -17,7 +18,7 @@ from sfc_lib.nn.layers import KmerRegression, OneHotDNA
 def averaged_models(models: Sequence[keras.Model]) -> keras.Model:
     """A model whose logits are the mean of the logits of all; itself if there is only one.
 
-    It has the layers `one_hot`, `logits` and `probabilities` of any network here, so that it
+    It has the layers `one_hot`, `logits` and the last one of any network here, so that it
     can be folded, explained and saved like one; what stands between is nested.
 
     Args:
@@ -45,7 +46,7 @@ def averaged_models(models: Sequence[keras.Model]) -> keras.Model:
     inputs, encoded = _input(length)
     members = [_logits(model, f"member_{number}") for number, model in enumerate(models, 1)]
     logits = layers.Average(name="logits")([member(encoded) for member in members])
-    return _predicting(inputs, logits, "ensemble")
+    return _predicting(inputs, logits, "ensemble", models[0])
 
 
 def with_regression(
@@ -77,7 +78,7 @@ def with_regression(
     regression = KmerRegression(half, name="logits")
     logits = regression([encoded, _logits(model, "network")(encoded)])
     regression.set_weights([scale, table, bias])
-    return _predicting(inputs, logits, model.name)
+    return _predicting(inputs, logits, model.name, model)
 
 
 def _input(length: int) -> tuple[keras.KerasTensor, keras.KerasTensor]:
@@ -92,6 +93,7 @@ def _logits(model: keras.Model, name: str) -> keras.Model:
     return keras.Model(model.input, model.get_layer("logits").output, name=name)
 
 
-def _predicting(inputs: keras.KerasTensor, logits: keras.KerasTensor, name: str) -> keras.Model:
-    outputs = layers.Activation("sigmoid", dtype="float32", name="probabilities")(logits)
-    return keras.Model(inputs, outputs, name=name)
+def _predicting(
+    inputs: keras.KerasTensor, logits: keras.KerasTensor, name: str, like: keras.Model
+) -> keras.Model:
+    return keras.Model(inputs, predictions(predicts_values(like))(logits), name=name)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from sfc_lib.datasets.base import NOT_KNOWN, SPLITS, Dataset
+from sfc_lib.datasets.base import SPLITS, Dataset, is_known
 from sfc_lib.genomics.kmers import canonical_kmers
 from sfc_lib.own.baseline import Baseline, fit_baseline
 from sfc_lib.own.negatives import gc_content
 from sfc_lib.own.splitting import alike
-from sfc_lib.runs.evaluation import metrics
+from sfc_lib.runs.evaluation import kind_of, metrics, pearson
 from sfc_lib.runs.starts import enriched_kmers
 
 GREEN, AMBER, RED = "green", "amber", "red"
@@ -41,7 +41,8 @@ def audit(dataset: Dataset, baseline: Baseline | None = None) -> list[Check]:
     """All checks of a dataset, in the order of the report.
 
     Args:
-        dataset: Its first task is looked at where a check is about positives and negatives.
+        dataset: Its first task is looked at where a check is about labels alone. What is only
+            asked of positives and negatives is left out where labels are measurements.
         baseline: The regression, if it is fitted already.
 
     Example:
@@ -53,15 +54,20 @@ def audit(dataset: Dataset, baseline: Baseline | None = None) -> list[Check]:
     codes = np.concatenate([part.codes for part in parts.values()])
     labels = np.concatenate([part.labels[:, 0] for part in parts.values()])
     splits = np.repeat(list(parts), [len(part) for part in parts.values()])
-    known, train = labels != NOT_KNOWN, parts["train"]
-    learned = train.labels[:, 0] != NOT_KNOWN
-    return [
-        check_classes(dataset),
-        check_gc(codes[known], labels[known]),
+    known, train = is_known(labels), parts["train"]
+    learned = is_known(train.labels[:, 0])
+    of_any = [
         check_kmers(dataset, baseline or fit_baseline(dataset)),
         check_duplicates(codes, splits, "test" if "test" in dataset.options else None),
         check_conflicts(dataset),
         check_unknown(codes),
+    ]
+    if dataset.continuous:
+        return [check_values(dataset), check_gc_of_values(codes[known], labels[known]), *of_any]
+    return [
+        check_classes(dataset),
+        check_gc(codes[known], labels[known]),
+        *of_any,
         check_complexity(codes[known], labels[known]),
         check_centre(train.codes[learned], train.labels[learned, 0]),
     ]
@@ -137,11 +143,52 @@ def check_gc(codes: np.ndarray, labels: np.ndarray) -> Check:
     return Check("GC content and length", light, found, advice if light != GREEN else "")
 
 
+def check_values(dataset: Dataset) -> Check:
+    """Enough measurements, in the test set above all, and none that outweighs the others."""
+    fewest, most, two = min(dataset.test.known), 0.0, False
+    for labels in np.concatenate([getattr(dataset, name).labels for name in SPLITS]).T:
+        values = labels[is_known(labels)].astype(float)
+        squares = np.sort(np.square(values - values.mean()))
+        most = max(most, float(squares[-max(1, len(squares) // 100) :].sum() / squares.sum()))
+        two = two or len(np.unique(values)) == 2
+    found = (
+        f"{fewest:,} values or more of a task in the test set; the 1 % farthest from a task's mean "
+        f"hold {most:.0%} of its variance (of a normal distribution 8 %)"
+    )
+    light = max(_light(-fewest, -100, -30), _light(most, 0.3, 0.7), key=_order)
+    advice = "Scores of so few mean little: give more sequences, or a larger --test-fraction."
+    if most > 0.3:
+        advice = "A few values rule the squared error: take logarithms, or leave them out."
+    if two:
+        light = max(light, AMBER, key=_order)
+        advice = "A task has two values only: classes are 0 and 1, without --continuous."
+    return Check("values", light, found, advice if light != GREEN else "")
+
+
+def check_gc_of_values(codes: np.ndarray, labels: np.ndarray) -> Check:
+    """How far the GC content alone tells the measurement."""
+    score = pearson(labels, gc_content(codes))
+    found = (
+        f"Pearson r of GC content and value {score:+.2f}. All sequences have {codes.shape[1]:,} bp"
+    )
+    light = _light(abs(score), 0.3, 0.6)
+    advice = "A network will learn GC content: hold its r against this one."
+    return Check("GC content and length", light, found, advice if light != GREEN else "")
+
+
 def check_kmers(dataset: Dataset, baseline: Baseline) -> Check:
     """How far a regression on 6-mers comes: too far, and the negatives are too easy."""
     truth, guess = dataset.test.labels, baseline.probabilities["test"]
-    score = metrics(truth, guess, dataset.task_names)["auroc"]
-    found = f"a regression on 6-mer counts has an auROC of {score:.2f} on the test set"
+    kind = kind_of(truth)
+    score = metrics(truth, guess, dataset.task_names)[kind.best]
+    found = (
+        f"a regression on 6-mer counts has {'a' if kind.continuous else 'an'} "
+        f"{kind.titles[kind.best]} of {score:.2f} on the test set"
+    )
+    if kind.continuous:
+        light = AMBER if score < 0.1 else GREEN
+        advice = "Nothing short tells the values. Do sequences and labels belong together?"
+        return Check("k-mers", light, found, advice if light != GREEN else "")
     if score > 0.97:
         advice = (
             "Positives and negatives differ in their composition. Shuffled negatives are as easy: "
@@ -182,9 +229,11 @@ def check_duplicates(codes: np.ndarray, splits: np.ndarray, file: str | None = N
 def check_conflicts(dataset: Dataset) -> Check:
     """Sequences that came again, and those that came with different labels."""
     differ = sum(n for why, n in dataset.dropped.items() if why.endswith("with other labels"))
-    again = sum(n for why, n in dataset.dropped.items() if why.endswith("again"))
+    again = sum(n for why, n in dataset.dropped.items() if "sequence again" in why)
     total = differ + again + sum(len(getattr(dataset, name)) for name in SPLITS)
     found = f"{again:,} repeats were left out, and {differ:,} sequences with different labels"
+    if dataset.continuous:
+        found = f"{again:,} repeats: equal sequences are kept once, with the mean of their values"
     advice = "Are the tables of labels, or the positives and negatives, mixed up?"
     light = _light(differ / total, 0.001, 0.05)
     return Check("repeated sequences", light, found, advice if light != GREEN else "")

@@ -55,7 +55,7 @@ OF_DATA = (
     "valid_fraction",
     "test_fraction",
 )
-OF_PEAKS = ("partial_genome",)
+FLAGS = ("partial_genome", "continuous")
 
 
 def _chromosomes(_context: object, _option: object, text: str | None) -> tuple[str, ...]:
@@ -74,6 +74,7 @@ option = partial(click.option, show_default=True)
 @file("--negatives", help="FASTA of negatives; beside --peaks also BED.")
 @file("--sequences", help="FASTA of sequences, with --labels.")
 @file("--labels", help="Table: name, then 0, 1 or NA for each task; tabs, header.")
+@option("--continuous", is_flag=True, help="Labels are measurements, as of an MPRA.")
 @file("--peaks", help="BED or narrowPeak, with --genome.")
 @file("--genome", multiple=True, help="FASTA; may be repeated.")
 @option("--window", type=COUNT, help="bp around a peak; 1000 by default.")
@@ -124,14 +125,16 @@ def train_verb(
     """Train a network on your own sequences or peaks, and report on it.
 
     Give --positives and --negatives, or --sequences and --labels, or --peaks and --genome.
-    What can be wrong with the data is looked for first, and a regression on 6-mer counts runs
-    beside the network, on the same split. Interrupted, the same command goes on.
+    Labels are 0 and 1, or with --continuous measurements: the network then predicts values, and
+    is judged by Pearson's and Spearman's correlations. What can be wrong with the data is looked
+    for first, and a regression on 6-mer counts runs beside the network, on the same split.
+    Interrupted, the same command goes on.
 
     Example: sfc train --positives pos.fa --negatives neg.fa --variant symm -o report
     """
     from sfc_lib.own.files import require_kind
 
-    options = {name: values.pop(name) for name in (*FILES, *OF_DATA, *OF_PEAKS)}
+    options = {name: values.pop(name) for name in (*FILES, *OF_DATA, *FLAGS)}
     require_kind((name for name in FILES if options[name]), "--")
     options["task_names"] = (task,) if task else ()
     from sfc_lib.datasets.base import card, load_dataset
@@ -172,8 +175,8 @@ def train_verb(
 def predict_verb(model: Path, sequences: Path, output: Path | None, anyway: bool) -> None:
     """Predict for each sequence of a FASTA file with a saved MODEL (a file, or its folder).
 
-    Writes a table: name, and the probability of each task. N and other letters for several
-    bases count neither for nor against.
+    Writes a table: name, and the probability of each task, or its value if the model was trained
+    on measurements. N and other letters for several bases count neither for nor against.
 
     Example: sfc predict report seqs.fa -o out.tsv
     """
@@ -264,7 +267,8 @@ def variants_verb(
 
     VARIANTS is VCF, or a table of chrom, pos (from 1), ref and alt. Logits and probabilities of
     both alleles, their differences, the range of the difference over strands, and its rank
-    among variants in shuffled sequences are printed as a table, or written.
+    among variants in shuffled sequences are printed as a table, or written. A model of
+    measurements has values in their place.
 
     Example: sfc variants report snvs.vcf.gz --genome hg19.fa -o scored.tsv -o scored.vcf.gz
     """

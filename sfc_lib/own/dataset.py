@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from sfc_lib.datasets.base import LATER, NOT_KNOWN, SPLITS, Recipe, Report, Split
+from sfc_lib.datasets.base import LATER, SPLITS, Recipe, Report, Split, is_known, label_scale
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import ALPHABET
 from sfc_lib.genomics.fasta import iterate_fasta, read_fasta
@@ -45,6 +45,9 @@ MANY = 20  # peaks from which that is no chance
 MIDDLES = "To take the middles of the peaks, give the first 9 columns (cut -f1-9)."
 SHOWN = 8  # names of chromosomes in a message
 TEST = "test "  # before what is of a test set's own files
+AVERAGED = "same sequence again, the values averaged"
+FEWEST = 10  # measurements of a task in a split
+TINY = 1e-30  # a smaller standard deviation is none
 IN_TEST = "same sequence as one that tests"
 BACKGROUNDS = ("genomic", "shuffled")
 
@@ -62,6 +65,7 @@ class Custom(Recipe):
         negatives: FASTA; beside peaks also BED or narrowPeak. Without any, `background` says.
         sequences: FASTA.
         labels: Tab-separated: a name, then 0, 1 or NA for each task; see `read_labels`.
+        continuous: The labels are measurements: numbers of any size.
         peaks: BED or narrowPeak. A window lies around a peak's summit where the file gives
             one, else around the middle.
         genome: FASTA file of the reference sequence, or several.
@@ -105,6 +109,7 @@ class Custom(Recipe):
     test: str | None = dataclasses.field(default=None, metadata=LATER)
     test_negatives: str | None = dataclasses.field(default=None, metadata=LATER)
     test_labels: str | None = dataclasses.field(default=None, metadata=LATER)
+    continuous: bool = dataclasses.field(default=False, metadata=LATER)
 
     def __post_init__(self) -> None:
         require_kind(role for role in (*ROLES, "genome") if getattr(self, role))
@@ -115,6 +120,8 @@ class Custom(Recipe):
         chromosomes = self.valid_chromosomes, self.test_chromosomes
         if self.peaks and (type(self.window) is not int or self.window < 1):
             raise UserError(f"custom: window must be an integer >= 1, got {self.window!r}.")
+        if self.continuous and not self.labels:
+            raise UserError("custom: continuous is an option of sequences with labels only.")
         if self.partial_genome and not self.peaks:
             raise UserError("custom: partial_genome is an option of peaks only.")
         if not self.peaks and self.window is not None:
@@ -167,7 +174,7 @@ class Custom(Recipe):
         return dataclasses.replace(made, task_names=tasks)
 
     def _labels(self) -> Labels:
-        return read_labels(recall(self.labels or "", "labels"))
+        return read_labels(recall(self.labels or "", "labels"), self.continuous)
 
     @property
     def fractions(self) -> tuple[float, float]:
@@ -189,9 +196,8 @@ class Custom(Recipe):
         parts = {name: Split(made.codes[rows], made.labels[rows]) for name, rows in chosen.items()}
         paths = self.paths
         of = dict.fromkeys(SPLITS, next(iter(paths.values())))
-        _require_both_classes(
-            parts, self.task_names, of | {"test": paths.get("test", of["test"])}, made.dropped
-        )
+        require = _require_measurements if self.continuous else _require_both_classes
+        require(parts, self.task_names, of | {"test": paths.get("test", of["test"])}, made.dropped)
         for name, part in parts.items():
             np.save(folder / f"{name}_codes.npy", part.codes)
             np.save(folder / f"{name}_labels.npy", part.labels)
@@ -222,7 +228,7 @@ class Custom(Recipe):
         if self.test:
             codes, labels = np.concatenate([codes, held]), np.concatenate([labels, truth])
             splits = np.concatenate([splits, np.repeat("test", len(held))])
-        if unknown := int((labels == NOT_KNOWN).sum()):
+        if unknown := int((~is_known(labels)).sum()):
             more = {"labels that are not known": unknown, **more}
         return Examples(codes, labels, splits, dropped, more)
 
@@ -232,11 +238,14 @@ class Custom(Recipe):
         """Names, codes and labels of files by their roles, each sequence once; what was dropped."""
         read = self._from_two if "negatives" in second else self._from_table
         names, codes, labels = read(first, second)
-        known = (labels != NOT_KNOWN).any(axis=1)
+        known = is_known(labels).any(axis=1)
         unlabelled = {"no label is known": int((~known).sum())} if not known.all() else {}
         told, silent = _telling(codes[known])
         rows = np.flatnonzero(known)[told]
-        keep, dropped = distinct(codes[rows], labels[rows])
+        if self.continuous:
+            labels[rows], keep, dropped = averaged(codes[rows], labels[rows])
+        else:
+            keep, dropped = distinct(codes[rows], labels[rows])
         rows, dropped = rows[keep], unlabelled | silent | dropped
         return [names[row] for row in rows], codes[rows], labels[rows], dropped
 
@@ -256,7 +265,8 @@ class Custom(Recipe):
             groups = alike(codes)
             together = int((np.bincount(groups)[groups] > 1).sum())
             counts = {"sequences alike to another, in one split with it": together}
-            splits = in_groups(labels, groups, *fractions, rng)
+            alike_labels = tenths(labels) if self.continuous else labels
+            splits = in_groups(alike_labels, groups, *fractions, rng)
             return splits, counts if together else {}
         if asked := self.valid_chromosomes:
             chosen = named(list(places["chrom"].unique()), asked, self.test_chromosomes)
@@ -277,7 +287,7 @@ class Custom(Recipe):
         """In the order of the sequences, each of which must have a line, and each line one."""
         paths = self.paths
         sequences, labels = paths[one], paths[two]
-        table = read_labels(labels)
+        table = read_labels(labels, self.continuous)
         if set(table.tasks) != set(self.task_names):
             raise UserError(f"{labels}: expected the tasks {self.task_names}, got {table.tasks}.")
         names, codes = read_fasta(sequences)
@@ -347,6 +357,39 @@ def distinct(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, dict[st
         "same sequence again": int(again.sum()),
     }
     return ~differ & ~again, {reason: count for reason, count in counts.items() if count}
+
+
+def averaged(
+    codes: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+    """Measurements, of which equal sequences have the mean of those known; see `distinct`.
+
+    Returns:
+        The measurements, float32 (examples, tasks); which examples to keep, the first of equal
+        ones, bool (examples,); and how many others there are.
+
+    Example:
+
+    >>> labels, keep, _ = averaged(np.array([[0], [0]]), np.float32([[1, np.nan], [2, 3]]))
+    >>> labels.tolist(), keep.tolist()
+    ([[1.5, 3.0], [1.5, 3.0]], [True, False])
+    """
+    sequences = pd.Series([row.tobytes() for row in codes])
+    means = pd.DataFrame(labels.astype(np.float64)).groupby(sequences).transform("mean")
+    again = sequences.duplicated().to_numpy()
+    counts = {AVERAGED: int(again.sum())} if again.any() else {}
+    return means.to_numpy(np.float32), ~again, counts
+
+
+def tenths(labels: np.ndarray) -> np.ndarray:
+    """Classes of measurements to spread over splits: which are known, and the tenth of the mean.
+
+    The mean is one of the standardised tasks that are known. uint8 (examples, tasks + 1).
+    """
+    known, (mean, spread) = is_known(labels), label_scale(labels)
+    mean = np.where(known, (labels - mean) / spread, 0).sum(axis=1) / known.sum(axis=1)
+    place = np.argsort(np.argsort(mean, kind="stable"), kind="stable")
+    return np.column_stack([known, place * 10 // len(place)]).astype(np.uint8)
 
 
 def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
@@ -724,4 +767,25 @@ def _require_both_classes(
                     f"split, got {positives:,} positive of {part.known[column]:,} in {name!r} "
                     f"({totals[column]:,} of {examples:,} in all; left out: {left_out}). Give more "
                     "examples, larger fractions, or other chromosomes."
+                )
+
+
+def _require_measurements(
+    parts: Mapping[str, Split],
+    tasks: Sequence[str],
+    paths: Mapping[str, Path],
+    dropped: Mapping[str, int],
+) -> None:
+    """As `_require_both_classes`: enough measurements of each task that are not all alike."""
+    left_out = "; ".join(f"{count:,} {reason}" for reason, count in dropped.items()) or "nothing"
+    for name, part in parts.items():
+        for task, labels in zip(tasks, part.labels.T, strict=True):
+            known = labels[is_known(labels)]
+            spread = known.std(dtype=np.float64) if len(known) else 0.0
+            if len(known) < FEWEST or spread < TINY:
+                raise UserError(
+                    f"{paths[name]}: expected {FEWEST} or more values of {task!r} that differ in "
+                    f"every split, got {len(known):,} with a standard deviation of {spread:.3g} in "
+                    f"{name!r} (left out: {left_out}). Give more sequences, larger fractions, or "
+                    "other chromosomes."
                 )

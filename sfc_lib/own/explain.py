@@ -3,7 +3,7 @@
 A contribution is told for all four bases of a position, less their mean: what a base adds over
 an average one. That of the base which is there is what logos show. It comes in two ways: the
 centred gradient, and in-silico mutagenesis, which scores every single change anew. Both are means
-over strands and networks, in logits.
+over strands and networks, in logits, or in the units of the labels where these are measurements.
 """
 
 from __future__ import annotations
@@ -45,18 +45,24 @@ Progress = Callable[[Sequence[int]], Iterable[int]]
 class Explained:
     """Sequences, the highest prediction first, and what was found of them for a task.
 
-    `codes`: uint8 (sequences, length). `probabilities`: (sequences,). `values`: float32
-    (sequences, length, 4), see `contributions`. `agreement`: of the two methods, for each
-    sequence where both were computed.
+    `codes`: uint8 (sequences, length). `predictions`: (sequences,), probabilities or values, as
+    `predicted` says. `values`: float32 (sequences, length, 4), see `contributions`. `agreement`:
+    of the two methods, for each sequence where both were computed.
     """
 
     task: str
     method: str
     names: tuple[str, ...]
     codes: np.ndarray
-    probabilities: np.ndarray
+    predictions: np.ndarray
     values: np.ndarray
     agreement: np.ndarray
+    predicted: str = "probability"
+
+    @property
+    def adds_to(self) -> str:
+        """What contributions add to."""
+        return "adds to the logit" if self.predicted == "probability" else "adds to the value"
 
     @property
     def added(self) -> np.ndarray:
@@ -130,9 +136,10 @@ def explain(
         method,
         tuple(names[row] for row in rows),
         chosen,
-        1 / (1 + np.exp(-logits[rows])),
+        logits[rows] if predictor.continuous else 1 / (1 + np.exp(-logits[rows])),
         values,
         agreement(values[: len(some)], other, some),
+        "value" if predictor.continuous else "probability",
     )
 
 
@@ -398,12 +405,13 @@ def draw_logos(found: Explained, regions: Sequence[LogoRegion]) -> Figure:
         places = pd.RangeIndex(region.start, region.end)
         logomaker.Logo(pd.DataFrame(heights, places, BASES), ax=axes)
         name = region.name if len(region.name) <= NAME else f"{region.name[:NAME]}…"
-        title = f"{name}, probability {found.probabilities[row]:.2f}"
+        digits = ".2f" if found.predicted == "probability" else ".3g"
+        title = f"{name}, {found.predicted} {found.predictions[row]:{digits}}"
         axes.set_title(title, fontsize=8, loc="left", parse_math=False)
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=7)
     rows[-1].set_xlabel("position, bp", fontsize=8)
-    figure.supylabel("adds to the logit", fontsize=8)
+    figure.supylabel(found.adds_to, fontsize=8)
     return figure
 
 
@@ -417,7 +425,7 @@ def draw_profile(found: Explained) -> Figure:
     axes = figure.subplots()
     sns.lineplot(pd.DataFrame(means, index=position), ax=axes, palette="colorblind", dashes=False)
     axes.axhline(0, color="black", lw=0.6)
-    axes.set(xlabel="position relative to the middle, bp", ylabel="adds to the logit")
+    axes.set(xlabel="position relative to the middle, bp", ylabel=found.adds_to)
     axes.margins(x=0)
     return figure
 
@@ -431,7 +439,7 @@ def write_explained(
     what `modisco motifs -s one_hot.npz -a contributions.npz` reads.
     """
     names = np.array(found.names)
-    probabilities = pd.DataFrame({"name": names, "probability": found.probabilities})
+    predictions = pd.DataFrame({"name": names, found.predicted: found.predictions})
     added = found.added
     profile = pd.DataFrame(
         {
@@ -443,7 +451,7 @@ def write_explained(
     contents = {
         "one_hot.npz": _packed(one_hot(found.codes).astype(np.int8)),
         "contributions.npz": _packed(found.values),
-        "sequences.tsv": _tsv(probabilities),
+        "sequences.tsv": _tsv(predictions),
         "profile.tsv": _tsv(profile),
         "profile.svg": _svg(draw_profile(found)),
         "logos.svg": _svg(

@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,9 @@ KINDS = (
 TESTS = ({"test", "test_negatives"}, {"test", "test_labels"}, {"test"}, {"test", "test_negatives"})
 CLASSES = {"0": 0, "0.0": 0, "false": 0, "1": 1, "1.0": 1, "true": 1}  # in any case
 CLASSES |= dict.fromkeys(("na", "nan", "-1", "-1.0", ""), NOT_KNOWN)
+MISSING = ("na", "nan", "")  # in any case: a measurement that is not known
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+LARGEST = float(np.finfo(np.float32).max)  # measurement that a float32 holds
 SEPARATORS = {"commas": ",", "semicolons": ";", "spaces": None}
 
 
@@ -128,7 +131,10 @@ def _read(note: Path) -> tuple[Path | None, tuple[int, ...] | None]:
 
 @dataclass(frozen=True, eq=False)
 class Labels:
-    """`values`: uint8 (sequences, tasks) of 0, 1 and `NOT_KNOWN`. `lines`: in the file."""
+    """`values`: (sequences, tasks), uint8 of 0, 1 and `NOT_KNOWN`, or float32 and NaN.
+
+    `lines`: in the file.
+    """
 
     tasks: tuple[str, ...]
     names: tuple[str, ...]
@@ -136,13 +142,18 @@ class Labels:
     lines: tuple[int, ...]
 
 
-def read_labels(path: str | Path) -> Labels:
+def read_labels(path: str | Path, continuous: bool = False) -> Labels:
     """Labels of a tab-separated file: a header, then a line a sequence.
 
     The header is a word for the first column, then the name of each task. Every other line
     is a sequence's name, then 0 or 1 for each task, which may be written as R and pandas do
     (`1.0`, `True`). NA, NaN, −1 or nothing stands for a label that is not known. Gzip, CRLF line
     ends, a BOM and empty lines are accepted.
+
+    Args:
+        path: The file.
+        continuous: Whether labels are measurements: any finite numbers (also −1), NA, NaN or
+            nothing where one is not known.
 
     Raises:
         UserError: `file:line: expected …, got …`: anything else, or a name that comes twice.
@@ -153,13 +164,16 @@ def read_labels(path: str | Path) -> Labels:
     if not rows:
         raise UserError(f"{path}:1: expected a header and lines of labels, got only blank lines.")
     (top, header), *rows = rows
-    tasks, names = _tasks(f"{path}:{top}", header), dict[str, int]()
+    read = _measurement if continuous else _class
+    tasks, names = _tasks(f"{path}:{top}", header, read), dict[str, int]()
     for number, fields in rows:
-        _check(f"{path}:{number}", fields, tasks, names)
+        _check(f"{path}:{number}", fields, tasks, names, continuous)
         names[fields[0].strip()] = number
     if not rows:
         raise UserError(f"{path}:{top}: expected sequences below the header, got none.")
-    values = np.array([list(map(_class, fields[1:])) for _, fields in rows], np.uint8)
+    values = np.array(
+        [list(map(read, fields[1:])) for _, fields in rows], np.float32 if continuous else np.uint8
+    )
     return Labels(tasks, tuple(names), values, tuple(names.values()))
 
 
@@ -168,12 +182,23 @@ def _class(text: str) -> int | None:
     return CLASSES.get(text.strip().lower())
 
 
-def _tasks(place: str, fields: Sequence[str]) -> tuple[str, ...]:
+def _measurement(text: str) -> float | None:
+    """The number that a field holds, NaN for one that is not known, None for anything else."""
+    text = text.strip()
+    if text.lower() in MISSING:
+        return float("nan")
+    number = float(text) if NUMBER.fullmatch(text) else float("inf")
+    return number if abs(number) <= LARGEST else None
+
+
+def _tasks(
+    place: str, fields: Sequence[str], read: Callable[[str], float | None]
+) -> tuple[str, ...]:
     tasks = tuple(field.strip() for field in fields[1:])
     expected = f"{place}: expected a header, a word and then the name of each task"
     if not tasks:
         raise UserError(f"{expected}, separated by tabs, got one column.{_hint(fields[0])}")
-    if all(_class(task) is not None for task in tasks) and any(tasks):
+    if all(read(task) is not None for task in tasks) and any(tasks):
         raise UserError(f"{expected}, got {list(fields)}. Put a line like 'name\\ttask' on top.")
     if "" in tasks:
         raise UserError(f"{expected}, got none in column {tasks.index('') + 2}.")
@@ -182,8 +207,14 @@ def _tasks(place: str, fields: Sequence[str]) -> tuple[str, ...]:
     return tasks
 
 
-def _check(place: str, fields: Sequence[str], tasks: Sequence[str], seen: Container[str]) -> None:
-    """Refuse a line that is not a new name and a 0 or 1 for each task."""
+def _check(
+    place: str,
+    fields: Sequence[str],
+    tasks: Sequence[str],
+    seen: Container[str],
+    continuous: bool,
+) -> None:
+    """Refuse a line that is not a new name and a 0 or 1, or a number, for each task."""
     name, values = fields[0].strip(), fields[1:]
     if len(values) != len(tasks):
         raise UserError(
@@ -191,9 +222,17 @@ def _check(place: str, fields: Sequence[str], tasks: Sequence[str], seen: Contai
             f"got {len(fields)}.{_hint(fields[0])}"
         )
     for task, value in zip(tasks, values, strict=True):
-        if _class(value) is None:
+        if continuous and _measurement(value) is None:
+            hint = " Write decimals with a point." if "," in value else ""
             raise UserError(
-                f"{place}: expected 0, 1 or NA (not known) for {task!r}, got {value!r}."
+                f"{place}: expected a finite number or NA (not known) for {task!r}, "
+                f"got {value!r}.{hint}"
+            )
+        if not continuous and _class(value) is None:
+            number = _measurement(value) is not None
+            hint = " For measurements, say so (--continuous)." if number else ""
+            raise UserError(
+                f"{place}: expected 0, 1 or NA (not known) for {task!r}, got {value!r}.{hint}"
             )
     if not name or name in seen:
         problem = f"got {name!r} again" if name else "got none"

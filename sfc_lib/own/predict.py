@@ -32,13 +32,15 @@ class Predictor:
     """A folded model, the length of its sequences in bp, and the names of its tasks.
 
     `members`: the models, also folded, whose logits the model averages; only itself where it
-    is no ensemble.
+    is no ensemble. `continuous`: whether it predicts values, not probabilities; its logits are
+    those values.
     """
 
     model: Any
     length: int
     tasks: tuple[str, ...]
     members: tuple[Any, ...]
+    continuous: bool = False
 
 
 def load_predictor(path: Path, *, anyway: bool = False) -> Predictor:
@@ -70,7 +72,8 @@ def load_predictor(path: Path, *, anyway: bool = False) -> Predictor:
     members = [_load_one(place, anyway) for place in places]
     model = averaged_models([member.model for member in members])
     models = tuple(member.model for member in members)
-    return Predictor(model, members[0].length, members[0].tasks, models)
+    first = members[0]
+    return Predictor(model, first.length, first.tasks, models, first.continuous)
 
 
 def members_of(folder: Path) -> list[str]:
@@ -105,6 +108,7 @@ def _load_one(path: Path, anyway: bool) -> Predictor:
             raise UserError(f"{error} To predict with it anyway, say so (--anyway).") from error
         warnings.warn(str(error), stacklevel=2)
         sealed = False
+    from sfc_lib.nn.architectures import predicts_values
     from sfc_lib.nn.encoding import ONE_HOT, reads, with_codes
     from sfc_lib.nn.folding import fold_separable
     from sfc_lib.runs.model_file import load_model
@@ -129,7 +133,7 @@ def _load_one(path: Path, anyway: bool) -> Predictor:
         )
         tasks = tuple(f"task_{number}" for number in range(1, outputs + 1))
     folded = fold_separable(model)
-    return Predictor(folded, length, tasks, (folded,))
+    return Predictor(folded, length, tasks, (folded,), predicts_values(folded))
 
 
 def _sealed(path: Path) -> bool:
@@ -191,7 +195,7 @@ def _pieces(codes: np.ndarray) -> Iterator[np.ndarray]:
 def predict_fasta(
     predictor: Predictor, path: Path, output: IO[bytes], done: Callable[[int], object] = int
 ) -> int:
-    """Write the probabilities for each sequence of a FASTA file as a tab-separated table.
+    """Write what is predicted for each sequence of a FASTA file as a tab-separated table.
 
     The header is `name` and the tasks; then comes a line a sequence, in the file's order.
     Letters that stand for several bases (N and the other IUPAC ones) speak neither for nor
@@ -212,8 +216,7 @@ def predict_fasta(
     output.write("\t".join(["name", *predictor.tasks]).encode() + b"\n")
     total = 0
     for names, codes in batches(path, predictor.length):
-        probabilities = predictor.model.predict_on_batch(codes)
-        for name, row in zip(names, probabilities, strict=True):
+        for name, row in zip(names, predictor.model.predict_on_batch(codes), strict=True):
             output.write("\t".join([name, *(f"{value:.6g}" for value in row)]).encode() + b"\n")
         total += len(names)
         done(len(names))

@@ -21,7 +21,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from sfc_lib.datasets.base import NOT_KNOWN, Dataset
+from sfc_lib.datasets.base import Dataset, is_known, summary_of_labels
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, writable
 from sfc_lib.own.audit import summary
@@ -29,6 +29,7 @@ from sfc_lib.own.dataset import N
 from sfc_lib.own.explain import Finding, agreement_words, draw_logos, top_region
 from sfc_lib.own.predict import ENSEMBLE, MEMBER, members_file, members_of
 from sfc_lib.own.train import NETWORK, REGRESSION, Outcome
+from sfc_lib.runs.evaluation import kind_of, kind_scored
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import MODEL, RESULT, read_result
 
@@ -47,7 +48,6 @@ ONE_HOT = """\
 from sfc_lib.nn.encoding import with_one_hot
 one_hot_model = with_one_hot(model)
 """
-SCORE_NAMES = {"auroc": "auROC", "auprc": "auPRC"}
 SPLIT_NAMES = {"train": "training", "valid": "validation", "test": "test"}
 
 
@@ -97,24 +97,25 @@ def _motif_table(outcome: Outcome) -> pd.DataFrame:
 def score_lines(outcome: Outcome) -> list[str]:
     """The verdict, and the test scores of both models, as lines of text."""
     rows = outcome.scores[outcome.scores.split == "test"].sort_values("task", kind="stable")
-    return [
-        verdict(outcome),
-        *(
-            f"test  {row['task']}, {row['model']}: auROC {_scored(row, 'auroc')}, "
-            f"auPRC {_scored(row, 'auprc')}; {row['positives']:,} positive of {row['examples']:,}"
-            for row in rows.to_dict("records")
-        ),
-    ]
+    titles = kind_scored(rows).titles
+    lines = [verdict(outcome)]
+    for row in rows.to_dict("records"):
+        scores = ", ".join(f"{title} {_scored(row, name)}" for name, title in titles.items())
+        positives = f"{row['positives']:,} positive of " if "positives" in row else ""
+        of = f"{positives}{row['examples']:,}{'' if positives else ' sequences'}"
+        lines.append(f"test  {row['task']}, {row['model']}: {scores}; {of}")
+    return lines
 
 
 def verdict(outcome: Outcome) -> str:
     """In some sentences, whether the network is worth its training; what a report begins with.
 
     A network is better, or worse, than the regression where the interval of the difference of
-    their auROC leaves out 0; else the data can't tell.
+    their auROC, or Pearson's r, leaves out 0; else the data can't tell.
     """
     test, kinds = outcome.scores[outcome.scores.split == "test"], (NETWORK, REGRESSION)
-    score = {kind: float(test[test.model == kind].auroc.mean()) for kind in kinds}
+    best = kind_scored(test).best
+    score = {kind: float(test[test.model == kind][best].mean()) for kind in kinds}
     what = "ensemble" if len(outcome.records) > 1 else NETWORK
     return f"{_compared(outcome, score, what)}{_alone(outcome, what)}"
 
@@ -134,9 +135,11 @@ def _alone(outcome: Outcome, what: str) -> str:
 def _compared(outcome: Outcome, score: Mapping[str, float], what: str) -> str:
     """The scores of both, and which is better."""
     source = f" of {outcome.test_file}" if outcome.test_file else ""
+    kind = kind_scored(outcome.scores)
     begin = (
-        f"On sequences{source} that it never saw, the {what} reaches an auROC of "
-        f"{_score(score[NETWORK])}, and a regression on 6-mer counts {_score(score[REGRESSION])}"
+        f"On sequences{source} that it never saw, the {what} reaches "
+        f"{'a' if kind.continuous else 'an'} {kind.titles[kind.best]} of {_score(score[NETWORK])}, "
+        f"and a regression on 6-mer counts {_score(score[REGRESSION])}"
     )
     better, worse = outcome.gains.gain_low > 0, outcome.gains.gain_high < 0
     if len(outcome.gains) > 1:
@@ -207,11 +210,13 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
     environment.filters |= {"commas": "{:,}".format, "share": "{:.1%}".format, "time": _time}
     environment.filters |= {
         "signed": _signed,
+        "summary": summary_of_labels,
         "score": _score,
         "interval": _interval,
         "scored": _scored,
     }
     record, dataset, scores = outcome.record, outcome.dataset, outcome.scores
+    titles = kind_of(dataset.test.labels).titles
     parts = {title: getattr(dataset, name) for name, title in SPLIT_NAMES.items()}
     test = scores[(scores.split == "test") & (scores.model == NETWORK)]
     order = {"task": pd.Categorical(scores.task, dataset.task_names)}
@@ -230,14 +235,15 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
         result=record.result,
         dataset=dataset,
         parts=parts,
-        zip=zip,
         chromosomes=_chromosomes(dataset.counts),
         unknown=sum(int((part.codes == N).any(axis=1).sum()) for part in parts.values()),
-        metrics=SCORE_NAMES,
+        continuous=dataset.continuous,
+        metrics=titles,
+        compared=next(iter(titles.values())),
         scores=by_task.sort_values("task", kind="stable").to_dict("records"),
         test=test.to_dict("records"),
-        means=test[list(SCORE_NAMES)].mean(),
-        fewest=int(min(test.positives.min(), (test.examples - test.positives).min())),
+        means=test[list(titles)].mean(),
+        fewest=_fewest(test),
         figures=_figures(outcome),
         findings=[_finding(found) for found in outcome.findings],
         motifs=MOTIFS,
@@ -250,6 +256,13 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
         folder=folder,
         command=command,
     )
+
+
+def _fewest(test: pd.DataFrame) -> int:
+    """The size of the smallest class of the test set, or the fewest measurements of a task."""
+    if "positives" not in test:
+        return int(test.examples.min())
+    return int(min(test.positives.min(), (test.examples - test.positives).min()))
 
 
 def _loading(outcome: Outcome) -> str:
@@ -272,11 +285,11 @@ def _scored(row: Mapping[str, Any], name: str) -> str:
 
 def _interval(row: Mapping[str, Any], name: str) -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
-    return "–" if np.isnan(low) else f"{_score(low)}–{_score(high)}"
+    return "–" if np.isnan(low) else f"{_score(low)}{'–' if low >= 0 else ' to '}{_score(high)}"
 
 
 def _score(value: float) -> str:
-    return f"{value:.3f}".removeprefix("0")
+    return f"{value:.3f}".removeprefix("0").replace("-0.", "−.")
 
 
 def _time(seconds: float) -> str:
@@ -306,6 +319,7 @@ STYLE: Any = sns.axes_style("ticks") | {
 COLOURS = sns.color_palette("colorblind", 8)
 MOST_TASKS = len(COLOURS)  # drawn; the table has all
 MOST_BINS, FEWEST_IN_BIN = 10, 20  # of the calibration curve
+MOST_POINTS, VALUE_BINS = 1500, 40  # drawn as points; of the histogram of measurements
 SMOOTHED = 200  # bp from which a profile has a smoothed line too
 SPAN = 25  # bp, of its moving mean
 LOGOS, LOGO = 4, 60  # so many of a task, of so many bp
@@ -316,12 +330,17 @@ def _figures(outcome: Outcome) -> dict[str, str]:
     """The figures by name, as addresses that hold the image itself."""
     record, tasks, test = outcome.record, outcome.dataset.task_names, outcome.dataset.test
     with plt.rc_context(STYLE):
+        guess, adds = outcome.probabilities["test"], "value" if test.continuous else "logits"
         drawn = {
             "learning": draw_learning_curve(record.history(), record.result["best_epoch"]),
-            "curves": draw_score_curves(test.labels, outcome.probabilities["test"], tasks),
-            "calibration": draw_calibration(test.labels, outcome.probabilities["test"], tasks),
-            "importance": draw_importance(outcome.profiles, tasks, outcome.profiled),
+            "importance": draw_importance(outcome.profiles, tasks, outcome.profiled, adds),
         }
+        if test.continuous:
+            drawn["scatter"] = draw_scatter(test.labels, guess, tasks)
+            drawn["values"] = draw_values(outcome.dataset)
+        else:
+            drawn["curves"] = draw_score_curves(test.labels, guess, tasks)
+            drawn["calibration"] = draw_calibration(test.labels, guess, tasks)
         if record.spec.variant != "std":
             drawn["weights"] = draw_positional_weights(record.positional_weights())
         return {name: _address(figure) for name, figure in drawn.items()}
@@ -351,14 +370,16 @@ def _address(figure: Figure) -> str:
 
 
 def draw_learning_curve(history: Sequence[Mapping[str, Any]], best_epoch: int) -> Figure:
-    """Training loss, and validation auROC and auPRC (means of the tasks), by epoch."""
+    """Training loss, and both validation scores (means of the tasks), by epoch."""
     table = pd.DataFrame(history).set_index("epoch")
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True)
     sns.lineplot(table["loss"], ax=above, color="0.5", marker="o")
-    scores = table[["valid_auroc", "valid_auprc"]].set_axis(list(SCORE_NAMES.values()), axis=1)
+    kind = kind_scored([name.removeprefix("valid_") for name in table])
+    scores = table[[f"valid_{name}" for name in kind.titles]].set_axis(kind.titles.values(), axis=1)
     sns.lineplot(scores, ax=below, palette=COLOURS[:2], dashes=False, markers=["o", "o"])
-    above.set_ylabel("training loss\n(cross-entropy)")
+    loss = "standardised squares" if kind.continuous else "cross-entropy"
+    above.set_ylabel(f"training loss\n({loss})")
     below.set(ylabel="validation score", xlabel="epoch")
     below.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in (above, below):
@@ -375,7 +396,7 @@ def draw_score_curves(
     figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
     left, right = figure.subplots(1, 2)
     for number, (task, colour) in enumerate(zip(tasks, COLOURS, strict=False)):
-        known = labels[:, number] != NOT_KNOWN
+        known = is_known(labels[:, number])
         truth, guess = labels[known, number], probabilities[known, number]
         false, true, _ = roc_curve(truth, guess)
         precision, recall, _ = precision_recall_curve(truth, guess)
@@ -399,7 +420,7 @@ def draw_calibration(labels: np.ndarray, probabilities: np.ndarray, tasks: Seque
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], color="black", lw=0.8, ls="--")
     for number, (task, colour) in enumerate(zip(tasks, COLOURS, strict=False)):
-        known = labels[:, number] != NOT_KNOWN
+        known = is_known(labels[:, number])
         guess, share, error = calibration(labels[known, number], probabilities[known, number])
         axes.errorbar(guess, share, error, color=colour, marker="o", ms=4, lw=1.2, label=task)
     axes.set(xlabel="predicted probability", ylabel="share of positives")
@@ -429,7 +450,55 @@ def calibration(
     return guess, share, np.sqrt(share * (1 - share) / sizes)
 
 
-def draw_importance(profiles: np.ndarray, tasks: Sequence[str], numbers: Sequence[int]) -> Figure:
+def draw_scatter(labels: np.ndarray, values: np.ndarray, tasks: Sequence[str]) -> Figure:
+    """Measured against predicted values, a panel a task; on the dashed line they are equal."""
+    shown = min(len(tasks), MOST_TASKS)
+    columns = min(shown, 2)
+    rows = -(-shown // columns)
+    figure = Figure(figsize=(WIDTH, rows * (4.2 if shown == 1 else 2.5)), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for number, (axes, task) in enumerate(zip(panels, tasks, strict=False)):
+        known = is_known(labels[:, number])
+        truth, guess = labels[known, number], values[known, number]
+        if len(truth) > MOST_POINTS:
+            axes.hexbin(guess, truth, gridsize=40, bins="log", mincnt=1, cmap="Blues", lw=0.1)
+        else:
+            sns.scatterplot(x=guess, y=truth, ax=axes, s=12, alpha=0.5, color=COLOURS[0])
+        axes.axline((guess.mean(), guess.mean()), slope=1, color="black", lw=0.8, ls="--")
+        axes.set(xlabel="predicted", ylabel="measured")
+        if len(tasks) > 1:
+            axes.set_title(task, fontsize=9)
+    for axes in panels[shown:]:
+        axes.set_axis_off()
+    return figure
+
+
+def draw_values(dataset: Dataset) -> Figure:
+    """How the measurements of each task are spread, in each split; a line has an area of 1."""
+    shown = min(len(dataset.task_names), MOST_TASKS)
+    figure = Figure(figsize=(WIDTH, 0.6 + max(2.6, 1.5 * shown)), layout="constrained")
+    panels = figure.subplots(shown, 1, squeeze=False)[:, 0]
+    for number, (axes, task) in enumerate(zip(panels, dataset.task_names, strict=False)):
+        values = {
+            title: part.labels[is_known(part.labels[:, number]), number].astype(float)
+            for name, title in SPLIT_NAMES.items()
+            for part in [getattr(dataset, name)]
+        }
+        edges = np.histogram_bin_edges(np.concatenate(list(values.values())), VALUE_BINS)
+        for colour, (title, found) in zip(COLOURS, values.items(), strict=False):
+            heights = np.histogram(found, edges, density=True)[0]
+            axes.stairs(heights, edges, color=colour, label=title)
+        axes.set_title(task, fontsize=9)
+        axes.set_yticks([])
+    panels[0].legend(fontsize=8)
+    panels[-1].set_xlabel("measured value")
+    figure.supylabel("share of sequences", fontsize=11)
+    return figure
+
+
+def draw_importance(
+    profiles: np.ndarray, tasks: Sequence[str], numbers: Sequence[int], unit: str = "logits"
+) -> Figure:
     """Mean gradient × input at each position, one panel a task, 0 the middle of the sequence."""
     shown = min(len(tasks), MOST_TASKS)
     position = np.arange(profiles.shape[1]) - profiles.shape[1] // 2
@@ -443,10 +512,11 @@ def draw_importance(profiles: np.ndarray, tasks: Sequence[str], numbers: Sequenc
         if smooth:
             mean = pd.Series(profile).rolling(SPAN, center=True).mean()
             axes.plot(position, mean, color=COLOURS[0], lw=1.8)
-        axes.set_title(f"{task}: mean of {number:,} test positives", fontsize=9)
+        what = "test positives" if unit == "logits" else "test sequences measured high"
+        axes.set_title(f"{task}: mean of {number:,} {what}", fontsize=9)
         axes.margins(x=0)
     column[-1].set_xlabel("position relative to the middle of the sequence, bp")
-    figure.supylabel("gradient × input, logits per base", fontsize=11)
+    figure.supylabel(f"gradient × input, {unit} per base", fontsize=11)
     return figure
 
 

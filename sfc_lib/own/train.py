@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from sfc_lib.datasets.base import NOT_KNOWN, Dataset, load_dataset
+from sfc_lib.datasets.base import Dataset, is_continuous, is_high, is_known, load_dataset
 from sfc_lib.errors import UserError
 from sfc_lib.files import runs_dir
 from sfc_lib.genomics.motifs import Motif
@@ -38,6 +38,7 @@ NETWORK, REGRESSION = "network", "6-mer regression"
 RESAMPLES = 1000  # of the bootstrap
 CONFIDENCE = 0.95
 NORMAL = 1.96  # standard errors on either side, of as much confidence
+ROUNDING = 1e-12  # of what is largest: what a variance of 0 may come to
 AT_ONCE = 2_000_000  # examples of resamples in memory
 MOST_PROFILED = 2000  # sequences an importance profile is the mean of
 MOST_EXPLAINED = 500  # of a task, those predicted highest, whose bases and motifs are told
@@ -69,6 +70,8 @@ def own_spec(
     given = {name: value for name, value in settings.items() if value is not None}
     settings = _defaults(dataset, architecture, given.get("variant", "symm")) | given
     settings["start"] = None if settings["start"] == RANDOM else settings["start"]
+    if settings["class_weight"] and dataset.continuous:
+        raise UserError("class weights are for classes, got measurements (--continuous).")
     if settings["class_weight"] and len(dataset.task_names) > 1:
         raise UserError(f"class weights work for one task, got {len(dataset.task_names)}.")
     return RunSpec(
@@ -100,6 +103,8 @@ def _defaults(dataset: Dataset, architecture: str, variant: str) -> dict[str, An
 
 
 def _is_imbalanced(dataset: Dataset) -> bool:
+    if dataset.continuous:
+        return False
     positives, examples = dataset.train.positives[0], len(dataset.train)
     share = max(positives, examples - positives) / min(positives, examples - positives)
     return len(dataset.task_names) == 1 and share > BALANCED
@@ -165,13 +170,14 @@ class Outcome:
     """What came out of a run, or of the runs of an ensemble.
 
     `probabilities`: by split (`valid`, `test`), float32 (examples, tasks), of the network or
-    the ensemble. `scores`: one row a model, split and task, see `scores_with_intervals`; the
-    models are `NETWORK` and `REGRESSION`. `gains`: one row a task, see `gains`. `checks`: those
-    of `sfc_lib.own.audit`. `profiles`: mean gradient × input at each position of test positives,
-    float64 (tasks, length), of as many sequences as `profiled` says. `findings`: of the first
-    tasks, the bases and motifs of test positives that speak for them. `files`: path and SHA-256
-    of the content of each input, by what it is. `left_out`: tasks that the regression saved
-    beside the network predicts alone, see `sfc_lib.runs.regression`.
+    the ensemble; of measurements they are values. `scores`: one row a model, split and task, see
+    `scores_with_intervals`; the models are `NETWORK` and `REGRESSION`. `gains`: one row a task, see
+    `gains`. `checks`: those of `sfc_lib.own.audit`. `profiles`: mean gradient × input at each
+    position of test positives (`is_high`), float64 (tasks, length), of as many sequences as
+    `profiled` says. `findings`: of the first tasks, the bases and motifs of test positives that
+    speak for them. `files`: path and SHA-256 of the content of each input, by what it is.
+    `left_out`: tasks that the regression saved beside the network predicts alone, see
+    `sfc_lib.runs.regression`.
     """
 
     records: Sequence[Record]
@@ -240,7 +246,8 @@ def evaluate(
     profiles, profiled = _profiles(model, dataset, rng)
     recipe = Custom(**spec.dataset_options)
     members = tuple(map(fold_separable, networks))
-    predictor = Predictor(model, dataset.length, tuple(dataset.task_names), members)
+    tasks = tuple(dataset.task_names)
+    predictor = Predictor(model, dataset.length, tasks, members, dataset.continuous)
     findings = _findings(predictor, dataset, recipe, motifs or shipped_motifs())
     files = {role: (path, recipe.inputs()[role]) for role, path in recipe.paths.items()}
     return Outcome(
@@ -263,14 +270,19 @@ def left_out(networks: Sequence[Any], tasks: Sequence[str]) -> list[str]:
 def _findings(
     predictor: Predictor, dataset: Dataset, recipe: Custom, motifs: Mapping[str, Motif]
 ) -> list[Finding]:
-    """What the first tasks' test positives that are predicted highest are recognised by."""
+    """What the first tasks' test positives that are predicted highest are recognised by.
+
+    Of measurements, the quarter of all test sequences that is predicted highest.
+    """
     test, found = dataset.test, []
     checked = min(CHECKED, -(-MUTATED // dataset.length))
     names = names_of(recipe, test.codes)
     for column, task in enumerate(tqdm(predictor.tasks[:EXPLAINED], desc="motifs", unit="task")):
-        rows = np.flatnonzero(test.labels[:, column] == 1)
+        rows, most = np.flatnonzero(test.labels[:, column] == 1), MOST_EXPLAINED
+        if dataset.continuous:
+            rows, most = np.arange(len(test)), min(most, len(test) // 4)
         chosen, codes = [names[row] for row in rows], test.codes[rows]
-        explained = explain(predictor, chosen, codes, task, most=MOST_EXPLAINED, checked=checked)
+        explained = explain(predictor, chosen, codes, task, most=most, checked=checked)
         found.append(Finding(explained, find_motifs(predictor, explained, motifs)))
     return found
 
@@ -283,7 +295,7 @@ def _profiles(
     profiles, numbers = [], []
     columns = range(len(dataset.task_names))
     for column in tqdm(columns, desc="importance", unit="task"):
-        rows = np.flatnonzero(dataset.test.labels[:, column] == 1)
+        rows = np.flatnonzero(is_high(dataset.test.labels[:, column]))
         rows = np.sort(rng.permutation(rows)[:MOST_PROFILED])
         profiles.append(importance_profiles(model, dataset.test.codes[rows], [column])[0])
         numbers.append(len(rows))
@@ -295,18 +307,25 @@ def scores_with_intervals(
 ) -> pd.DataFrame:
     """Scores of each task with bootstrap intervals, one row a task.
 
-    `labels` (0 or 1, or `NOT_KNOWN`) and `probabilities` are (examples, tasks). Columns: task,
-    examples (those that are known), positives, and for auroc and auprc the value and the ends of
-    its interval: `auroc`, `auroc_low`, `auroc_high`, and so on.
+    `labels` (those that are not known count for nothing) and `probabilities`, or values, are
+    (examples, tasks). Columns: task, examples (those that are known), positives (of classes), and
+    for auroc and auprc, or pearson and spearman, the value and the ends of its interval: `auroc`,
+    `auroc_low`, `auroc_high`, and so on.
     """
-    from sfc_lib.runs.evaluation import METRICS
+    from sfc_lib.runs.evaluation import kind_of
 
-    rows = []
+    rows, kind = [], kind_of(labels)
     for task, truth, guess in zip(tasks, labels.T, probabilities.T, strict=True):
-        truth, guess = truth[truth != NOT_KNOWN], guess[truth != NOT_KNOWN]
-        row = {"task": task, "examples": len(truth), "positives": int(truth.sum())}
-        for name, (low, high) in bootstrap_intervals(truth, guess, rng).items():
-            value = METRICS[name](truth, guess)
+        truth, guess = truth[is_known(truth)], guess[is_known(truth)]
+        row: dict[str, Any] = {"task": task, "examples": len(truth)}
+        if kind.continuous:
+            found = resampled_correlations(truth, [guess], rng)[0]
+            intervals = dict(zip(kind.scores, _ends(found), strict=True))
+        else:
+            row["positives"] = int(truth.sum())
+            intervals = bootstrap_intervals(truth, guess, rng)
+        for name, (low, high) in intervals.items():
+            value = kind.scores[name](truth, guess)
             row |= {name: value, f"{name}_low": low, f"{name}_high": high}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -318,10 +337,11 @@ def gains(
     """How much higher the auROC of one model is than that of another on the same examples.
 
     The interval (95 %) is that of DeLong, DeLong & Clarke-Pearson (1988) for two correlated
-    curves: both models may err on the same examples.
+    curves: both models may err on the same examples. Of measurements, it is Pearson's r that is
+    compared, by a bootstrap that draws the same examples for both.
 
     Args:
-        labels: 0 or 1, (examples, tasks); a `NOT_KNOWN` counts for nothing.
+        labels: 0 or 1, or measurements, (examples, tasks); one not known counts for nothing.
         network: What one predicts, (examples, tasks).
         regression: What the other predicts, (examples, tasks).
         tasks: Their names.
@@ -330,6 +350,8 @@ def gains(
         One row a task: `task`, `gain`, `gain_low` and `gain_high`; no ends where a class has
         one example only.
     """
+    if is_continuous(labels):
+        return _correlation_gains(labels, network, regression, tasks)
     rows = []
     for task, truth, one, other in zip(tasks, labels.T, network.T, regression.T, strict=True):
         places = [_placements(truth, guess) for guess in (one, other)]
@@ -343,6 +365,75 @@ def gains(
         ends = {"gain_low": gain - half, "gain_high": gain + half}
         rows.append({"task": task, "gain": gain, **ends})
     return pd.DataFrame(rows)
+
+
+def _correlation_gains(
+    labels: np.ndarray, network: np.ndarray, regression: np.ndarray, tasks: Sequence[str]
+) -> pd.DataFrame:
+    from sfc_lib.runs.evaluation import pearson
+
+    rows, rng = [], np.random.default_rng(np.random.SeedSequence((0, STREAM)))
+    for task, truth, one, other in zip(tasks, labels.T, network.T, regression.T, strict=True):
+        known = is_known(truth)
+        guesses = [guess[known] for guess in (one, other)]
+        gain = pearson(truth[known], guesses[0]) - pearson(truth[known], guesses[1])
+        first, second = resampled_correlations(truth[known], guesses, rng)[:, 0]
+        ((low, high),) = _ends((first - second)[None])
+        rows.append({"task": task, "gain": gain, "gain_low": low, "gain_high": high})
+    return pd.DataFrame(rows)
+
+
+def resampled_correlations(
+    labels: np.ndarray, guesses: Sequence[np.ndarray], rng: np.random.Generator
+) -> np.ndarray:
+    """Pearson's r and Spearman's ρ of resamples, the same ones for each of several models.
+
+    Args:
+        labels: Measurements, (examples,).
+        guesses: What each model predicts, (examples,).
+        rng: Draws the examples.
+
+    Returns:
+        float64 (models, 2, resamples).
+    """
+    found, examples = [], len(labels)
+    for times in _portions(examples):
+        drawn = _drawn(np.arange(examples), examples, times, rng)
+        found.append([correlations_of_counts(drawn, labels, guess) for guess in guesses])
+    return np.concatenate(found, axis=-1)
+
+
+def correlations_of_counts(counts: np.ndarray, labels: np.ndarray, guess: np.ndarray) -> np.ndarray:
+    """Pearson's r and Spearman's ρ, float64 (2, sets), of how often each example is in a set.
+
+    `counts` is (sets, examples), the others (examples,). 0 where all in a set are alike.
+
+    Example:
+
+    >>> once, twice = np.array([1, 1, 1, 1]), np.array([2, 1, 1, 0])
+    >>> labels, guess = np.array([0, 1, 2, 3]), np.array([0, 1, 4, 9])
+    >>> correlations_of_counts(np.array([once, twice]), labels, guess).round(3).tolist()
+    [[0.958, 0.966], [1.0, 1.0]]
+    """
+    ranks = [_ranks_of_counts(counts, values) for values in (labels, guess)]
+    return np.stack([_weighted_correlation(counts, *pair) for pair in ((labels, guess), ranks)])
+
+
+def _ranks_of_counts(counts: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """The rank of each example in each set, (sets, examples); equal ones share the mean."""
+    order, (_, places) = np.argsort(values), np.unique(values, return_inverse=True)
+    first = np.flatnonzero(np.diff(places[order], prepend=-1))
+    alike = np.add.reduceat(counts[:, order], first, axis=1)
+    return (alike.cumsum(axis=1) - (alike - 1) / 2)[:, places]
+
+
+def _weighted_correlation(counts: np.ndarray, one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    number = counts.sum(axis=1, keepdims=True)
+    one, two = (values - values.mean(dtype=float) for values in (one, two))
+    x, y = (v - (counts * v).sum(axis=1, keepdims=True) / number for v in (one, two))
+    size = np.sqrt((counts * x * x).sum(axis=1) * (counts * y * y).sum(axis=1))
+    alike = size <= ROUNDING * np.abs(one).max() * np.abs(two).max()
+    return np.where(alike, 0, (counts * x * y).sum(axis=1) / np.where(alike, 1, size))
 
 
 def _placements(labels: np.ndarray, guess: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -376,14 +467,24 @@ def bootstrap_intervals(
     classes = places[labels == 1], places[labels == 0]
     if min(map(len, classes)) < 2:
         return dict.fromkeys(("auroc", "auprc"), (float("nan"), float("nan")))
-    batch = max(1, AT_ONCE // len(labels))
     found = [
         scores_of_counts(*(_drawn(mine, len(values), times, rng) for mine in classes))
-        for times in (min(batch, RESAMPLES - done) for done in range(0, RESAMPLES, batch))
+        for times in _portions(len(labels))
     ]
+    return dict(zip(("auroc", "auprc"), _ends(np.concatenate(found, axis=1)), strict=True))
+
+
+def _portions(examples: int) -> list[int]:
+    """How many resamples are in memory at once, until all are done."""
+    batch = max(1, AT_ONCE // examples)
+    return [min(batch, RESAMPLES - done) for done in range(0, RESAMPLES, batch)]
+
+
+def _ends(resampled: np.ndarray) -> list[tuple[float, float]]:
+    """The ends of the interval of each row of resamples."""
     ends = (1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2
-    low, high = np.quantile(np.concatenate(found, axis=1), ends, axis=1).tolist()
-    return dict(zip(("auroc", "auprc"), zip(low, high, strict=True), strict=True))
+    low, high = np.quantile(resampled, ends, axis=1).tolist()
+    return list(zip(low, high, strict=True))
 
 
 def _drawn(places: np.ndarray, values: int, times: int, rng: np.random.Generator) -> np.ndarray:

@@ -37,10 +37,15 @@ SCORES = (
     "ref_probability", "alt_probability", "probability_difference",
     "lowest_difference", "highest_difference", "rank",
 )  # fmt: skip
+VALUES = {  # where a network predicts values, those that are left, and what they are called
+    "ref_logit": "ref_value", "alt_logit": "alt_value", "logit_difference": "value_difference",
+    "lowest_difference": "lowest_difference", "highest_difference": "highest_difference",
+    "rank": "rank",
+}  # fmt: skip
 KEY = "SFC"  # of VCF's INFO
 INFO = (
-    f'##INFO=<ID={KEY},Number=.,Type=String,Description="What a network predicts for both alleles, '
-    f'of each allele and task (URL-encoded): ALT|task|{"|".join(SCORES)}">'
+    '##INFO=<ID={},Number=.,Type=String,Description="What a network predicts for both alleles, '
+    'of each allele and task (URL-encoded): ALT|task|{}">'
 )
 # Why an allele has no score: what is refused unless one says that it may be left out, and the rest.
 MISMATCH, SYMBOLIC = "another reference base than the genome's", "alternative without bases"
@@ -119,9 +124,11 @@ def score_variants(
     total, sample = _survey(path, genome, predictor.length, skip, background)
     score, tally = view_scorer(predictor), Tally()
     against = _background(score, sample, genome, predictor.length)
+    names = VALUES if predictor.continuous else dict(zip(SCORES, SCORES, strict=True))
+    columns = [SCORES.index(name) for name in names]
+    about = predictor.tasks, tuple(names.values())
     writers = [
-        _Vcf(file, predictor.tasks) if kind == "vcf" else _Tsv(file, predictor.tasks)
-        for file, kind in outputs
+        _Vcf(file, *about) if kind == "vcf" else _Tsv(file, *about) for file, kind in outputs
     ]
     for writer in writers:
         writer.begin(path)
@@ -132,7 +139,9 @@ def score_variants(
         scores = iter(_scores(score, alleles, genome, predictor.length, against))
         for line, found in rows:
             tally.skipped.update(why for why in found if isinstance(why, str))
-            scored = [next(scores) if isinstance(one, Allele) else None for one in found]
+            scored = [
+                next(scores)[:, columns] if isinstance(one, Allele) else None for one in found
+            ]
             tally.scored += sum(one is not None for one in scored)
             for writer in writers:
                 writer.write(line, scored)
@@ -287,7 +296,8 @@ def _scores(
         return np.empty((0, 0, 0))
     ref, alt = (score(codes).astype(float) for codes in windows(alleles, genome, length))
     logits = np.stack([ref.mean(axis=0), alt.mean(axis=0)])  # (2, alleles, tasks)
-    probabilities = 1 / (1 + np.exp(-logits))
+    with np.errstate(over="ignore"):  # of values, which have none, they are not shown
+        probabilities = 1 / (1 + np.exp(-logits))
     change, views = logits[1] - logits[0], alt - ref
     rank = np.full(change.shape, np.nan)
     for column, sizes in enumerate(against):
@@ -357,25 +367,26 @@ def _require_fit(path: Path, line: Line, alt: str, why: str, genome: Genome) -> 
 class _Tsv:
     """A line for each alternative and task; `NA` where there is no score."""
 
-    def __init__(self, file: IO[bytes], tasks: Sequence[str]) -> None:
-        self.file, self.tasks = file, tasks
+    def __init__(self, file: IO[bytes], tasks: Sequence[str], names: Sequence[str]) -> None:
+        self.file, self.tasks, self.names = file, tasks, names
 
     def begin(self, path: Path) -> None:
-        self.file.write("\t".join([*VARIANT, *SCORES]).encode() + b"\n")
+        self.file.write("\t".join([*VARIANT, *self.names]).encode() + b"\n")
 
     def write(self, line: Line, scored: Sequence[np.ndarray | None]) -> None:
         for alt, scores in zip(line.alts, scored, strict=True):
             for column, task in enumerate(self.tasks):
                 about = [line.chrom, str(line.pos), line.name, line.ref, alt, task]
-                found = ["NA"] * len(SCORES) if scores is None else _texts(scores[column])
+                found = ["NA"] * len(self.names) if scores is None else _texts(scores[column])
                 self.file.write("\t".join([*about, *found]).encode() + b"\n")
 
 
 class _Vcf:
     """The lines of a VCF file with a key in INFO, or VCF of a table's."""
 
-    def __init__(self, file: IO[bytes], tasks: Sequence[str]) -> None:
+    def __init__(self, file: IO[bytes], tasks: Sequence[str], names: Sequence[str]) -> None:
         self.file, self.tasks = file, [quote(task, safe="") for task in tasks]
+        self.info = INFO.format(KEY, "|".join(names))
 
     def begin(self, path: Path) -> None:
         above = list(takewhile(lambda text: text.startswith("#"), read_lines(path)))
@@ -385,7 +396,7 @@ class _Vcf:
         if not above[0].startswith("##fileformat="):
             above.insert(0, "##fileformat=VCFv4.2")
         names = next(row for row, text in enumerate(above) if text.startswith("#CHROM\t"))
-        header = [*above[:names], INFO, above[names]]
+        header = [*above[:names], self.info, above[names]]
         self.file.write("".join(f"{text}\n" for text in header).encode())
 
     def write(self, line: Line, scored: Sequence[np.ndarray | None]) -> None:

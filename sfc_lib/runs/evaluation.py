@@ -1,22 +1,22 @@
-"""What a trained model is judged by: predictions, auROC and auPRC, importance profile.
+"""What a trained model is judged by: predictions, auROC and auPRC or correlations, importance.
 
 Figure 3 shows, position by position, what the bases there add to a task's logit, averaged
-over sequences that are positive for the task. For the simulated TF set they are newly
-generated, 100,000 at the paper's size of the data and fewer with less; for other data they
-are regions of the test split.
+over sequences that are positive for the task, or measured high. For the simulated TF set they
+are newly generated, 100,000 at the paper's size of the data and fewer with less; for other data
+they are regions of the test split.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from sfc_lib.datasets import simulated_tf
-from sfc_lib.datasets.base import NOT_KNOWN, load_dataset, make_recipe
+from sfc_lib.datasets.base import is_continuous, is_high, is_known, load_dataset, make_recipe
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, data_dir, sha256_json
 from sfc_lib.runs.spec import RunSpec
@@ -24,7 +24,7 @@ from sfc_lib.runs.store import IMPORTANCE, MODEL, UNREADABLE, Record
 
 
 def predict(model: Any, codes: np.ndarray, batch_size: int = 500) -> np.ndarray:
-    """Probabilities, float32 (examples, tasks), of base codes (examples, length)."""
+    """Probabilities, or values, float32 (examples, tasks), of base codes (examples, length)."""
     batches = range(0, len(codes), batch_size)
     return np.concatenate(
         [model.predict_on_batch(np.asarray(codes[i : i + batch_size])) for i in batches]
@@ -77,38 +77,115 @@ def _confusion(labels: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.n
     return true, 1 + last - true
 
 
-METRICS = {"auroc": auroc, "auprc": auprc}
-
-
-def metrics(
-    labels: np.ndarray, probabilities: np.ndarray, task_names: Sequence[str]
-) -> dict[str, Any]:
-    """auROC and auPRC (average precision) of each task, and averaged over tasks.
+def pearson(labels: np.ndarray, guesses: np.ndarray) -> float:
+    """Pearson's correlation r, as `scipy.stats.pearsonr`; NumPy alone, see `auroc`.
 
     Args:
-        labels: 0 or 1, shape (examples, tasks); a `NOT_KNOWN` counts for nothing.
-        probabilities: Same shape.
+        labels: Not all alike, shape (examples,).
+        guesses: Same shape; where they are all alike they tell nothing, and r is 0.
+
+    Example:
+
+    >>> round(pearson(np.array([0, 1, 2, 3]), np.array([0, 1, 4, 9])), 4)
+    0.9583
+    """
+    if guesses.min() == guesses.max():
+        return 0.0
+    x, y = (values - values.mean(dtype=float) for values in (labels, guesses))
+    return float(np.clip((x * y).sum() / np.sqrt((x * x).sum() * (y * y).sum()), -1, 1))
+
+
+def spearman(labels: np.ndarray, guesses: np.ndarray) -> float:
+    """Spearman's ρ, the correlation of ranks, as `scipy.stats.spearmanr`; see `pearson`.
+
+    Example:
+
+    >>> spearman(np.array([0, 1, 2, 3]), np.array([0, 1, 4, 9]))
+    1.0
+    """
+    return pearson(_ranks(labels), _ranks(guesses))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1; equal values have the mean of theirs."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (counts.cumsum() - (counts - 1) / 2)[places]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What labels are, and so what a model of them is trained on and judged by.
+
+    `loss`: Keras's name of it. `scores`: functions of labels and guesses of one task, by name;
+    epochs are compared by the `best`, the first. `titles`: the names for reading.
+    """
+
+    continuous: bool
+    loss: str
+    scores: Mapping[str, Callable[[np.ndarray, np.ndarray], float]]
+    titles: Mapping[str, str]
+
+    @property
+    def best(self) -> str:
+        """Name of the score that an epoch, or a run, is chosen by."""
+        return next(iter(self.scores))
+
+
+CLASSES = Kind(
+    False,
+    "binary_crossentropy",
+    {"auroc": auroc, "auprc": auprc},
+    {"auroc": "auROC", "auprc": "auPRC"},
+)
+MEASUREMENTS = Kind(
+    True,
+    "mean_squared_error",
+    {"pearson": pearson, "spearman": spearman},
+    {"pearson": "Pearson r", "spearman": "Spearman ρ"},
+)
+
+
+def kind_of(labels: np.ndarray) -> Kind:
+    """What labels are, by their type."""
+    return MEASUREMENTS if is_continuous(labels) else CLASSES
+
+
+def kind_scored(names: Container[str]) -> Kind:
+    """What labels were, by the names of scores in a record or table."""
+    return MEASUREMENTS if MEASUREMENTS.best in names else CLASSES
+
+
+def metrics(labels: np.ndarray, guesses: np.ndarray, task_names: Sequence[str]) -> dict[str, Any]:
+    """Scores of each task, and averaged over tasks: those of the labels' `Kind`.
+
+    Args:
+        labels: 0 or 1, or measurements, shape (examples, tasks); what is not known counts for
+            nothing.
+        guesses: Probabilities or values, same shape.
         task_names: One a task.
 
     Returns:
-        `auroc` and `auprc`, the averages, and `auroc_by_task`, `auprc_by_task`.
+        `auroc` and `auprc` (average precision), or `pearson` and `spearman`, the averages; and
+        the same by task, `auroc_by_task` and so on.
 
     Raises:
-        UserError: A task with examples of one class only, for which neither is defined.
+        UserError: A task whose examples are all alike, for which no score is defined.
     """
     scores: dict[str, Any] = {}
-    labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-    known = [column != NOT_KNOWN for column in labels.T]
-    columns = [(y[k], p[k]) for y, p, k in zip(labels.T, probabilities.T, known, strict=True)]
+    labels, guesses = np.asarray(labels), np.asarray(guesses)
+    kind = kind_of(labels)
+    known = map(is_known, labels.T)
+    columns = [(y[k], p[k]) for y, p, k in zip(labels.T, guesses.T, known, strict=True)]
     for task, (column, _) in zip(task_names, columns, strict=True):
         if not len(column):
             raise UserError(f"metrics: task {task!r} needs examples whose label is known.")
         if column.min() == column.max():
+            expected = "values that differ" if kind.continuous else "positive and negative examples"
             raise UserError(
-                f"metrics: task {task!r} needs positive and negative examples, "
+                f"metrics: task {task!r} needs {expected}, "
                 f"got {len(column)} examples that are all {column[0]}."
             )
-    for name, score in METRICS.items():
+    for name, score in kind.scores.items():
         values = [float(score(y, p)) for y, p in columns]
         scores[name] = float(np.mean(values))
         scores[f"{name}_by_task"] = dict(zip(task_names, values, strict=True))
@@ -206,7 +283,7 @@ def importance_sequences(
     places = [
         (split, row)
         for split, part in enumerate(held_out)
-        for row in np.flatnonzero(part.labels[:, goal.column] == 1)
+        for row in np.flatnonzero(is_high(part.labels[:, goal.column]))
     ]
     if len(places) < 2:
         raise UserError(

@@ -13,7 +13,7 @@ from filelock import Timeout
 
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_folder, remove, scratch_in, sha256_file, writable, write_json
-from sfc_lib.runs.evaluation import MEASURED, METRICS, VERSION, importance_of
+from sfc_lib.runs.evaluation import CLASSES, MEASURED, MEASUREMENTS, VERSION, importance_of
 from sfc_lib.runs.store import (
     CHECKPOINT,
     IMPORTANCE,
@@ -29,6 +29,7 @@ from sfc_lib.runs.store import (
     verify_record,
 )
 
+SCORES = (*CLASSES.scores, *MEASUREMENTS.scores)  # a record has those of its labels
 LARGEST_MODEL = 4_000_000  # bytes; `sfc runs retrain` gives larger ones
 
 
@@ -112,7 +113,8 @@ def record_card(record: Record) -> str:
     lines = [f"{record.spec.id}  {result['status']}  {record.folder}"]
     for title, values in parts.items():
         lines += ["", title, *(f"  {name}: {value}" for name, value in values.items())]
-    epochs = pd.DataFrame(record.history())[["epoch", "loss", "valid_auroc", "valid_auprc"]]
+    epochs = pd.DataFrame(record.history())
+    epochs = epochs[["epoch", "loss", *(n for s in SCORES if (n := f"valid_{s}") in epochs)]]
     return "\n".join([*lines, "", epochs.to_string(index=False, float_format="%.6f")])
 
 
@@ -138,10 +140,10 @@ def _scores(record: Record, epoch: int | None) -> dict[str, float]:
     """Those of an epoch, or of the best one, by what they are; not those that are missing."""
     if epoch:
         line = record.history()[epoch - 1]
-        found = {f"valid {name}, epoch {epoch}": line[f"valid_{name}"] for name in METRICS}
+        found = {f"valid {name}, epoch {epoch}": line.get(f"valid_{name}") for name in SCORES}
     else:
         splits = {split: record.result[split] or {} for split in ("valid", "test")}
-        found = {f"{split} {name}": splits[split].get(name) for split in splits for name in METRICS}
+        found = {f"{split} {name}": splits[split].get(name) for split in splits for name in SCORES}
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -81,7 +81,8 @@ def _with_usual_loss(config: bytes) -> bytes:
     compiled = found.get("compile_config") or {}
     if not isinstance(compiled.get("loss"), dict):
         return config
-    compiled = {**compiled, "loss": "binary_crossentropy"}
+    squares = compiled["loss"].get("config") == "known_squares"
+    compiled = {**compiled, "loss": "mean_squared_error" if squares else "binary_crossentropy"}
     return json.dumps({**found, "compile_config": compiled}).encode()
 
 

@@ -3,7 +3,8 @@
 A network finds motifs, but with few examples it learns little of what a sequence is made of: a
 promoter is told by its CpG, an enhancer by many weak sites. Counts of k-mers tell that at once.
 Both are fitted on the training set, each on its own; the validation set says how much of either
-is worth taking. NumPy alone, as runs are also trained where there is no more than Keras.
+is worth taking. Where labels are measurements, it is their values that are added, in place of
+logits, by least squares. NumPy alone, as runs are also trained where there is no more than Keras.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sfc_lib.datasets.base import Split
+from sfc_lib.datasets.base import Split, is_continuous, is_known
 from sfc_lib.genomics.kmers import kmer_counts, reverse_complements
-from sfc_lib.runs.evaluation import auroc
+from sfc_lib.runs.evaluation import kind_of
 
 K = 6  # bp
 STRENGTHS = 10.0 ** np.arange(1.5, 5, 0.5)  # of the ridge; validation chooses
@@ -39,27 +40,29 @@ class Blend(NamedTuple):
     bias: np.ndarray
 
 
-def blend(train: Split, valid: Split, probabilities: np.ndarray) -> Blend:
+def blend(train: Split, valid: Split, guesses: np.ndarray) -> Blend:
     """Fit the regression, and the shares of it and of the network that predict best together.
 
     Args:
         train: What the network was trained on.
         valid: What it was validated by.
-        probabilities: The network's of `valid`, (examples, tasks).
+        guesses: The network's probabilities, or values, of `valid`, (examples, tasks).
     """
-    sure = np.clip(probabilities.astype(np.float64), SURE, 1 - SURE)
-    logits = np.log(sure / (1 - sure))
+    logits, kind = guesses.astype(np.float64), kind_of(valid.labels)
+    if not kind.continuous:
+        sure = np.clip(logits, SURE, 1 - SURE)
+        logits = np.log(sure / (1 - sure))
     tables = ridge(train.evenly(MOST))  # (strengths, canonical k-mers, tasks)
     counts, labels = kmer_counts(valid.codes, K), np.asarray(valid.labels)
     columns, tasks = [], range(labels.shape[1])
     shares = np.empty((3, labels.shape[1]))
     for task in tasks:
-        known = np.isin(labels[:, task], (0, 1))
+        known = is_known(labels[:, task])
         truth = labels[known, task]
-        guesses = [counts[known] @ table[:, task] for table in tables]
-        best = int(np.argmax([auroc(truth, guess) for guess in guesses]))
+        others = [counts[known] @ table[:, task] for table in tables]
+        best = int(np.argmax([kind.scores[kind.best](truth, other) for other in others]))
         columns.append(tables[best][:, task])
-        shares[:, task] = mixed(truth, np.stack([logits[known, task], guesses[best]], axis=1))
+        shares[:, task] = mixed(truth, np.stack([logits[known, task], others[best]], axis=1))
     table = np.stack(columns, axis=1) * shares[1]
     _, kmers = np.unique(reverse_complements(K), return_inverse=True)
     parts = shares[0], table[kmers], shares[2]
@@ -76,9 +79,10 @@ def ridge(split: Split) -> list[np.ndarray]:
         One float64 (canonical k-mers, tasks) a strength.
     """
     counts, labels = kmer_counts(split.codes, K), np.asarray(split.labels)
-    known = np.isin(labels, (0, 1))
-    signs = LOGIT * np.where(known, 2.0 * labels - 1, 0)
-    targets = np.where(known, signs - signs.sum(axis=0) / np.maximum(known.sum(axis=0), 1), 0)
+    known = is_known(labels)
+    signal = labels if is_continuous(labels) else LOGIT * (2.0 * labels - 1)
+    signal = np.where(known, signal, 0).astype(np.float64)
+    targets = np.where(known, signal - signal.sum(axis=0) / np.maximum(known.sum(axis=0), 1), 0)
     counts -= counts.mean(axis=0)
     wide = len(counts) < counts.shape[1]
     square = counts @ counts.T if wide else counts.T @ counts
@@ -91,13 +95,13 @@ def ridge(split: Split) -> list[np.ndarray]:
 def mixed(labels: np.ndarray, guesses: np.ndarray) -> np.ndarray:
     """Shares of a network's guess and a regression's, and what to add: the best logits together.
 
-    They are those of a logistic regression on the two, drawn towards those of the second guess
-    alone: by `DOUBT` / (twice the log-likelihood that the first one adds), altogether where it
-    adds no more than that. For the network's epoch was chosen by the same examples; where they
-    are few, one that has learnt nothing looks a little as if it had.
+    They are those of a logistic regression on the two (of measurements, a linear one), drawn
+    towards those of the second guess alone: by `DOUBT` / (twice the log-likelihood that the first
+    one adds), altogether where it adds no more than that. For the network's epoch was chosen by
+    the same examples; where they are few, one that has learnt nothing looks a little as if it had.
 
     Args:
-        labels: 0 or 1, (examples,).
+        labels: 0 or 1, or measurements, (examples,).
         guesses: (examples, 2).
 
     Returns:
@@ -112,8 +116,7 @@ def mixed(labels: np.ndarray, guesses: np.ndarray) -> np.ndarray:
     """
     both, alone = (_shares(labels, guesses, used) for used in ([True, True], [False, True]))
     likelihood, other = (
-        -np.logaddexp(0, np.where(labels, -1, 1) * (guesses @ shares[:2] + shares[2])).sum()
-        for shares in (both, alone)
+        _likelihood(labels, guesses @ shares[:2] + shares[2]) for shares in (both, alone)
     )
     trust = 1 - min(1, DOUBT / max(2 * (likelihood - other), DOUBT))
     found = trust * both + (1 - trust) * alone
@@ -121,21 +124,39 @@ def mixed(labels: np.ndarray, guesses: np.ndarray) -> np.ndarray:
 
 
 def _shares(labels: np.ndarray, guesses: np.ndarray, which: Sequence[bool]) -> np.ndarray:
-    """As of `mixed`, by logistic regression on some of the guesses, without the harmful ones.
+    """As of `mixed`, by regression on some of the guesses, without the harmful ones.
 
     Each guess counts by its standard deviation, so that the penalty is the same for both.
     """
     spread = guesses.std(axis=0)
     used = np.array(which) & (spread > 0)
     scaled = guesses / np.where(spread > 0, spread, 1)
+    fit = _linear if is_continuous(labels) else _logistic
     while True:
-        shares, constant = _logistic(labels, scaled[:, used])
+        shares, constant = fit(labels, scaled[:, used])
         if (shares >= 0).all():
             break
         used[used] = shares > 0
     found = np.append(np.zeros(2), constant)
     found[:2][used] = shares / spread[used]
     return found
+
+
+def _likelihood(labels: np.ndarray, guess: np.ndarray) -> float:
+    """Logarithm of the likelihood; of measurements with the variance that fits best."""
+    if is_continuous(labels):
+        squares = np.square(labels - guess).sum()
+        return float(-len(labels) / 2 * np.log(max(squares, np.finfo(float).tiny)))
+    return float(-np.logaddexp(0, np.where(labels, -1, 1) * guess).sum())
+
+
+def _linear(labels: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, float]:
+    """Weights (features,) and constant of a linear regression."""
+    mean, constant = features.mean(axis=0), labels.mean(dtype=np.float64)
+    away = features - mean
+    bend = away.T @ away + PRIOR * np.eye(len(mean))
+    weights = np.linalg.solve(bend, away.T @ (labels - constant))
+    return weights, float(constant - mean @ weights)
 
 
 def _logistic(labels: np.ndarray, features: np.ndarray) -> tuple[np.ndarray, float]:

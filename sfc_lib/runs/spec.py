@@ -53,16 +53,18 @@ class RunSpec:
         samples_per_epoch: Examples an epoch, drawn anew each time; None for all.
         valid_samples: Validation examples, evenly spaced, that each epoch is judged by; None
             for all. The metrics of the finished run are those of all in any case.
-        patience: Epochs without a better validation auROC after which it stops.
+        patience: Epochs without a better validation auROC (of measurements, Pearson's r) after
+            which it stops.
         both_strands: Whether half of the batches are trained on the reverse complement, and the
             network averages the logits of both strands; see `build_model`.
         shift: Training sequences are moved by up to so many bp either way, drawn anew each time.
         weight_decay: That of AdamW, decoupled from the gradient; plain Adam without it.
         start: `"kmers"`: filters of the first convolution start at the k-mers that are enriched
-            in the positives of the training set, see `sfc_lib.runs.starts`.
+            in the positives of the training set (of measurements, in the upper quarter), see
+            `sfc_lib.runs.starts`.
         regression: Whether a regression on 6-mer counts, fitted to the training set, is added to
-            the logits of the trained network, in shares that the validation set chooses, see
-            `sfc_lib.runs.regression`.
+            the logits (of measurements, the values) of the trained network, in shares that the
+            validation set chooses, see `sfc_lib.runs.regression`.
         class_weight: Weight positives by negatives / positives (one task only).
         backend: Keras backend: `"tensorflow"`, `"jax"` or `"torch"`.
         precision: Keras dtype policy, one of `CHOICES["precision"]`.

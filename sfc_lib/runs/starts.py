@@ -1,5 +1,7 @@
 """Where the filters of a network start: at the k-mers that are enriched in the positives.
 
+Where labels are measurements, those of the upper quarter stand for the positives.
+
 With few examples a network spends most of its training on finding the motif. The k-mers that
 more positives than negatives hold, on either strand, are a good first guess at its pieces.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sfc_lib.datasets.base import NOT_KNOWN, Split
+from sfc_lib.datasets.base import Split, is_high, is_known
 from sfc_lib.genomics.kmers import canonical_kmers
 
 K = 8  # bp
@@ -65,8 +67,8 @@ def kmer_filters(kernel: np.ndarray, split: Split) -> np.ndarray:
         return kernel
     start, tasks = (width - K) // 2, labels.shape[1]
     for task, truth in enumerate(labels.T):
-        known = truth != NOT_KNOWN
-        positive, places = truth[known] == 1, range(task, int(filters * SHARE), tasks)
+        known = is_known(truth)
+        positive, places = is_high(truth)[known], range(task, int(filters * SHARE), tasks)
         if not places or positive.all() or not positive.any():
             continue
         kmers = enriched_kmers(codes[known], positive, len(places))

@@ -62,7 +62,7 @@ class Record:
         return self.result["status"] == "diverged"
 
     def history(self) -> list[dict[str, Any]]:
-        """One dictionary per epoch: loss, and validation auROC and auPRC."""
+        """One dictionary per epoch: loss, and validation scores (auROC and auPRC)."""
         content = self._content(HISTORY)
         try:
             return [json.loads(line) for line in content.splitlines()]
@@ -284,12 +284,18 @@ def set_aside(folder: Path) -> Path | None:
 
 
 def best_seeds(records: Iterable[Record]) -> list[Record]:
-    """Of records that differ only in their seed, the one with the best validation auROC."""
+    """Of records that differ only in their seed, the one with the best validation score."""
     groups: dict[str, list[Record]] = {}
     for record in records:
         if not record.diverged:
             groups.setdefault(record.spec.model, []).append(record)
-    return [max(group, key=lambda r: r.result["valid"]["auroc"]) for group in groups.values()]
+    return [max(group, key=lambda r: headline(r.result["valid"])[1]) for group in groups.values()]
+
+
+def headline(scores: Mapping[str, Any]) -> tuple[str, float]:
+    """What a run is chosen by, and its value: auROC, or Pearson's r of measurements."""
+    name = "auroc" if "auroc" in scores else "pearson"
+    return name, scores[name]
 
 
 PACKAGES = ("sfc-lib", "keras", "numpy", "scikit-learn")

@@ -21,15 +21,15 @@ from typing import Any
 import ml_dtypes  # a part of Keras
 import numpy as np
 
-from sfc_lib.datasets.base import NOT_KNOWN, Dataset, Split, load_dataset
+from sfc_lib.datasets.base import NOT_KNOWN, Dataset, Split, label_scale, load_dataset
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, remove, scratch_in, sha256_file, write_json
 from sfc_lib.genomics.dna import reverse_complement, shifted
 from sfc_lib.nn import keras  # or an error that says which backend to install
-from sfc_lib.nn.architectures import averaged, build_model, one_strand
+from sfc_lib.nn.architectures import STRAND, averaged, build_model, one_strand
 from sfc_lib.nn.encoding import reads
 from sfc_lib.nn.ensemble import with_regression
-from sfc_lib.runs.evaluation import metrics, predict
+from sfc_lib.runs.evaluation import kind_of, metrics, predict
 from sfc_lib.runs.model_file import save_model
 from sfc_lib.runs.regression import blend
 from sfc_lib.runs.spec import RunSpec
@@ -53,6 +53,7 @@ STREAMS = {
     "strand": 3,
     "shift": 4,
 }  # of SeedSequence((seed, stream, epoch))
+EXACT = ("float32", "float64")  # precisions that hold values far from 0
 Groups = dict[str, list[np.ndarray]]
 SECONDS = {"wall", "cpu"}
 
@@ -144,7 +145,8 @@ def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
         optimizer = _optimizer(spec)
         jit = spec.backend == "jax"  # on TensorFlow XLA was slower
         whole = min(dataset.train.known) == len(dataset.train)
-        loss = "binary_crossentropy" if whole else known_crossentropy
+        usual = kind_of(dataset.train.labels).loss
+        loss = usual if whole else KNOWN_LOSSES[usual]
         model.compile(optimizer=optimizer, loss=loss, jit_compile=jit)
         optimizer.build(model.trainable_variables)
         _compiled[key] = model, [_to_numpy(variable) for variable in optimizer.variables]
@@ -168,6 +170,14 @@ def known_crossentropy(labels: Any, probabilities: Any) -> Any:
     return keras.ops.mean(each * keras.ops.cast(known, each.dtype), axis=-1)
 
 
+def known_squares(labels: Any, values: Any) -> Any:
+    """Squared error, (examples,), the mean over tasks; a label that is NaN adds nothing."""
+    known = keras.ops.logical_not(keras.ops.isnan(labels))
+    each = keras.ops.square(keras.ops.subtract(keras.ops.where(known, labels, 0.0), values))
+    return keras.ops.mean(each * keras.ops.cast(known, each.dtype), axis=-1)
+
+
+KNOWN_LOSSES = {"binary_crossentropy": known_crossentropy, "mean_squared_error": known_squares}
 _compiled: dict[tuple, tuple[keras.Model, list[np.ndarray]]] = {}  # and its optimizer's start
 
 
@@ -182,6 +192,11 @@ def network(spec: RunSpec, dataset: Dataset) -> keras.Model:
     names += ["both_strands"] if spec.both_strands else []
     names += ["units"] if spec.variant != "std" else []
     options: dict[str, Any] = {name: getattr(spec, name) for name in names}
+    if dataset.continuous:
+        if spec.precision not in EXACT:
+            expected = " or ".join(EXACT)
+            raise UserError(f"precision {spec.precision}: measurements need {expected}.")
+        options["continuous"] = True
     tasks = len(dataset.task_names)
     return build_model(
         spec.architecture, spec.variant, length=dataset.length, tasks=tasks, **options
@@ -196,6 +211,8 @@ class Progress(keras.callbacks.Callback):
         self.spec, self.net, self.dataset, self.folder = spec, model, dataset, folder
         self.whole = averaged(model) if spec.both_strands else model  # what predicts
         self.valid = dataset.valid.evenly(spec.valid_samples)
+        self.kind = kind_of(self.valid.labels)
+        self.monitor = f"valid_{self.kind.best}"
         self.history: list[dict[str, Any]] = []
         self.best: list[np.ndarray] = []  # weights of the best epoch
         self.seconds: dict[str, list[float]] = {"wall": [], "cpu": []}  # of each epoch
@@ -203,14 +220,14 @@ class Progress(keras.callbacks.Callback):
 
     @property
     def best_epoch(self) -> int:
-        """Epoch of the best validation auROC, counted from 1; the earlier one of equals."""
-        scores = [line["valid_auroc"] for line in self.history if line["valid_auroc"] is not None]
+        """Epoch of the best validation score, counted from 1; the earlier one of equals."""
+        scores = [line[self.monitor] for line in self.history if line[self.monitor] is not None]
         return 1 + int(np.argmax(scores)) if scores else 0
 
     @property
     def diverged(self) -> bool:
         """Whether loss, weights or predictions became infinite or not a number."""
-        return bool(self.history) and self.history[-1]["valid_auroc"] is None
+        return bool(self.history) and self.history[-1][self.monitor] is None
 
     @property
     def finished(self) -> bool:
@@ -239,12 +256,13 @@ class Progress(keras.callbacks.Callback):
             self.net.stop_training = True
 
     def _line(self, epoch: int, loss: float) -> dict[str, Any]:
-        """What the history says of an epoch; no auROC once anything is not finite."""
-        probabilities = predict(self.whole, self.valid.codes)
-        values = [np.asarray(loss), probabilities, *self.net.get_weights()]
+        """What the history says of an epoch; no score once anything is not finite."""
+        guesses = predict(self.whole, self.valid.codes)
+        values = [np.asarray(loss), guesses, *self.net.get_weights()]
         if not all(np.isfinite(value).all() for value in values):
-            return {"epoch": epoch + 1, "loss": None, "valid_auroc": None, "valid_auprc": None}
-        scores = metrics(self.valid.labels, probabilities, self.dataset.task_names)
+            lost = [f"valid_{name}" for name in self.kind.scores]
+            return dict.fromkeys(("epoch", "loss", *lost)) | {"epoch": epoch + 1}
+        scores = metrics(self.valid.labels, guesses, self.dataset.task_names)
         valid = {f"valid_{name}": value for name, value in scores.items()}
         return {"epoch": epoch + 1, "loss": loss, **valid}
 
@@ -277,6 +295,8 @@ class Progress(keras.callbacks.Callback):
         """Write the best epoch's model and weights, and last of all the result."""
         if self.best:
             self.net.set_weights(self.best)
+            if self.kind.continuous:
+                self._rescale()
             if self.spec.regression:
                 self.whole = self._blended()
         save_model(self.whole, self.folder / MODEL)
@@ -304,6 +324,13 @@ class Progress(keras.callbacks.Callback):
         write_json(self.folder / RESULT, seal(result))
         (self.folder / CHECKPOINT).unlink(missing_ok=True)
 
+    def _rescale(self) -> None:
+        """Make the last Dense layer, trained on standardised labels, predict in their units."""
+        mean, spread = label_scale(self.dataset.train.first(self.spec.train_samples).labels)
+        last = self.net.get_layer(STRAND if self.spec.both_strands else "logits")
+        kernel, bias = last.get_weights()
+        last.set_weights([kernel * spread, bias * spread + mean])
+
     def _blended(self) -> keras.Model:
         """The network with the regression on k-mers beside it."""
         train, valid = self.dataset.train.first(self.spec.train_samples), self.dataset.valid
@@ -324,13 +351,17 @@ def _to_numpy(tensor: Any) -> np.ndarray:
 
 
 class Batches(keras.utils.PyDataset):
-    """Batches of codes and labels in the order of the epoch that `progress` is in."""
+    """Batches of codes and labels in the order of the epoch that `progress` is in.
+
+    Measurements are standardised, see `label_scale`.
+    """
 
     def __init__(self, split: Split, spec: RunSpec, progress: Progress) -> None:
         super().__init__()
         self.split, self.spec, self.progress = split, spec, progress
         self.samples = min(spec.samples_per_epoch or len(split), len(split))
         self.weight = _positive_weight(split) if spec.class_weight else None
+        self.scale = label_scale(split.labels) if split.continuous else (0.0, 1.0)
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=np.int64))
 
     def __len__(self) -> int:
@@ -340,8 +371,9 @@ class Batches(keras.utils.PyDataset):
         start = index * self.spec.batch_size
         stop = min(start + self.spec.batch_size, self.samples)
         rows = np.sort(self.order(self.progress.epoch)[start:stop])  # sorted reads suit a disk
-        codes, labels = self.split.codes[rows], self.split.labels[rows].astype(np.float32)
-        codes = self._moved(codes, index)
+        mean, spread = self.scale
+        labels = ((self.split.labels[rows] - mean) / spread).astype(np.float32)
+        codes = self._moved(self.split.codes[rows], index)
         if self.weight is None:
             return codes, labels
         return codes, labels, np.where(labels[:, 0] > 0, self.weight, 1.0)
@@ -371,6 +403,8 @@ class Batches(keras.utils.PyDataset):
 
 
 def _positive_weight(split: Split) -> float:
+    if split.continuous:
+        raise UserError("class_weight is for classes, got measurements: leave it False.")
     if split.labels.shape[1] != 1:
         raise UserError(
             f"class_weight works for one task, got {split.labels.shape[1]}: leave it False."

@@ -24,9 +24,13 @@ from sfc_lib.datasets.base import (
     StreamedRecipe,
     built_datasets,
     damage,
+    is_high,
+    is_known,
+    label_scale,
     load_dataset,
     make_recipe,
     row_file,
+    summary_of_labels,
 )
 from sfc_lib.datasets.simulated_tf import SimulatedTF
 from sfc_lib.errors import UserError
@@ -103,6 +107,36 @@ def test_dataset_says_what_it_is():
 def test_split_counts_its_positives():
     split = Split(np.zeros((300, 5), np.uint8), np.tile(np.uint8([[1, 0]]), (300, 1)))
     assert (len(split), split.positives) == (300, [300, 0])
+
+
+def test_measurements_are_float32_and_nan_where_not_known():
+    classes = np.uint8([[1, 0], [255, 1], [0, 0]])
+    values = np.float32([[1, 0], [np.nan, 255], [0, -1]])
+    for labels, continuous in ((classes, False), (values, True)):
+        split = Split(np.zeros((3, 5), np.uint8), labels)
+        assert (split.continuous, split.known) == (continuous, [2, 3])
+    assert is_known(values).tolist() == is_known(np.uint8([[1, 0], [255, 0], [1, 1]])).tolist()
+
+
+def test_high_are_positives_and_of_measurements_the_upper_quarter():
+    assert is_high(np.uint8([1, 0, 255])).tolist() == [True, False, False]
+    values = np.arange(8, dtype=np.float32)
+    values[[0, 1]] = np.nan
+    assert np.flatnonzero(is_high(values)).tolist() == [6, 7]
+    assert not is_high(np.full(4, np.nan, np.float32)).any()
+    assert not is_high(np.full(4, 2, np.float32)).any()
+
+
+def test_the_scale_is_mean_and_deviation_of_what_is_known():
+    rng = np.random.default_rng(0)
+    values = (1000 + rng.normal(size=(200, 3))).astype(np.float32)
+    values[:50, 1], values[:, 2] = np.nan, np.nan
+    mean, spread = label_scale(values)
+    assert mean[:2] == pytest.approx(np.nanmean(values[:, :2].astype(float), axis=0))
+    assert spread[:2] == pytest.approx(np.nanstd(values[:, :2].astype(float), axis=0))
+    assert (mean[2], spread[2]) == (0, 1)
+    assert summary_of_labels(values[:, 1]) == f"{mean[1]:.4g} ± {spread[1]:.4g} of 150 known"
+    assert summary_of_labels(np.uint8([1, 0, 255, 0])) == "1 (33.3% of 3 known)"
 
 
 DAMAGES = {

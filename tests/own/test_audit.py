@@ -1,6 +1,7 @@
 """The audit: each check on data where it must be green, and where it must not."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -204,3 +205,72 @@ def test_labels_that_are_not_known_count_in_no_check(good):
     scores = [roc_auc_score(y[y < 2], p[y < 2])
               for y, p in zip(parts["test"].labels.T, guess.T, strict=True)]  # fmt: skip
     assert f"has an auROC of {np.mean(scores):.2f} " in found["k-mers"].found
+
+
+# Measurements
+
+
+def values(change=lambda labels, codes: labels):
+    """Sequences of which those with the motif are measured higher; `change` is for all splits."""
+    data, parts = dataset(), {}
+    rng = np.random.default_rng(0)
+    for name in ("train", "valid", "test"):
+        split = getattr(data, name)
+        labels = change(2.0 * split.labels + rng.normal(0, 0.5, split.labels.shape), split.codes)
+        parts[name] = Split(split.codes, labels.astype(np.float32))
+    return dataclasses.replace(data, **parts)
+
+
+def test_measurements_have_the_checks_that_make_sense_and_good_ones_are_green():
+    checks = audit(values())
+    assert [(check.title, check.light, check.advice) for check in checks] == [
+        (title, GREEN, "")
+        for title in (
+            *("values", "GC content and length", "k-mers", "near-duplicates across splits"),
+            *("repeated sequences", "unknown bases"),
+        )
+    ]
+    assert not any(re.search("auROC|positive|class", check.found) for check in checks)
+
+
+def far_out(labels, _codes):
+    labels[0] = 30
+    return labels
+
+
+def few(labels, _codes):
+    labels[20:] = np.nan
+    return labels
+
+
+VALUES = {  # what is changed; the check, its light, and what it says
+    "one far from all others": (far_out, "values", AMBER, "A few values rule"),
+    "a long tail": (lambda labels, _: 10 ** (3 * labels), "values", RED, "take logarithms"),
+    "few": (few, "values", RED, "Scores of so few"),
+    "two values": (lambda labels, _: np.float32(labels > 1), "values", AMBER, "without --contin"),
+    "GC content": (
+        lambda labels, codes: labels + 30 * ((codes == 1) | (codes == 2)).mean(1, keepdims=True),
+        *("GC content and length", RED, "hold its r against this one"),
+    ),
+    "chance": (
+        lambda labels, _: np.random.default_rng(len(labels)).normal(size=labels.shape),
+        *("k-mers", AMBER, "Do sequences and labels belong together"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", VALUES)
+def test_measurements_with_something_wrong_are_seen(kind):
+    change, title, light, advice = VALUES[kind]
+    (check,) = (check for check in audit(values(change)) if check.title == title)
+    assert check.light == light, check.found
+    assert advice in check.advice
+
+
+def test_repeats_of_measurements_are_told():
+    why = {"same sequence again, the values averaged": 7, "test: same sequence again": 2}
+    (check,) = (
+        c for c in audit(dataclasses.replace(values(), dropped=why)) if c.title.startswith("repeat")
+    )
+    assert check.light == GREEN
+    assert check.found.startswith("9 repeats: equal sequences are kept once, with the mean")

@@ -5,7 +5,9 @@ from own_data import MOTIF, rows_of
 
 from sfc_lib.datasets.base import Dataset, Split
 from sfc_lib.genomics.dna import encode
-from sfc_lib.own.baseline import STRENGTHS, fit_baseline
+from sfc_lib.genomics.kmers import kmer_features
+from sfc_lib.own.baseline import PENALTIES, STRENGTHS, K, fit_baseline
+from sfc_lib.runs.evaluation import pearson
 
 
 def dataset(tasks=1, examples=200):
@@ -44,3 +46,34 @@ def test_labels_that_are_not_known_are_left_out():
     )
     more = Dataset("custom", {}, "0" * 64, ("a",), {}, train, data.valid, data.test)
     np.testing.assert_allclose(fit_baseline(more).probabilities["test"], expected, atol=1e-3)
+
+
+def test_of_measurements_it_is_the_ridge_that_validation_likes_best():
+    from sklearn.linear_model import Ridge
+
+    data, parts = dataset(tasks=2), {}
+    rng = np.random.default_rng(0)
+    for name in ("train", "valid", "test"):
+        split = getattr(data, name)
+        labels = 50 + 10 * split.labels + rng.normal(0, 3, split.labels.shape)
+        labels[::5, 0] = np.nan
+        parts[name] = Split(split.codes, labels.astype(np.float32))
+    found = fit_baseline(Dataset("custom", {}, "0" * 64, ("a", "b"), {}, **parts))
+    features = {name: kmer_features(part.codes, K).toarray() for name, part in parts.items()}
+    scores = {}
+    train, valid = (
+        (features[n], parts[n].labels[:, 0], ~np.isnan(parts[n].labels[:, 0]))
+        for n in ("train", "valid")
+    )
+    for penalty in PENALTIES:
+        model = Ridge(penalty).fit(train[0][train[2]], train[1][train[2]])
+        guess = model.predict(valid[0])[valid[2]]
+        scores[penalty] = np.corrcoef(guess, valid[1][valid[2]])[0, 1], model
+    best = max(scores, key=lambda penalty: scores[penalty][0])
+    assert found.strengths[0] == best
+    guess = found.probabilities["test"]
+    expected = scores[best][1].predict(features["test"])
+    np.testing.assert_allclose(guess[:, 0], expected, atol=0.05)
+    known = ~np.isnan(parts["test"].labels[:, 0])
+    assert pearson(parts["test"].labels[known, 0], guess[known, 0]) > 0.7
+    assert abs(pearson(parts["test"].labels[:, 1], guess[:, 1])) < 0.3

@@ -120,7 +120,7 @@ def test_the_highest_come_first_and_chosen_ones_always():
     assert found.names[4] == last
     assert [int(count[names.index(n)]) for n in found.names[:4]] == sorted(count)[::-1][:4]
     rows = [names.index(name) for name in found.names]
-    np.testing.assert_allclose(found.probabilities, 1 / (1 + np.exp(-0.5 - count[rows] / 2)), 1e-5)
+    np.testing.assert_allclose(found.predictions, 1 / (1 + np.exp(-0.5 - count[rows] / 2)), 1e-5)
     np.testing.assert_allclose(found.agreement, [1] * 5, atol=1e-5)
     few = explain(linear(weights), names, codes, most=4, checked=2)
     assert (len(few.agreement), len(few.names)) == (2, 4)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sfc_lib.datasets import simulated_tf
@@ -19,7 +20,18 @@ from sfc_lib.nn.gradients import (
     importance_profiles,
 )
 from sfc_lib.nn.layers import OneHotDNA, SeparableFC
-from sfc_lib.runs.evaluation import auprc, auroc, importance_sequences
+from sfc_lib.runs.evaluation import (
+    CLASSES,
+    MEASUREMENTS,
+    auprc,
+    auroc,
+    importance_sequences,
+    kind_of,
+    kind_scored,
+    metrics,
+    pearson,
+    spearman,
+)
 from sfc_lib.runs.spec import RunSpec
 
 LENGTHS = {"simulated_tf": 60, "chip_seq": 120, "basset": 200}
@@ -340,3 +352,57 @@ def test_area_is_the_share_of_pairs_in_order():
     labels, scores = np.array([1, 0, 1, 0, 0]), np.array([0.9, 0.4, 0.4, 0.4, 0.1])
     pairs = [(p > n) + (p == n) / 2 for p in scores[labels == 1] for n in scores[labels == 0]]
     assert np.isclose(auroc(labels, scores), np.mean(pairs), rtol=1e-12)
+
+
+# Measurements
+
+
+@given(st.lists(st.tuples(st.integers(-9, 9), st.integers(-3, 3)), min_size=3, max_size=30))
+def test_correlations_are_those_of_scipy(pairs):
+    """Small integers, so that many are tied."""
+    labels, guesses = np.array(pairs, np.float32).T
+    if len(set(labels)) == 1:
+        return
+    found = pearson(labels, guesses), spearman(labels, guesses)
+    if len(set(guesses)) == 1:
+        assert found == (0, 0)
+        return
+    expected = stats.pearsonr(labels.astype(float), guesses.astype(float))[0]
+    assert found == pytest.approx((expected, stats.spearmanr(labels, guesses)[0]), abs=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 1e30])
+def test_correlations_do_not_depend_on_units(scale):
+    rng = np.random.default_rng(0)
+    labels, noise = rng.normal(size=(2, 500))
+    labels, guesses = np.float32(labels), np.float32(labels + noise)
+    expected = pearson(labels, guesses), spearman(labels, guesses)
+    far = np.float32(scale) * labels
+    assert (pearson(far, guesses), spearman(far, guesses)) == pytest.approx(expected, abs=1e-6)
+    assert pearson(labels, labels) == 1
+    assert pearson(labels, -labels) == -1
+    assert pearson(labels, np.full(500, np.float32(0.1))) == 0
+
+
+def test_measurements_are_scored_without_those_that_are_not_known():
+    rng = np.random.default_rng(0)
+    labels, guesses = rng.normal(size=(2, 50, 2)).astype(np.float32)
+    labels[:9, 0], labels[30:, 1] = np.nan, np.nan
+    found = metrics(labels, guesses, ("a", "b"))
+    assert list(found) == ["pearson", "pearson_by_task", "spearman", "spearman_by_task"]
+    for task, column, rows in (("a", 0, slice(9, None)), ("b", 1, slice(0, 30))):
+        expected = stats.pearsonr(labels[rows, column], guesses[rows, column])[0]
+        assert found["pearson_by_task"][task] == pytest.approx(expected, abs=1e-6)
+    assert found["pearson"] == pytest.approx(np.mean(list(found["pearson_by_task"].values())))
+    labels[:, 1] = np.where(np.isnan(labels[:, 1]), np.nan, 7)
+    with pytest.raises(ValueError, match=r"'b' needs values that differ, got 30 .* all 7\.0"):
+        metrics(labels, guesses, ("a", "b"))
+
+
+def test_the_kind_of_labels_is_told_by_their_type_and_by_what_was_scored():
+    assert kind_of(np.zeros(3, np.float32)) is MEASUREMENTS
+    assert kind_of(np.zeros(3, np.uint8)) is CLASSES
+    for kind in (CLASSES, MEASUREMENTS):
+        assert kind_scored({f"{name}_by_task": 0 for name in kind.scores} | kind.scores) is kind
+        assert list(kind.scores) == list(kind.titles)
+    assert (CLASSES.best, MEASUREMENTS.best) == ("auroc", "pearson")

@@ -5,11 +5,11 @@ import pytest
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss
 
-from sfc_lib.datasets.base import Split
+from sfc_lib.datasets.base import NOT_KNOWN, Split
 from sfc_lib.genomics.dna import encode
 from sfc_lib.genomics.kmers import kmer_counts, reverse_complements
 from sfc_lib.runs import regression
-from sfc_lib.runs.evaluation import auroc
+from sfc_lib.runs.evaluation import auroc, pearson
 from sfc_lib.runs.regression import DOUBT, STRENGTHS, K, blend, mixed, ridge
 
 LENGTH = 60
@@ -38,8 +38,8 @@ def test_weights_are_those_of_scikit_learn_for_few_examples_and_for_many(example
 
 def test_unknown_labels_pull_nowhere():
     some = split(200, 0)
-    labels = some.labels.astype(float)
-    labels[:100] = np.nan
+    labels = some.labels.copy()
+    labels[:100] = NOT_KNOWN
     for found in ridge(Split(some.codes, labels)):
         assert np.isfinite(found).all()
     counts = kmer_counts(some.codes, K)
@@ -118,3 +118,72 @@ def test_perfect_guesses_stay_finite():
     found = mixed(labels, np.stack([200.0 * labels, labels.astype(float)], axis=1))
     assert np.isfinite(found).all()
     assert found[1] > 0
+
+
+# Measurements
+
+
+def measured(examples, seed):
+    """Sequences, and 5 + 3 times how often each holds GATAAG on either strand."""
+    some = split(examples, seed)
+    word = int(encode(["GATAAG"])[0] @ 4 ** np.arange(K)[::-1])
+    column = np.searchsorted(np.unique(reverse_complements(K)), reverse_complements(K)[word])
+    labels = 5 + 3 * kmer_counts(some.codes, K)[:, [column]]
+    return Split(some.codes, labels.astype(np.float32))
+
+
+def blended(found, codes, network):
+    """What a network's values and a regression come to together."""
+    counts = kmer_counts(codes, K)
+    return (
+        network * found.scale
+        + counts @ found.table[np.unique(reverse_complements(K))]
+        + (found.bias)
+    )
+
+
+def test_measurements_are_regressed_on_as_scikit_learn_does(monkeypatch):
+    monkeypatch.setattr(regression, "K", 3)
+    some = measured(120, 0)
+    labels = np.hstack([some.labels, 100 - some.labels])
+    labels[:20, 1] = np.nan  # counts as the mean of the others
+    filled = np.where(np.isnan(labels), np.nanmean(labels, axis=0), labels)
+    counts = kmer_counts(some.codes, 3).astype(float)
+    for strength, found in zip(STRENGTHS, ridge(Split(some.codes, labels)), strict=True):
+        np.testing.assert_allclose(
+            found, Ridge(alpha=strength).fit(counts, filled).coef_.T, atol=1e-4
+        )
+
+
+def test_values_that_kmers_tell_are_predicted_in_their_units():
+    train, valid, test = (measured(n, seed) for seed, n in enumerate((1500, 300, 300)))
+    found = blend(train, valid, np.full((300, 1), 7.0))  # a network that says one thing always
+    assert found.scale[0] == 0
+    guess = blended(found, test.codes, np.full((300, 1), 7.0))[:, 0]
+    assert pearson(test.labels[:, 0], guess) > 0.95
+    assert np.polyfit(guess, test.labels[:, 0], 1) == pytest.approx([1, 0], abs=0.3)
+    exact = blend(train, valid, valid.labels - 100)  # one that knows them, but for a constant
+    np.testing.assert_allclose(blended(exact, test.codes, test.labels - 100), test.labels, atol=0.3)
+    assert exact.scale[0] > 0.7  # the regression, which is almost as good, has the rest
+
+
+def test_shares_of_measurements_are_those_of_least_squares_drawn_to_the_second_alone():
+    rng = np.random.default_rng(0)
+    guesses = rng.normal(size=(400, 2)) * [1.0, 9.0] + [3, 20]
+    labels = (guesses @ [0.2, 0.1] + rng.normal(size=400)).astype(np.float32)
+    spread, fits, squares = guesses.std(axis=0), [], []
+    for used in ([0, 1], [1]):
+        model = Ridge(alpha=1.0).fit((guesses / spread)[:, used], labels)
+        shares = np.zeros(3)
+        shares[used], shares[2] = model.coef_ / spread[used], model.intercept_
+        fits.append(shares)
+        squares.append(np.square(labels - model.predict((guesses / spread)[:, used])).sum())
+    trust = 1 - DOUBT / (400 * np.log(squares[1] / squares[0]))
+    assert 0.5 < trust < 0.95
+    expected = trust * fits[0] + (1 - trust) * fits[1]
+    np.testing.assert_allclose(mixed(labels, guesses), expected, rtol=1e-4)
+
+
+def test_values_guessed_exactly_stay_finite():
+    labels = np.arange(40, dtype=np.float32)
+    assert np.isfinite(mixed(labels, np.stack([labels, labels], axis=1).astype(float))).all()

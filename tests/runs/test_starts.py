@@ -91,3 +91,19 @@ def test_an_example_whose_label_is_not_known_says_nothing():
     np.testing.assert_array_equal(found[:, :, 0:6:2], expected[:, :, 0:6:2])  # of the first task
     whole = kmer_filters(kernel, Split(codes, np.repeat(labels[:, 1:], 2, axis=1)))
     np.testing.assert_array_equal(found[:, :, 1:6:2], whole[:, :, 1:6:2])
+
+
+def test_of_measurements_the_upper_quarter_stands_for_the_positives():
+    codes, positive = sequences(60, 180)
+    values = np.random.default_rng(0).normal(0, 0.1, 240) + 5 * positive
+    marked = Split(codes, positive[:, None].astype(np.uint8))
+    expected = kmer_filters(np.zeros((19, 4, 12)), marked)
+    found = kmer_filters(np.zeros((19, 4, 12)), Split(codes, np.float32(values)[:, None]))
+    np.testing.assert_array_equal(found, expected)
+    labels = np.float32(values)[:, None].repeat(2, axis=1)
+    labels[200:, 1] = np.nan
+    both = kmer_filters(np.zeros((19, 4, 12)), Split(codes, labels))
+    assert decode(both[5:13, :, 1].argmax(axis=1)[None].astype(np.uint8))[0] in (MOTIF, "ATGAGTCA")
+    for none in (np.nan, 3.0):  # a task without measurements, or with one only
+        nothing = Split(codes, np.full((240, 1), none, np.float32))
+        assert not kmer_filters(np.zeros((19, 4, 12)), nothing).any()
