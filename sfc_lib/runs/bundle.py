@@ -185,8 +185,10 @@ def pack(specs: Iterable[RunSpec], folder: Path) -> Packed:
 def _pack_dataset(recipe: Recipe, folder: Path) -> tuple[str, dict[str, Any]]:
     """Write the parts of a dataset; its name in the cache, and what it takes to unpack it."""
     dataset = load_dataset(recipe.name, **recipe.options)
-    if dataset.continuous:
-        raise UserError(f"{recipe.name}: a bundle holds classes, not measurements. Train it here.")
+    splits = [getattr(dataset, name) for name in SPLITS]
+    if dataset.continuous or any(min(split.known) < len(split) for split in splits):
+        what = "measurements" if dataset.continuous else "labels that are not known"
+        raise UserError(f"{recipe.name}: a bundle holds classes, not {what}. Train it here.")
     key, tasks = _key(recipe), len(dataset.task_names)
     width = sum(map(_bytes_for, (dataset.length * 2, dataset.length, tasks)))
     rows = max(1, min(ROWS, LARGEST_PART // (width + 1)))

@@ -35,6 +35,8 @@ CLASSES = {  # by module, all that a model of this library may be made of
         *("GlobalAveragePooling1D", "GlobalMaxPooling1D", "InputLayer", "MaxPooling1D", "ReLU"),
     },
     "keras.optimizers": {"Adam", "AdamW"},
+    "keras.src.backend.torch.optimizers.torch_adam": {"Adam"},  # the same, compiled on torch
+    "keras.src.backend.torch.optimizers.torch_adamw": {"AdamW"},
     "keras.src.models.functional": {"Functional"},
     "sfc_lib.nn.folding": {"SeparableModel"},
     "sfc_lib.nn.layers": {"KmerRegression", "OneHotDNA", "ReverseComplement", "SeparableFC"},

@@ -239,6 +239,8 @@ class Progress(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.epoch = epoch
         self._began = time.perf_counter(), time.process_time()
+        if self.spec.backend == "torch":  # whose dropout draws from its one global generator
+            keras.utils.set_random_seed(seed(self.spec, "dropout", epoch))
         generators = [getattr(layer, "seed_generator", None) for layer in self.net.layers]
         for index, generator in enumerate(filter(None, generators)):
             state = [seed(self.spec, "dropout", epoch), index]

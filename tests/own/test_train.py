@@ -15,6 +15,7 @@ from own_data import QUICK, STD, fasta, made, sfc
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sfc_lib.datasets.base import NOT_KNOWN, load_dataset
+from sfc_lib.errors import UserError
 from sfc_lib.nn.architectures import build_model
 from sfc_lib.nn.ensemble import with_regression
 from sfc_lib.own.train import (
@@ -26,6 +27,7 @@ from sfc_lib.own.train import (
     scores_of_counts,
     scores_with_intervals,
 )
+from sfc_lib.runs import bundle
 from sfc_lib.runs.model_file import load_model
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import look_up
@@ -115,6 +117,10 @@ def test_labels_that_are_not_known_are_neither_learned_nor_scored(tmp_path, monk
     for positives, known in zip(test.positives, test.known, strict=True):
         assert f"{positives} ({positives / known:.1%} of {known} known)" in page
     assert "A label that is not known adds nothing to the loss" in page
+
+    spec = RunSpec.from_dict(json.loads(Path("report/spec.json").read_text()))
+    with pytest.raises(UserError, match="a bundle holds classes, not labels that are not known"):
+        bundle.pack([spec], tmp_path / "bundle")
 
 
 # Interruptions and bad input

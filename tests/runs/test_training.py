@@ -152,6 +152,27 @@ def test_what_a_process_trained_before_changes_nothing(reference, tmp_path, monk
             assert hashes(tmp_path / str(number) / TINY.id) == hashes(reference)
 
 
+def test_on_torch_too_what_a_process_trained_before_changes_nothing(tmp_path, on_backend):
+    """Whose dropout draws from one generator of the whole process."""
+    spec = tiny(backend="torch", epochs=2)
+    first, second = tmp_path / "first" / spec.id, tmp_path / "second" / spec.id
+    on_backend("torch", TWO_RUNS, json.dumps(spec.to_dict()), first, second)
+    assert hashes(first) == hashes(second)
+
+
+TWO_RUNS = """
+import json, sys
+from pathlib import Path
+from sfc_lib.runs.spec import RunSpec
+from sfc_lib.runs.store import verify_record
+from sfc_lib.runs.training import train_run
+spec = RunSpec.from_dict(json.loads(sys.argv[1]))
+for folder in map(Path, sys.argv[2:]):
+    train_run(spec, folder)
+    assert verify_record(folder).model().count_params()  # what it saved is what it reads
+"""
+
+
 def test_a_model_is_compiled_once_for_all_seeds(fresh, monkeypatch):
     first = fresh.net
     first.set_weights([np.zeros_like(weight) for weight in first.get_weights()])
@@ -725,7 +746,7 @@ KILLED = [  # what is about to happen, after how many epochs; epochs the next li
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks, and looks into /proc")
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
 def test_killed_run_ends_in_the_bytes_of_an_uninterrupted_one(backend, tmp_path, require_backend):
     """SIGKILL of real processes, one after the other, each at another moment."""
     require_backend(backend)
