@@ -7,7 +7,9 @@ In a clone of the repository, where the published records are.
 """
 
 import argparse
+import os
 import sys
+from pathlib import Path
 
 try:
     import torch
@@ -25,6 +27,8 @@ import numpy as np
 
 from sfc_lib import load_published, to_torch
 
+RECORDS = Path(__file__).resolve().parent.parent / "data" / "runs"
+os.environ.setdefault("SFC_PUBLISHED_DIR", str(RECORDS))  # of this clone, wherever sfc_lib is
 MOTIFS = {"ctcf": "TGGCCACCAGGGGGCGCTA", "spi1": "AAAGAGGAAGTG", "max": "CCACGTGG"}
 
 
