@@ -14,7 +14,7 @@ import sys
 try:
     from crested.tl import zoo
 except ModuleNotFoundError as error:
-    sys.exit(f"This example needs {error.name}: pip install crested")
+    sys.exit(f"This example needs {error.name}: pip install 'crested[motif]'")
 
 import numpy as np
 

@@ -66,7 +66,7 @@ def test_torch_tools(experiment, tmp_path):
 @pytest.mark.parametrize(
     ("script", "package", "install"),
     [
-        ("crested_model.py", "crested", "crested"),
+        ("crested_model.py", "crested", "'crested[motif]'"),
         ("in_torch.py", "torch", '"sfc_lib[torch]"'),
         ("torch_tools.py", "torch", '"sfc_lib[tensorflow,tools]"'),
     ],

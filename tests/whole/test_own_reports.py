@@ -52,11 +52,21 @@ def test_blocks_are_those_of_the_sections(own_reports):
         [
             *("## Other", "```bash", "no", "```", "## Example files", "```python", "a = 1", "```"),
             *("words", "```bash", "b \\", "  c", "```", "## A TF from start to end"),
-            *("```bash", "first", "```", ""),
+            *(
+                "```bash",
+                "first",
+                "```",
+                "## Measurements, as of an MPRA",
+                "```bash",
+                "last",
+                "```",
+                "",
+            ),
         ]
     )
     assert own_reports.blocks(text) == [
         ("bash", "first\n"),
         ("python", "a = 1\n"),
         ("bash", "b \\\n  c\n"),
+        ("bash", "last\n"),
     ]
