@@ -199,10 +199,11 @@ def shows(grades: pd.DataFrame, figure: int, most: int = 3) -> str:
             counts = part.verdict.value_counts()
             most_told = max(dict.fromkeys(part.metric), key=list(part.metric).count)
             first = part[part.metric == most_told]
+            favoured = " or ".join(dict.fromkeys(first.favoured))
             sentences.append(
                 f"*{claim.short}* is supported by {counts.get('supported', 0)} of the {len(part)} "
                 f"comparisons that can decide and contradicted by {counts.get('contradicted', 0)}: "
-                f"{first.favoured.iat[0]} leads in {_range(first)}."
+                f"{favoured} leads in {_range(first)}."
             )
     return " ".join(sentences[:most])
 

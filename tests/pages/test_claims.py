@@ -349,7 +349,9 @@ def test_what_a_figure_shows_is_counted_from_its_comparisons(tmp_path, claiming)
     )
     assert claims.shows(grades.assign(seeds=3), 1) == ""
     assert claims.shows(grades.assign(confounded="epochs"), 1) == ""
-    two = pd.concat([grades, grades.assign(effect=-0.5, verdict="contradicted")])
+    other = grades.assign(favoured="symm", effect=-0.5, verdict="contradicted")
+    two = pd.concat([grades, other])
+    assert "contradicted by 1: sep or symm leads in auROC" in claims.shows(two, 1)
     assert "1 of the 2" in claims.shows(two, 1)
     assert f"by −.5000 to {effect}." in claims.shows(two, 1)
 
