@@ -64,10 +64,8 @@ def _fit(
     from sklearn.linear_model import LogisticRegression, Ridge
 
     best: tuple[float, float, dict[str, np.ndarray]] = (-np.inf, 0.0, {})
-    known, kind = (
-        {name: is_known(values) for name, values in labels.items()},
-        kind_of(labels["train"]),
-    )
+    known = {name: is_known(values) for name, values in labels.items()}
+    kind = kind_of(labels["train"])
     for strength in PENALTIES if kind.continuous else STRENGTHS:
         model: Any = LogisticRegression(C=strength, max_iter=ITERATIONS)
         if kind.continuous:
