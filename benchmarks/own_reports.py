@@ -20,7 +20,7 @@ PAGE = Path(__file__).resolve().parent.parent / "book" / "own_data.md"
 PLACE = PAGE.parent / "_static" / "reports"
 SECTIONS = ("A TF from start to end", "Example files", "Measurements, as of an MPRA")
 REPORTS = {
-    "yy1": "a TF, by its peaks",
+    "yy1": "YY1, by its peaks",
     "tal1": "two FASTA files",
     "three_tasks": "FASTA and a table of three tasks",
     "mpra": "FASTA and measurements in two cell types",
