@@ -115,7 +115,8 @@ def require_network(spec: RunSpec) -> None:
     use_keras(spec.backend)
     from sfc_lib.runs.training import network
 
-    network(spec, load_dataset(spec.dataset, **spec.dataset_options))
+    dataset = load_dataset(spec.dataset, **spec.dataset_options)
+    network(spec, dataset.length, len(dataset.task_names), dataset.continuous)
 
 
 def ensemble_specs(spec: RunSpec, members: int) -> list[RunSpec]:

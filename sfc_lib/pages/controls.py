@@ -1,7 +1,7 @@
 """Is it the separation? What a gain of the SFC layer may rest on, one control after the other.
 
-The size `controls` trains networks that differ from std, sep or symm in one thing. This page
-never trains: it shows the runs that have a record, and says which have none.
+The sizes `controls` and `controls_ctcf` train networks that differ from std, sep or symm in one
+thing. This page never trains: it shows the runs that have a record, and says which have none.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from sfc_lib.datasets.base import load_dataset
 from sfc_lib.files import silenced
 from sfc_lib.nn.architectures import ARCHITECTURES
 from sfc_lib.pages.claims import load_claims
+from sfc_lib.pages.method import PAPER
 from sfc_lib.pages.results import Results, cpu_minutes, provenance
 from sfc_lib.pages.statistics import Compared, differences, shift
 from sfc_lib.pages.style import STYLE, closed, colour_of, folded, name_of, plain_log, short, spread
@@ -32,7 +33,7 @@ from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import look_up
 
 VARIANTS = ("std", "sep", "symm")
-FOREST = ("readouts", "initialisation", "constraint")  # what is drawn beside std and sep
+FOREST = ("readouts", "readouts_ctcf", "initialisation", "constraint")  # what is drawn
 COLUMNS = ["model", "seed", "variant", "learning_rate", "auroc", "auprc"]  # where no run is
 MEASURED = [field.name for field in dataclasses.fields(Compared)]
 MARGIN = load_claims().metrics["auroc"].margin  # auROC: a smaller difference does not matter
@@ -51,7 +52,7 @@ NAMES = {
     "max_pooling": ("max pooling", "no positions, no counts"),
     "attention": ("attention pooling", "positions by content, std's parameters"),
     "positive": ("SFC, positive W_pos", "positional weights are a mean"),
-    "spline": ("SFC, spline W_pos", "8 numbers for 35 positions, smooth"),
+    "spline": ("SFC, spline W_pos", "8 numbers for all positions, smooth"),
     "relu": ("SFC, then ReLU", "no longer one linear map with the Dense layer"),
     "shuffled_sep": ("sep, positions shuffled", "no neighbours: sep should not care"),
     "shuffled_symm": ("symm, positions shuffled", "a symmetry that means nothing"),
@@ -145,17 +146,18 @@ class Controls:
         return runs.sort_values("model", key=lambda m: m.map(models.index), kind="stable")
 
 
-def load_controls(seeds: int = 0, published: bool = True) -> Controls:
-    """The runs of the size `controls` that have a record. Nothing is trained.
+def load_controls(seeds: int = 0, published: bool = True, size: str = "controls") -> Controls:
+    """The runs of a size of controls that have a record. Nothing is trained.
 
     Args:
         seeds: Number of seeds, from 0 up; 0 for as many as the size has.
         published: Whether to read the published records too.
+        size: `"controls"`, on simulated TF binding, or `"controls_ctcf"`.
 
     Raises:
         UserError: A bad number of seeds.
     """
-    wanted = load_size("controls", seeds)
+    wanted = load_size(size, seeds)
     found = {s: record for s in wanted.specs if (record := look_up(s, published))}
     parts, seen = {}, set[str]()
     for name, item in wanted.experiments.items():
@@ -167,8 +169,8 @@ def load_controls(seeds: int = 0, published: bool = True) -> Controls:
         seen.update(models)
         if models:
             parts[name] = dataclasses.replace(item, models=models)
-    size = dataclasses.replace(wanted, experiments=parts)
-    return Controls(wanted, Results(size, [found[spec] for spec in size.specs]))
+    have = dataclasses.replace(wanted, experiments=parts)
+    return Controls(wanted, Results(have, [found[spec] for spec in have.specs]))
 
 
 def ahead(runs: pd.DataFrame, model: str, other: str) -> Compared:
@@ -209,13 +211,13 @@ def gains(controls: Controls) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["experiment", "model", "against", *MEASURED])
 
 
-def gain_panels(controls: Controls) -> Figure | None:
+def gain_panels(controls: Controls, edge: float = EDGE) -> Figure | None:
     """Forest plot: each network's auROC minus that of std (left) and of sep (right).
 
     Small dots are pairs of one seed; the large one is the Hodges-Lehmann estimate, and its line
     the 95 % interval; it is hollow where fewer than six pairs leave no interval. Dotted lines are
-    at ± `MARGIN`; what lies beyond `EDGE` stands at the edge, with its number. None where there
-    is nothing to draw.
+    at ± `MARGIN`; what lies beyond `edge` stands at it, with its number. None where there is
+    nothing to draw.
     """
     table, runs, specs = gains(controls), controls.runs, controls.specs
     models = list(dict.fromkeys(table.model))
@@ -230,8 +232,8 @@ def gain_panels(controls: Controls) -> Figure | None:
             for row in part.itertuples():
                 between = differences(*paired_scores(runs, row.model, against))
                 colour = colour_of(specs[row.model].variant)
-                _row(axes, models.index(row.model), row, between, colour)
-            _reference(axes, against, part, models)
+                _row(axes, models.index(row.model), row, between, colour, edge)
+            _reference(axes, against, part, models, edge)
         panels[0, 0].set_yticks(range(len(models)), [_named(controls, model) for model in models])
         panels[0, 0].set_ylim(len(models) - 0.4, -0.6)
         figure.tight_layout()
@@ -264,13 +266,13 @@ def network_table(controls: Controls, experiment: str) -> pd.DataFrame:
 def networks(controls: Controls, experiment: str) -> HTML | Markdown:
     """`network_table`, folded, where a network but std, sep and symm has a run, else `untried`."""
     if not set(controls.of(experiment).model) - set(VARIANTS):
-        return untried(experiment)
+        return untried(experiment, controls.wanted.name)
     return folded("What each network costs and reaches", network_table(controls, experiment))
 
 
-def untried(experiment: str) -> Markdown:
+def untried(experiment: str, size: str = "controls") -> Markdown:
     """Says that an experiment has no run yet, and what trains it."""
-    return Markdown(f"*Not trained yet: `sfc sweep controls --only {experiment}`.*")
+    return Markdown(f"*Not trained yet: `sfc sweep {size} --only {experiment}`.*")
 
 
 def data_sizes(controls: Controls) -> pd.DataFrame:
@@ -403,10 +405,11 @@ def answer(found: Compared) -> str:
 def coverage(controls: Controls) -> str:
     """Markdown: how many runs have a record, what they took, and what trains the others."""
     wanted, have = set(controls.wanted.specs), {r.spec for r in controls.results.records}
-    text = f"**{len(have)} of {len(wanted)} runs** of the size controls have a record"
+    text = f"**{len(have)} of {len(wanted)} runs** of the size {controls.wanted.name} have a record"
     if have:
         text += f"; they took {cpu_minutes(controls.runs):.0f} CPU minutes to train"
-    return f"{text}." + ("" if have == wanted else " `sfc sweep controls` trains the others.")
+    name = controls.wanted.name
+    return f"{text}." + ("" if have == wanted else f" `sfc sweep {name}` trains the others.")
 
 
 def missing(controls: Controls) -> pd.DataFrame:
@@ -481,7 +484,8 @@ def cost(spec: RunSpec) -> tuple[int, int]:
         from sfc_lib.nn.readouts import multiplications
         from sfc_lib.runs.training import network
 
-    model = network(spec, load_dataset(spec.dataset, **spec.dataset_options))
+    length, tasks, _ = PAPER[spec.architecture]  # no dataset is needed
+    model = network(spec, length, tasks)
     return model.count_params(), multiplications(model)
 
 
@@ -496,26 +500,28 @@ def _named(controls: Controls, model: str) -> str:
     return f"{label(model)}, n = {(controls.runs.model == model).sum()}"
 
 
-def _row(axes: Axes, place: int, row: Any, between: np.ndarray, colour: str) -> None:
+def _row(axes: Axes, place: int, row: Any, between: np.ndarray, colour: str, edge: float) -> None:
     """One network: dots of pairs, the estimate and its interval; a number where it is far off."""
-    shown = between[np.abs(between) <= EDGE]
+    shown = between[np.abs(between) <= edge]
     axes.plot(shown, [place] * len(shown), ".", color=colour, alpha=0.35, markersize=5)
     if row.seeds == 0:
         return
-    if abs(row.effect) > EDGE:
+    if abs(row.effect) > edge:
         side = np.sign(row.effect)
         text = f"{'◂ ' if side < 0 else ''}{_signed(row.effect)}{' ▸' if side > 0 else ''}"
-        axes.text(side * EDGE, place, text, ha="left" if side < 0 else "right", va="center",
+        axes.text(side * edge, place, text, ha="left" if side < 0 else "right", va="center",
                   color=colour)  # fmt: skip
         return
     if known := bool(np.isfinite(row.low)):
-        ends = np.clip([row.low, row.high], -EDGE, EDGE)
+        ends = np.clip([row.low, row.high], -edge, edge)
         axes.plot(ends, [place] * 2, color=colour, linewidth=2.2)
-    fill, edge = (colour, "black") if known else ("white", colour)
-    axes.plot(row.effect, place, "o", color=fill, markeredgecolor=edge, markersize=7)
+    fill, rim = (colour, "black") if known else ("white", colour)
+    axes.plot(row.effect, place, "o", color=fill, markeredgecolor=rim, markersize=7)
 
 
-def _reference(axes: Axes, against: str, table: pd.DataFrame, models: Sequence[str]) -> None:
+def _reference(
+    axes: Axes, against: str, table: pd.DataFrame, models: Sequence[str], edge: float
+) -> None:
     """Lines at 0 and at the margin, faint lines between experiments, and the axis."""
     axes.axvline(0, color="black", linewidth=0.8, zorder=0)
     for margin in (-MARGIN, MARGIN):
@@ -523,8 +529,9 @@ def _reference(axes: Axes, against: str, table: pd.DataFrame, models: Sequence[s
     firsts = table.drop_duplicates("experiment").model
     for first in firsts.iloc[1:]:
         axes.axhline(models.index(first) - 0.5, color="#d0d7de", linewidth=0.8, zorder=0)
-    axes.set(xlim=(-1.08 * EDGE, 1.08 * EDGE), xlabel=f"auROC minus that of {against}")
-    axes.set_xticks([-0.01, 0, 0.01], ["−.01", "0", ".01"])
+    axes.set(xlim=(-1.08 * edge, 1.08 * edge), xlabel=f"auROC minus that of {against}")
+    ticks = (-edge / 2, 0, edge / 2)
+    axes.set_xticks(ticks, [short(tick, "g") for tick in ticks])
     axes.tick_params(axis="y", length=0)
 
 

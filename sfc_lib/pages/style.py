@@ -84,6 +84,7 @@ VERDICT_STYLES = {
     "not testable here": ("–", "open", "#57606a"),
 }
 SHORT_DATA = (  # words of experiments' titles, and what stands for them where room is short
+    ("Simulated TF binding, controls", "controls"),
     ("Simulated TF binding, generated", "TF simulated"),
     ("Simulated TF binding, authors' file", "TF authors' file"),
     (" ChIP-seq, GM12878", ""),
@@ -113,17 +114,20 @@ def name_of(model: str) -> str:
 
 
 def short_data(title: str) -> str:
-    """Data in few words; controls, whose titles have a colon, all in one."""
-    if ": " in title:
-        return "controls"
+    """Data in few words; what comes after a colon is all one: controls."""
+    title, colon, _ = title.partition(": ")
+    title += ", controls" * bool(colon)
     for words, fewer in SHORT_DATA:
         title = title.replace(words, fewer)
     return title
 
 
 def same_data(title: str) -> str:
-    """Data in few words; those that networks learn longer from, or more of, count as the same."""
-    return short_data(title).removesuffix(", converged").removesuffix(", genome")
+    """Data in few words; the same if learnt longer, or more of them, or in controls."""
+    name = short_data(title)
+    for suffix in (", converged", ", genome", ", controls"):
+        name = name.removesuffix(suffix)
+    return name
 
 
 def short(value: float, form: str = ".4f") -> str:

@@ -22,12 +22,14 @@ CHOICES = {
     "symmetry": (("symm", "sep"),),
     "curvature": (("low_reg", "symm"), ("high_reg", "symm"), ("cr_100", "symm")),
 }
-SIMPLER = tuple(
-    comparison.models[1]
-    for claim in load_claims().claims
-    if claim.id == "separation"
-    for comparison in claim.comparisons
-)
+SEPARATION = next(c.comparisons for c in load_claims().claims if c.id == "separation")
+SIMPLER = {  # by experiment of controls: where that is, and the layers that sep is held against
+    experiment: (where, tuple(c.models[1] for c in SEPARATION if experiment in c.data))
+    for experiment, where in {
+        "readouts": "on simulated TF binding, whose labels do not depend on positions",
+        "readouts_ctcf": "on CTCF ChIP-seq, whose peaks are at the centre",
+    }.items()
+}
 AHEAD, BEHIND = "yes", "no, it is behind"
 NOBODY = "not known of"
 SAME = ("no difference that matters", "yes, but too little to matter", "no, a little behind")
@@ -35,10 +37,11 @@ SAME = ("no difference that matters", "yes, but too little to matter", "no, a li
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What the page rests on: `comparisons` as rows, and the controls."""
+    """What the page rests on: `comparisons` as rows, and the controls on each of `SIMPLER`."""
 
     comparisons: pd.DataFrame
     controls: Controls
+    on_ctcf: Controls
 
 
 def load_evidence(size: str = "standard", seeds: int = 0, published: bool = True) -> Evidence:
@@ -53,7 +56,8 @@ def load_evidence(size: str = "standard", seeds: int = 0, published: bool = True
         UserError: A bad size or number of seeds, or runs of the size are missing.
     """
     results = with_evidence(load_results(size, seeds, published, jobs=0), published)
-    return Evidence(compared(results), load_controls(seeds, published))
+    sizes = ("controls", "controls_ctcf")
+    return Evidence(compared(results), *(load_controls(seeds, published, size) for size in sizes))
 
 
 def compared(results: Results) -> pd.DataFrame:
@@ -99,7 +103,7 @@ def rule(evidence: Evidence) -> str:
         f"**Symmetry**: {advice(_of(evidence, 'symmetry'), WORDS['symmetry'])}",
         f"**Curvature**: {advice(_of(evidence, 'curvature'), WORDS['curvature'])}",
         f"**Units**: {units(evidence.controls)}",
-        f"**A simpler layer in its place**: {simpler(evidence.controls)}",
+        f"**A simpler layer in its place**: {simpler(evidence)}",
     ]
     return "\n".join(f"- {line}" for line in lines)
 
@@ -171,9 +175,15 @@ def units(controls: Controls) -> str:
     )
 
 
-def simpler(controls: Controls) -> str:
-    """Which layers of no more parameters do as well, on the controls' data."""
-    answers = {layer: answer(ahead(controls.runs, "sep", layer)) for layer in SIMPLER}
+def simpler(evidence: Evidence) -> str:
+    """Which layers of no more parameters do as well, on the data of each experiment of controls."""
+    both = zip(SIMPLER.values(), (evidence.controls, evidence.on_ctcf), strict=True)
+    told = [f"{where}, {_as_well(controls, layers)}" for (where, layers), controls in both]
+    return f"{'; '.join(told)}."
+
+
+def _as_well(controls: Controls, layers: Sequence[str]) -> str:
+    answers = {layer: answer(ahead(controls.runs, "sep", layer)) for layer in layers}
     groups: dict[str, list[str]] = {}
     for layer, found in answers.items():
         equal = found in (*SAME, BEHIND)
@@ -185,11 +195,7 @@ def simpler(controls: Controls) -> str:
             else NOBODY
         )
         groups.setdefault(said, []).append(label(layer))
-    told = [f"{said} {' · '.join(layers)}" for said, layers in groups.items()]
-    return (
-        f"on simulated TF binding, whose labels do not depend on positions, {'; '.join(told)}. "
-        "Data on which positions matter were not tried."
-    )
+    return ", ".join(f"{said} {' · '.join(layers)}" for said, layers in groups.items())
 
 
 def where_it_does_not_help(evidence: Evidence) -> str:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-SIZES = ("standard", "converged", "pilots", "controls")  # an experiment is looked for in this order
+# An experiment is looked for in this order.
+SIZES = ("standard", "converged", "pilots", "controls", "controls_ctcf")
 
 
 @dataclass(frozen=True, eq=False)

@@ -138,8 +138,9 @@ def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
     keras.config.set_floatx("float32")  # a user's own Keras settings must change no result
     keras.config.set_epsilon(1e-7)
     keras.utils.set_random_seed(seed(spec, "weights", 0))
-    model = one_strand(network(spec, dataset))
-    key = (dataclasses.replace(spec, seed=0), dataset.length, len(dataset.task_names))
+    tasks = len(dataset.task_names)
+    model = one_strand(network(spec, dataset.length, tasks, dataset.continuous))
+    key = (dataclasses.replace(spec, seed=0), dataset.length, tasks)
     if key not in _compiled:
         _compiled.clear()
         optimizer = _optimizer(spec)
@@ -186,21 +187,18 @@ def _set(optimizer: keras.Optimizer, values: Sequence[np.ndarray]) -> None:
         variable.assign(value)
 
 
-def network(spec: RunSpec, dataset: Dataset) -> keras.Model:
-    """The network of a spec for a dataset, not compiled; a `UserError` if it does not fit."""
+def network(spec: RunSpec, length: int, tasks: int, continuous: bool = False) -> keras.Model:
+    """The network of a spec, not compiled; a `UserError` if it does not fit the data."""
     names = ["width", "curvature", "initializer", "dropout", "precision", "readout", "limit"]
     names += ["both_strands"] if spec.both_strands else []
     names += ["units"] if spec.variant != "std" else []
     options: dict[str, Any] = {name: getattr(spec, name) for name in names}
-    if dataset.continuous:
+    if continuous:
         if spec.precision not in EXACT:
             expected = " or ".join(EXACT)
             raise UserError(f"precision {spec.precision}: measurements need {expected}.")
         options["continuous"] = True
-    tasks = len(dataset.task_names)
-    return build_model(
-        spec.architecture, spec.variant, length=dataset.length, tasks=tasks, **options
-    )
+    return build_model(spec.architecture, spec.variant, length=length, tasks=tasks, **options)
 
 
 class Progress(keras.callbacks.Callback):

@@ -1,5 +1,6 @@
 """The page of controls: numbers against SciPy, figures read back, and what is missing is said."""
 
+import dataclasses
 import json
 
 import nbformat
@@ -111,9 +112,10 @@ def test_data_sizes_count_the_training_sequences(loaded):
     assert len(counts) == 15
 
 
-def test_every_model_has_a_name_of_its_own_and_stands_for_one_network():
+@pytest.mark.parametrize("size", ["controls", "controls_ctcf"])
+def test_every_model_has_a_name_of_its_own_and_stands_for_one_network(size):
     specs = {}
-    for item in load_size("controls", 1).experiments.values():
+    for item in load_size(size, 1).experiments.values():
         for model, (spec,) in item.models.items():
             assert specs.setdefault(model, spec) == spec
             assert item.name not in controls.FOREST or model in {
@@ -124,7 +126,17 @@ def test_every_model_has_a_name_of_its_own_and_stands_for_one_network():
             }
     assert len(set(map(controls.label, specs))) == len(specs)
     asked = {model for _, *both in controls.QUESTIONS for model in both}
-    assert asked | {m for means in controls.REASONS.values() for m in means} <= set(specs)
+    asked |= {m for means in controls.REASONS.values() for m in means}
+    assert asked <= set(specs) or size == "controls_ctcf"
+
+
+def test_controls_on_ctcf_differ_from_its_published_networks_in_the_readout_alone():
+    panel = load_size("standard").experiments["ctcf"].models
+    for model, (spec,) in load_size("controls_ctcf", 1).experiments["readouts_ctcf"].models.items():
+        assert spec == dataclasses.replace(panel[spec.variant][0], readout=spec.readout)
+        assert (spec.readout is None) == (model in panel)
+        parameters, _ = controls.cost(spec)
+        assert parameters <= controls.cost(panel["std"][0])[0]
 
 
 # Tables and words
@@ -234,6 +246,14 @@ def test_forest_draws_estimates_pairs_and_what_is_far_off(loaded):
     assert text.get_text().startswith("◂ −.1")
     lines = {line.get_xdata()[0] for line in against_sep.lines if len(set(line.get_xdata())) == 1}
     assert {-0.005, 0, 0.005} <= lines
+
+
+def test_panels_reach_as_far_as_asked(loaded):
+    made = loaded(scattered, seeds=2)
+    for edge, marks in ((0.02, ["−.01", "0", ".01"]), (0.06, ["−.03", "0", ".03"])):
+        (axes, _) = controls.gain_panels(made, edge).axes
+        assert axes.get_xlim()[1] == pytest.approx(1.08 * edge)
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == marks
 
 
 def test_no_text_is_smaller_than_eleven_pixels(loaded):

@@ -40,7 +40,7 @@ def test_every_size_loads_with_its_seeds_for_every_model(name):
 
 def test_sizes_are_ordered_and_standard_has_all_experiments_of_full():
     assert size_names() == [
-        *("smoke", "quick", "standard", "converged", "pilots", "controls", "full"),
+        *("smoke", "quick", "standard", "converged", "pilots", "controls", "controls_ctcf", "full"),
     ]
     standard, full = (load_size(name).experiments for name in ("standard", "full"))
     assert list(standard) == list(full)
