@@ -208,11 +208,12 @@ def predict_verb(model: Path, sequences: Path, output: Path | None, anyway: bool
 @option("--top", type=COUNT, default=10, help="Logos of so many of them.")
 @option("--region", multiple=True, help="NAME or NAME:START-END, from 0: a logo too; repeat.")
 @file("--motifs", help="MEME format; by default motifs of the library.")
+@option("--bigwig", is_flag=True, help="Also contributions.bw, for a browser: sfc_lib[bigwig].")
 @option("--anyway", is_flag=True, help="Even if result.json beside it is of another model.")
 def explain_verb(
     model: Path, sequences: Path, genome: tuple[Path, ...], partial_genome: bool, output: Path,
     task: str | None, method: str, most: int, top: int, region: tuple[str, ...],
-    motifs: Path | None, anyway: bool,
+    motifs: Path | None, bigwig: bool, anyway: bool,
 ) -> None:  # fmt: skip
     """Tell which bases of SEQUENCES a saved MODEL looks at, and which motifs they are.
 
@@ -222,8 +223,11 @@ def explain_verb(
     Example: sfc explain report seqs.fa -o explained --motifs JASPAR.meme
     """
     from sfc_lib.files import writable
+    from sfc_lib.own.bigwig import as_bigwig, places_of, pybigtools
 
     writable(output)
+    if bigwig:
+        pybigtools()
     with _warnings_in_a_line():
         from tqdm.auto import tqdm
 
@@ -236,9 +240,10 @@ def explain_verb(
         use_keras()
         known = read_meme(motifs) if motifs else work.shipped_motifs()
         predictor = load_predictor(model, anyway=anyway)
-        names, codes = work.read_sequences(
-            predictor, sequences, Genome(genome) if genome else None, partial_genome
-        )
+        reference = Genome(genome) if genome else None
+        names, codes = work.read_sequences(predictor, sequences, reference, partial_genome)
+        if bigwig:
+            places_of(names, predictor.length)  # before anything is computed
         bar = partial(tqdm, desc="explaining", unit="batch" if method == "gradient" else "sequence")
         regions = [work.parse_region(text, names, predictor.length) for text in region]
         found = work.explain(
@@ -246,7 +251,11 @@ def explain_verb(
             always=[one.name for one in regions], progress=bar,
         )  # fmt: skip
         seen = work.find_motifs(predictor, found, known, bar)
-        paths = work.write_explained(found, output, regions, top, seen)
+        track = None
+        if bigwig:
+            places = places_of(found.names, predictor.length)
+            track = as_bigwig(found.added, places, reference)
+        paths = work.write_explained(found, output, regions, top, seen, track)
     click.echo("\n".join(work.summary(found, seen)))
     click.echo(f"Wrote {', '.join(path.name for path in paths)} into {output}.")
 

@@ -431,9 +431,14 @@ def draw_profile(found: Explained) -> Figure:
 
 
 def write_explained(
-    found: Explained, folder: Path, regions: Sequence[LogoRegion], top: int, motifs: Motifs
+    found: Explained,
+    folder: Path,
+    regions: Sequence[LogoRegion],
+    top: int,
+    motifs: Motifs,
+    track: bytes | None = None,
 ) -> list[Path]:
-    """Write tables, arrays and figures of what was found; returns their paths.
+    """Write tables, arrays and figures of what was found, and a bigWig; returns their paths.
 
     `one_hot.npz` and `contributions.npz` hold one array each, `arr_0`, (sequences, 4, length):
     what `modisco motifs -s one_hot.npz -a contributions.npz` reads.
@@ -460,6 +465,8 @@ def write_explained(
         "seqlets.tsv": _tsv(motifs.matches.assign(sequence=names[motifs.matches["sequence"]])),
         "motifs.tsv": _tsv(motifs.counts),
     }
+    if track:
+        contents["contributions.bw"] = track
     if regions:
         contents["regions.svg"] = _svg(draw_logos(found, regions))
     for name, content in contents.items():

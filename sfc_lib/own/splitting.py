@@ -20,7 +20,7 @@ from sfc_lib.genomics.intervals import canonical
 from sfc_lib.genomics.kmers import BLOCK, canonical_kmers
 
 GOLDEN = (5**0.5 - 1) / 2  # its multiples, modulo 1, fill every interval evenly
-PLACE = re.compile(r"(?:.*::)?([^\s:]+):(\d[\d,]*)-(\d[\d,]*)(?:\([+.-]\))?$")
+PLACE = re.compile(r"(?:.*::)?([^\s:]+):(\d[\d,]*)-(\d[\d,]*)(?:\(([+.-])\))?$")
 K = 16  # bp of what alike sequences share
 SHARED = 0.25  # of the k-mers of the one that has fewer: two sequences are alike
 MOST = 20_000_000  # bases from which on a part of the k-mers is compared; bounds the memory
@@ -62,7 +62,7 @@ def coordinates(names: Sequence[str]) -> pd.DataFrame | None:
     [['chr1', 100, 300], ['chr2', 5, 9]]
     """
     found = [place for name in names if (place := PLACE.match(name))]
-    table = pd.DataFrame([place.groups() for place in found], columns=["chrom", "start", "end"])
+    table = pd.DataFrame([place.groups()[:3] for place in found], columns=["chrom", "start", "end"])
     for column in ("start", "end"):
         table[column] = table[column].str.replace(",", "").astype(np.int64)
     if len(table) < len(names) or (table["start"] >= table["end"]).any():
