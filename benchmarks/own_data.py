@@ -20,7 +20,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sfc_lib.datasets.base import Dataset, load_dataset
@@ -32,7 +34,7 @@ from sfc_lib.genomics.sources import fetch
 from sfc_lib.own.baseline import Baseline, fit_baseline
 from sfc_lib.own.negatives import gc_content, matched
 from sfc_lib.own.train import ensemble_specs, gains, own_spec, train_own
-from sfc_lib.pages.style import short
+from sfc_lib.pages.style import STYLE, closed, short
 from sfc_lib.runs.evaluation import predict
 from sfc_lib.runs.pool import use_keras
 from sfc_lib.runs.store import environment
@@ -59,6 +61,7 @@ WITHOUT: dict[str, dict[str, Any]] = {  # settings that differ from the default 
     "the other strand": {"both_strands": False},
     "shifts": {"shift": 0},
     "a start at k-mers": {"start": "random"},
+    "nothing, but with motifs at the start": {"start": "motifs"},
     "curvature regularisation": {"curvature": 0.0},
     "weight decay": {"weight_decay": 0.0},
     "symmetry (`sep`)": {"variant": "sep"},
@@ -70,6 +73,9 @@ COLUMNS = {
     "ensemble": "ensemble of three",
 }
 SCORES = {"auroc": roc_auc_score, "auprc": average_precision_score}
+NAMES = {"auroc": "auROC", "auprc": "auPRC"}
+PICTURE = PAGE.parent / "_static" / "own_data.svg"
+COLOURS = ("#e69f00", "#009e73", "#0072b2")  # of the numbers of peaks
 
 
 def main() -> None:
@@ -95,6 +101,7 @@ def main() -> None:
                 write_json(output, about | {"environment": environment("tensorflow")})
                 print(json.dumps(row), flush=True)
     if options.output is None:
+        draw(load_rows()).savefig(PICTURE, metadata={"Date": None})
         text = page_with(PAGE.read_text(), "measured", measured(load_rows()))
         PAGE.write_text(page_with(text, "ablation", ablation(load_rows(ABLATION))))
 
@@ -218,25 +225,66 @@ def network_of(model: Any) -> Any:
 
 
 def measured(rows: Mapping[str, Mapping[str, Any]]) -> str:
-    """The rows as a table in Markdown, those with the fewest peaks first, and what they say."""
+    """What the rows say, in Markdown: a line for each number of peaks, the picture, the tables."""
+    sizes = sorted({row["size"] for row in rows.values()})
+    of = {size: [row for row in rows.values() if row["size"] == size] for size in sizes}
+    lines = [f"- {said(size, of[size])}" for size in sizes]
+    alt = "Gain in auROC on the 6-mer regression, by TF and number of peaks"
+    lines += ["", f'<img src="_static/{PICTURE.name}" alt="{alt}" style="width: 460px">', ""]
+    for score, name in NAMES.items():
+        lines += [f":::{{dropdown}} {name} of every TF", *table(rows, score), ":::", ""]
+    return "\n".join(lines[:-1])
+
+
+def table(rows: Mapping[str, Mapping[str, Any]], score: str) -> list[str]:
+    """One of `SCORES` as the lines of a table in Markdown, the fewest peaks first.
+
+    Gains and minutes stand in that of auROC.
+    """
     known = {model for row in rows.values() for model in row["scores"]}
     models = [model for model in COLUMNS if model in known]
     head = ["TF, cells", "peaks", "training sequences", *(COLUMNS[model] for model in models)]
-    head += ["gain [95 %]", "CPU minutes"]
+    head += ["gain [95 %]", "CPU minutes"] if score == "auroc" else []
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for row in sorted(rows.values(), key=lambda row: (row["size"], row["tf"], row["cell_type"])):
-        scores = {name: short(values["auroc"][0], ".3f") for name, values in row["scores"].items()}
-        gain, low, high = (short(value, "+.3f") for value in row["gain"])
-        name = row["tf"] + (DAGGER if row["tf"] in DEVELOPED else "")
-        cells = [f"{name} {row['cell_type']}", f"{row['size']:,}"]
+        scores = {name: short(values[score][0], ".3f") for name, values in row["scores"].items()}
+        cells = [f"{called(row)} {row['cell_type']}", f"{row['size']:,}"]
         cells += [f"{row['sequences']['train']:,}"]
         cells += [scores.get(model, "–") for model in models]
-        cells += [f"{gain} [{low}, {high}]".replace(" ", "&nbsp;")]  # in one line
-        cells += [f"{row['cpu_minutes'][0]:.1f}"]
+        if score == "auroc":
+            gain, low, high = (short(value, "+.3f") for value in row["gain"])
+            cells += [f"{gain} [{low}, {high}]".replace(" ", "&nbsp;")]  # in one line
+            cells += [f"{row['cpu_minutes'][0]:.1f}"]
         lines.append(f"| {' | '.join(cells)} |")
-    sizes = sorted({row["size"] for row in rows.values()})
-    of = {size: [row for row in rows.values() if row["size"] == size] for size in sizes}
-    return "\n".join([*lines, "", *(f"- {said(size, of[size])}" for size in sizes)])
+    return lines
+
+
+def called(row: Mapping[str, Any]) -> str:
+    """A row's TF, with a dagger if its scores led to how `sfc train` works."""
+    return row["tf"] + (DAGGER if row["tf"] in DEVELOPED else "")
+
+
+def draw(rows: Mapping[str, Mapping[str, Any]]) -> Figure:
+    """The gain of each TF with its interval, a colour for each number of peaks; largest first."""
+    most: dict[str, float] = {}
+    for row in sorted(rows.values(), key=lambda row: row["size"]):
+        most[called(row)] = row["gain"][0]
+    names, sizes = sorted(most, key=most.__getitem__), sorted({r["size"] for r in rows.values()})
+    with plt.rc_context({**STYLE, "font.size": 11, "svg.hashsalt": "own data"}):
+        figure, axes = plt.subplots(figsize=(4.6, 1.2 + 0.36 * len(names)), layout="constrained")
+        for place, (size, colour) in enumerate(zip(sizes, COLOURS, strict=False)):
+            part = [row for row in rows.values() if row["size"] == size]
+            gain, low, high = np.array([row["gain"] for row in part]).T
+            where = [names.index(called(row)) + 0.24 * (place - 1) for row in part]
+            axes.errorbar(
+                gain, where, xerr=[gain - low, high - gain], fmt="o", color=colour, markersize=5,
+                linewidth=1, label=f"{size:,} peaks",
+            )  # fmt: skip
+        axes.axvline(0, color="black", linewidth=0.8, zorder=0)
+        axes.set_yticks(range(len(names)), names)
+        axes.set(ylim=(-0.7, len(names) - 0.3), xlabel="auROC, gain on the 6-mer regression")
+        axes.legend(loc="lower right")
+    return closed(figure)
 
 
 def said(size: int, rows: Sequence[Mapping[str, Any]]) -> str:
@@ -249,9 +297,15 @@ def said(size: int, rows: Sequence[Mapping[str, Any]]) -> str:
     )
     behind = sorted((row["gain"][0], row["tf"]) for row in rows if row["gain"][0] < 0)
     lost = ", ".join(f"{tf} ({short(gain, '+.3f')})" for gain, tf in behind) or "none"
+    ensembles = [
+        row["scores"]["ensemble"]["auroc"][0] - row["scores"]["regression"]["auroc"][0]
+        for row in rows
+        if "ensemble" in row["scores"]
+    ]
     return (
         f"{size:,} peaks, {len(rows)} TFs: the median gain is {short(np.median(values), '+.3f')}"
         + (f" ({short(np.median(new), '+.3f')} of the {len(new)} without {DAGGER})" if new else "")
+        + (f", that of an ensemble {short(np.median(ensembles), '+.3f')}" if ensembles else "")
         + f". The regression alone is ahead of `sfc train` for {lost}. "
         f"It is ahead of the network alone for {alone}."
     )

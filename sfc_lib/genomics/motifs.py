@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sfc_lib.errors import UserError
+from sfc_lib.genomics.dna import one_hot
 from sfc_lib.genomics.text import read_lines
 
 RESOURCES = Path(__file__).parent / "resources"
-MATRIX = r"^letter-probability matrix.*\bw=\s*([1-9]\d*).*\n((?:[ \d].*\n?)*)"
+PSEUDOCOUNT = 0.01  # mixed in where a logarithm is taken
+BLOCK = 500  # sequences scored at once; bounds the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +56,13 @@ def read_meme(path: str | Path) -> dict[str, Motif]:
         UserError: `file: motif: what was expected`, for a matrix whose rows are missing,
             malformed or do not sum to 1, or a repeated name; or a file without motifs.
     """
+    return parse_meme("\n".join(read_lines(Path(path))), str(path))
+
+
+def parse_meme(text: str, path: str) -> dict[str, Motif]:
+    """As `read_meme`, of a file's text; `path` is what an error names."""
     motifs: dict[str, Motif] = {}
-    for block in re.split(r"^MOTIF", "\n".join(read_lines(Path(path))), flags=re.MULTILINE)[1:]:
+    for block in re.split(r"^MOTIF", text, flags=re.MULTILINE)[1:]:
         name, *title = block.partition("\n")[0].split() or [""]
         if not name or name in motifs:
             raise UserError(f"{path}: {name}: expected a new motif name.")
@@ -62,6 +70,79 @@ def read_meme(path: str | Path) -> dict[str, Motif]:
     if not motifs:
         raise UserError(f"{path}: expected at least one MOTIF with a matrix, got none.")
     return motifs
+
+
+def as_meme(motifs: Iterable[Motif]) -> str:
+    """Motifs in minimal MEME format, their probabilities to four decimals.
+
+    Example:
+
+    >>> print(as_meme([Motif("A1", np.eye(4)[:1], "FACTOR")]))
+    MEME version 4
+    <BLANKLINE>
+    MOTIF A1 FACTOR
+    letter-probability matrix: alength= 4 w= 1
+    1 0 0 0
+    <BLANKLINE>
+    """
+    text = "MEME version 4\n"
+    for motif in motifs:
+        rows = np.round(motif.probabilities, 4)
+        rows[np.arange(len(rows)), rows.argmax(axis=1)] += 1 - rows.sum(
+            axis=1
+        )  # what rounding took
+        lines = [" ".join(f"{value:.4g}" for value in row) for row in rows]
+        head = f"MOTIF {motif.name} {motif.title}".rstrip()
+        size = f"letter-probability matrix: alength= 4 w= {motif.width}"
+        text += "\n".join(["", head, size, *lines, ""])
+    return text
+
+
+def best_scores(codes: np.ndarray, motifs: Mapping[str, Motif]) -> np.ndarray:
+    """The largest log-odds of each motif in each sequence, on either strand.
+
+    Against bases of probability 1/4, in bits; a base that is not known scores 0.
+
+    Args:
+        codes: uint8 (sequences, length).
+        motifs: By name.
+
+    Returns:
+        float32 (sequences, motifs); −inf where a motif is longer than the sequences.
+
+    Example:
+
+    >>> one = {"TA": Motif("TA", np.eye(4)[[3, 0]])}
+    >>> best_scores(np.array([[1, 3, 0, 1], [3, 3, 3, 3]]), one).round(1).tolist()
+    [[4.0], [-2.7]]
+    """
+    found = np.full((len(codes), len(motifs)), -np.inf, np.float32)
+    tables = [np.log2(4 * motif.smoothed(PSEUDOCOUNT)) for motif in motifs.values()]
+    for width in sorted({len(table) for table in tables if len(table) <= codes.shape[1]}):
+        columns = [place for place, table in enumerate(tables) if len(table) == width]
+        both = np.stack([part for c in columns for part in (tables[c], tables[c][::-1, ::-1])])
+        kernel = both.reshape(len(both), -1).T.astype(np.float32)  # (4 width, 2 motifs)
+        for first in range(0, len(codes), BLOCK):
+            hot = one_hot(codes[first : first + BLOCK]).astype(np.float32)
+            windows = np.lib.stride_tricks.sliding_window_view(hot, width, axis=1)
+            flat = windows.swapaxes(2, 3).reshape(*windows.shape[:2], -1)  # (n, places, 4 width)
+            best = (flat @ kernel).max(axis=1)
+            found[first : first + BLOCK, columns] = best.reshape(len(best), -1, 2).max(axis=2)
+    return found
+
+
+def informative_core(matrix: np.ndarray, width: int) -> np.ndarray:
+    """Of a matrix, (positions, 4), the stretch of at most `width` positions that tells most."""
+    if len(matrix) <= width:
+        return matrix
+    told = np.convolve((matrix**2).sum(axis=1), np.ones(width), "valid")
+    return matrix[told.argmax() : told.argmax() + width]
+
+
+def shipped_motifs() -> dict[str, Motif]:
+    """The motifs that come with the library: those of its simulated data, from ENCODE's set."""
+    files = ("accessibility_motifs.meme", "simulated_tf.meme")
+    return {name: one for file in files for name, one in read_meme(RESOURCES / file).items()}
 
 
 def _matrix(block: str, where: str) -> np.ndarray:

@@ -100,7 +100,12 @@ option = partial(click.option, show_default=True)
 @option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="By default the network's.")
 @option("--both-strands/--one-strand", default=True, help="In training, and averaged.")
 @option("--shift", type=click.IntRange(0), help="bp either way in training; 5 by default.")
-@option("--start", type=click.Choice(["kmers", "random"]), default="kmers", help="Of filters.")
+@option(
+    "--start",
+    type=click.Choice(["kmers", "motifs", "random"]),
+    default="kmers",
+    help="Of filters: motifs are those of --motifs, and k-mers too.",
+)
 @option("--regression/--network-alone", default=True, help="On 6-mers, added to the network.")
 @option("--ensemble", type=COUNT, default=1, help="Networks whose logits are averaged.")
 @option("--epochs", type=COUNT, default=100, help="At most.")
@@ -149,7 +154,7 @@ def train_verb(
             lines = [card(dataset), *audit.check_lines(audit.audit(dataset))]
             click.echo("\n".join(lines))
             return
-        spec = train.own_spec(options, **values)
+        spec = train.own_spec(options, collection=known, **values)
         specs = train.ensemble_specs(spec, ensemble)
         folder = output or Path(f"sfc-{spec.id}")
         report.require_free(folder, specs)
@@ -232,13 +237,13 @@ def explain_verb(
         from tqdm.auto import tqdm
 
         from sfc_lib.genomics.genome import Genome
-        from sfc_lib.genomics.motifs import read_meme
+        from sfc_lib.genomics.motifs import read_meme, shipped_motifs
         from sfc_lib.own import explain as work
         from sfc_lib.own.predict import load_predictor
         from sfc_lib.runs.pool import use_keras
 
         use_keras()
-        known = read_meme(motifs) if motifs else work.shipped_motifs()
+        known = read_meme(motifs) if motifs else shipped_motifs()
         predictor = load_predictor(model, anyway=anyway)
         reference = Genome(genome) if genome else None
         names, codes = work.read_sequences(predictor, sequences, reference, partial_genome)

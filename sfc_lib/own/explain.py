@@ -23,7 +23,7 @@ from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write
 from sfc_lib.genomics.dna import one_hot, reverse_complement
 from sfc_lib.genomics.genome import Genome
-from sfc_lib.genomics.motifs import RESOURCES, Motif, read_meme
+from sfc_lib.genomics.motifs import Motif, informative_core
 from sfc_lib.genomics.shuffle import dinucleotide_shuffle
 from sfc_lib.own.dataset import peak_windows, place_names
 from sfc_lib.own.predict import Predictor, batches, view_scorer
@@ -83,12 +83,6 @@ def read_sequences(
         return place_names(windows), codes
     parts = list(batches(path, predictor.length))
     return [n for names, _ in parts for n in names], np.concatenate([codes for _, codes in parts])
-
-
-def shipped_motifs() -> dict[str, Motif]:
-    """The motifs that come with the library: those of its simulated data, from ENCODE's set."""
-    files = ("accessibility_motifs.meme", "simulated_tf.meme")
-    return {name: one for file in files for name, one in read_meme(RESOURCES / file).items()}
 
 
 def explain(
@@ -274,7 +268,7 @@ def match_motifs(
     best = np.full(len(seqlets), -np.inf)
     name, strand = np.full(len(seqlets), NO_MOTIF, object), np.full(len(seqlets), ".", object)
     for motif in motifs.values():
-        plus = _core(motif.probabilities - 0.25, width)
+        plus = informative_core(motif.probabilities - 0.25, width)
         for sign, matrix in (("+", plus), ("-", plus[::-1, ::-1])):
             places = np.lib.stride_tricks.sliding_window_view(stretches, len(matrix), axis=1)
             products = np.einsum("spbw,wb->sp", places, matrix).max(axis=1)
@@ -284,14 +278,6 @@ def match_motifs(
             name[better] = f"{motif.name} {motif.title}".strip()
     name[best < ALIKE], strand[best < ALIKE] = NO_MOTIF, "."
     return seqlets.assign(motif=name, strand=strand, likeness=best)
-
-
-def _core(matrix: np.ndarray, width: int) -> np.ndarray:
-    """The part of a motif, at most `width` positions, that tells most."""
-    if len(matrix) <= width:
-        return matrix
-    told = np.convolve((matrix**2).sum(axis=1), np.ones(width), "valid")
-    return matrix[told.argmax() : told.argmax() + width]
 
 
 def count_motifs(matches: pd.DataFrame, shuffled: pd.DataFrame) -> pd.DataFrame:

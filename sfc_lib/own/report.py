@@ -230,7 +230,7 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
         gains=outcome.gains.to_dict("records"),
         baseline=outcome.baseline,
         subject=_subject(outcome),
-        spec={"regression": None, **record.spec.to_dict()},
+        spec={"regression": None, "motifs": None, **record.spec.to_dict()},
         settings=json.dumps(record.spec.to_dict(), indent=1),
         result=record.result,
         dataset=dataset,

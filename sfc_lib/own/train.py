@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,14 +17,15 @@ from tqdm.auto import tqdm
 from sfc_lib.datasets.base import Dataset, is_continuous, is_high, is_known, load_dataset
 from sfc_lib.errors import UserError
 from sfc_lib.files import runs_dir
-from sfc_lib.genomics.motifs import Motif
+from sfc_lib.genomics.motifs import Motif, as_meme, shipped_motifs
 from sfc_lib.own.audit import Check, audit
 from sfc_lib.own.baseline import Baseline, fit_baseline
 from sfc_lib.own.dataset import Custom, names_of
-from sfc_lib.own.explain import CHECKED, Finding, explain, find_motifs, shipped_motifs
+from sfc_lib.own.explain import CHECKED, Finding, explain, find_motifs
 from sfc_lib.own.predict import Predictor
 from sfc_lib.runs.pool import ensure, use_keras
 from sfc_lib.runs.spec import RunSpec
+from sfc_lib.runs.starts import enriched_motifs
 from sfc_lib.runs.store import HISTORY, Record, look_up
 
 SHORT = 100  # bp under which the compact network's pooling leaves too few positions
@@ -32,7 +34,7 @@ BALANCED = 1.2  # at most this many times more examples of one class: no class w
 SAMPLES = 20_000  # examples an epoch at most, drawn anew each time
 BATCH, EPOCHS, PATIENCE = 64, 100, 15
 UNITS, CURVATURE, WEIGHT_DECAY = 24, 1.0, 0.001
-RANDOM = "random"  # start of filters that no k-mer is given to
+RANDOM, KMERS, MOTIFS = "random", "kmers", "motifs"  # where filters start
 AT_A_TIME = 2  # networks of an ensemble
 NETWORK, REGRESSION = "network", "6-mer regression"
 RESAMPLES = 1000  # of the bootstrap
@@ -48,13 +50,19 @@ STREAM = 5  # of SeedSequence((seed, stream)): which ones, and the bootstrap
 
 
 def own_spec(
-    options: Mapping[str, Any], *, architecture: str | None = None, **settings: Any
+    options: Mapping[str, Any],
+    *,
+    architecture: str | None = None,
+    collection: Mapping[str, Motif] | None = None,
+    **settings: Any,
 ) -> RunSpec:
     """The spec of a run on a custom dataset, which is built if need be.
 
     Args:
         options: Of the dataset, see `sfc_lib.own.dataset.Custom`; files by their paths.
         architecture: By default `"compact"` from 100 bp on, else `"simulated_tf"`.
+        collection: Motifs by name, for `start="motifs"`: filters start at those that are
+            enriched in the positives, and others at k-mers. By default those of the library.
         settings: Other fields of the spec; those that are None, or not given, are chosen by the
             data: both strands, shifts of up to 5 bp, filters that start at enriched k-mers,
             a symmetric SFC layer with curvature regularisation, AdamW, a regression on k-mers
@@ -69,6 +77,8 @@ def own_spec(
         architecture = "compact" if dataset.length >= SHORT else "simulated_tf"
     given = {name: value for name, value in settings.items() if value is not None}
     settings = _defaults(dataset, architecture, given.get("variant", "symm")) | given
+    if settings["start"] == MOTIFS:
+        settings |= {"start": KMERS, "motifs": _enriched(dataset, collection or shipped_motifs())}
     settings["start"] = None if settings["start"] == RANDOM else settings["start"]
     if settings["class_weight"] and dataset.continuous:
         raise UserError("class weights are for classes, got measurements (--continuous).")
@@ -97,9 +107,21 @@ def _defaults(dataset: Dataset, architecture: str, variant: str) -> dict[str, An
         "both_strands": True,
         "shift": min(SHIFT, dataset.length // SHIFT_SHARE),
         "weight_decay": WEIGHT_DECAY,
-        "start": "kmers",
+        "start": KMERS,
         "regression": True,
     }
+
+
+def _enriched(dataset: Dataset, collection: Mapping[str, Motif]) -> str | None:
+    """The enriched motifs of a collection, in MEME format; a warning where there is none."""
+    if found := enriched_motifs(dataset.train, collection):
+        return as_meme(found)
+    warnings.warn(
+        f"none of {len(collection):,} motifs is enriched in the positives: filters start at "
+        "k-mers alone.",
+        stacklevel=2,
+    )
+    return None
 
 
 def _is_imbalanced(dataset: Dataset) -> bool:

@@ -12,11 +12,12 @@ from typing import Any
 from sfc_lib.datasets.base import make_recipe
 from sfc_lib.errors import UserError
 from sfc_lib.files import sha256_json
+from sfc_lib.genomics.motifs import as_meme, parse_meme
 
 # Fields younger than the first records: in the id only where they are set.
 LATER = (
     *("dropout", "readout", "limit", "train_samples"),
-    *("both_strands", "shift", "weight_decay", "start", "regression"),
+    *("both_strands", "shift", "weight_decay", "start", "regression", "motifs"),
 )
 OFF = ("both_strands", "shift", "weight_decay", "regression")  # of which 0 is as good as None
 PROTOCOL = 2  # raised whenever the same spec would give another result
@@ -62,6 +63,7 @@ class RunSpec:
         start: `"kmers"`: filters of the first convolution start at the k-mers that are enriched
             in the positives of the training set (of measurements, in the upper quarter), see
             `sfc_lib.runs.starts`.
+        motifs: In MEME format those that the first filters start at, a quarter of all at most.
         regression: Whether a regression on 6-mer counts, fitted to the training set, is added to
             the logits (of measurements, the values) of the trained network, in shares that the
             validation set chooses, see `sfc_lib.runs.regression`.
@@ -108,6 +110,7 @@ class RunSpec:
     weight_decay: float | None = None
     start: str | None = None
     regression: bool | None = None
+    motifs: str | None = None
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -125,6 +128,9 @@ class RunSpec:
                 "RunSpec: std has no SFC layer; leave units, curvature, initializer and limit "
                 f"out, got {', '.join(map(repr, of_layer))}."
             )
+        if self.motifs:  # written in one way, so that equal motifs are equal specs
+            found = parse_meme(self.motifs, "RunSpec: motifs")
+            object.__setattr__(self, "motifs", as_meme(found.values()))
         options = make_recipe(self.dataset, self.dataset_options).options
         object.__setattr__(self, "dataset_options", MappingProxyType(options))
 

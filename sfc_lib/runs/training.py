@@ -33,7 +33,7 @@ from sfc_lib.runs.evaluation import kind_of, metrics, predict
 from sfc_lib.runs.model_file import save_model
 from sfc_lib.runs.regression import blend
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.starts import kmer_filters
+from sfc_lib.runs.starts import started_filters
 from sfc_lib.runs.store import (
     CHECKPOINT,
     HISTORY,
@@ -81,10 +81,10 @@ def train_run(spec: RunSpec, folder: Path) -> None:
     model = compiled_model(spec, dataset)
     _require_precision(spec, model)
     train = dataset.train.first(spec.train_samples)
-    if spec.start == "kmers":
+    if spec.start or spec.motifs:
         first = model.get_layer("conv_1")
         kernel, *others = first.get_weights()
-        first.set_weights([kmer_filters(kernel, train), *others])
+        first.set_weights([started_filters(kernel, train, spec.motifs, spec.start), *others])
     progress = Progress(spec, model, dataset, folder)
     progress.resume()
     if not progress.finished:

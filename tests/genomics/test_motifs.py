@@ -4,10 +4,22 @@ import gzip
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from sfc_lib.errors import UserError
-from sfc_lib.genomics.motifs import RESOURCES, Motif, read_meme
+from sfc_lib.genomics.dna import one_hot, reverse_complement
+from sfc_lib.genomics.motifs import (
+    RESOURCES,
+    Motif,
+    as_meme,
+    best_scores,
+    informative_core,
+    parse_meme,
+    read_meme,
+    shipped_motifs,
+)
 
 SHIPPED = RESOURCES / "simulated_tf.meme"
 NAMES = ["GATA_disc1", "TAL1_known1"]
@@ -129,6 +141,48 @@ MATRIX_OF = "first: expected one matrix of w= rows, each four probabilities that
 def test_malformed_file_is_named_with_its_motif(written, text, message):
     with pytest.raises(UserError, match=rf"motifs\.meme:.*{message}"):
         read_meme(written(text))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 12), st.sampled_from(["", "FACTOR two"]))
+def test_what_is_written_is_read_to_four_decimals_and_written_alike(seed, width, title):
+    rows = np.random.default_rng(seed).dirichlet([0.2] * 4, width)
+    text = as_meme([Motif("M1.2", rows, title), Motif("other", np.eye(4))])
+    found = parse_meme(text, "there")
+    assert list(found) == ["M1.2", "other"]
+    assert found["M1.2"].title == title
+    np.testing.assert_allclose(found["M1.2"].probabilities, rows, atol=2e-4)
+    assert found["other"].probabilities.tolist() == np.eye(4).tolist()
+    assert as_meme(found.values()) == text
+
+
+def test_best_scores_are_those_of_every_place_on_both_strands():
+    rng = np.random.default_rng(0)
+    motifs = {f"m{w}": Motif("m", rng.dirichlet([0.3] * 4, w)) for w in (4, 4 + 3, 12, 40)}
+    codes = rng.integers(0, 5, (700, 30)).astype(np.uint8)  # N among them; more than a block
+    found = best_scores(codes, motifs)
+    assert (found[:, 3] == -np.inf).all()  # longer than the sequences
+    for row in (0, 3, 499, 500, 699):
+        for column, motif in enumerate(list(motifs.values())[:3]):
+            table = np.log2((0.99 * motif.probabilities + 0.0025) / 0.25)
+            sums = [
+                (one_hot(strand[None, start : start + motif.width])[0] * table).sum()
+                for strand in (codes[row], reverse_complement(codes[row][None])[0])
+                for start in range(30 - motif.width + 1)
+            ]
+            assert found[row, column] == pytest.approx(max(sums), abs=1e-4)
+
+
+def test_the_core_of_a_motif_is_where_it_tells_most():
+    matrix = np.zeros((9, 4))
+    matrix[5:8, 0] = 1
+    assert informative_core(matrix, 3).tolist() == matrix[5:8].tolist()
+    assert informative_core(matrix, 9) is matrix
+
+
+def test_the_motifs_that_come_with_the_library():
+    found = shipped_motifs()
+    assert {"CTCF_known1", "GATA_disc1", "TAL1_known1"} <= set(found)
+    assert [name for name, one in found.items() if one.name != name] == []
 
 
 def test_smoothed_mixes_with_the_uniform_distribution():

@@ -13,7 +13,7 @@ from sfc_lib.datasets.simulated_tf import MOTIFS, simulate
 from sfc_lib.errors import UserError
 from sfc_lib.files import published_dir
 from sfc_lib.genomics.dna import decode, encode, one_hot, reverse_complement
-from sfc_lib.genomics.motifs import Motif
+from sfc_lib.genomics.motifs import Motif, shipped_motifs
 from sfc_lib.nn.layers import OneHotDNA
 from sfc_lib.own import explain as work
 from sfc_lib.own.explain import (
@@ -30,7 +30,6 @@ from sfc_lib.own.explain import (
     of_present,
     parse_region,
     read_sequences,
-    shipped_motifs,
     top_region,
 )
 from sfc_lib.own.predict import Predictor, load_predictor
@@ -252,12 +251,6 @@ def test_counts_are_of_seqlets_and_sequences_the_commonest_first():
     assert found["sequences"].tolist() == [1, 1, 4]
     assert found["in_shuffled"].tolist() == [1, 0, 0]
     assert len(count_motifs(matches([], []), matches([], []))) == 0
-
-
-def test_the_motifs_that_come_with_the_library():
-    found = shipped_motifs()
-    assert {"CTCF_known1", "GATA_disc1", "TAL1_known1"} <= set(found)
-    assert [name for name, one in found.items() if one.name != name] == []
 
 
 # Regions

@@ -17,9 +17,10 @@ from sklearn.metrics import roc_auc_score
 
 from sfc_lib import RunSpec, load_dataset
 from sfc_lib.genomics.dna import decode, encode
+from sfc_lib.genomics.motifs import shipped_motifs
 from sfc_lib.own.audit import GREEN, Check
 from sfc_lib.own.baseline import Baseline
-from sfc_lib.own.explain import NO_MOTIF, explain, find_motifs, shipped_motifs
+from sfc_lib.own.explain import NO_MOTIF, explain, find_motifs
 from sfc_lib.own.predict import load_predictor
 from sfc_lib.own.report import (
     calibration,
@@ -418,6 +419,13 @@ def test_a_collection_of_ones_own_stands_in_the_report(trained, tmp_path, monkey
     found = pd.read_csv(tmp_path / "out" / "motifs.tsv", sep="\t")
     assert set(found["motif"]) <= {"M1 PLANTED<i>", NO_MOTIF}
     assert "PLANTED<i>" not in (tmp_path / "out" / "report.html").read_text()
+    begun = sfc(*command[:-1], tmp_path / "begun", "--start", "motifs")
+    assert begun.exit_code == 0, begun.output
+    spec = json.loads((tmp_path / "begun" / "spec.json").read_text())
+    assert "MOTIF M1 PLANTED<i>" in spec["motifs"]
+    page = (tmp_path / "begun" / "report.html").read_text()
+    assert "filters that start at 1 of the collection's motifs and at k-mers," in page
+    assert "PLANTED<i>" not in page
     (tmp_path / "own.meme").write_text("not a collection")
     done = sfc(*command)
     assert done.exit_code == 1

@@ -1,5 +1,6 @@
 """`sfc train`: from a user's files to a spec and a record, through kills and bad arguments."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -16,6 +17,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sfc_lib.datasets.base import NOT_KNOWN, load_dataset
 from sfc_lib.errors import UserError
+from sfc_lib.genomics.dna import decode
+from sfc_lib.genomics.motifs import Motif, parse_meme, shipped_motifs
 from sfc_lib.nn.architectures import build_model
 from sfc_lib.nn.ensemble import with_regression
 from sfc_lib.own.train import (
@@ -68,6 +71,30 @@ def test_the_network_goes_with_the_length(tmp_path):
         without = {"both_strands": False, "shift": 0, "weight_decay": 0.0, "regression": False}
         plain = own_spec(options, variant="std", start="random", **without)
         assert not set(plain.to_dict()) & {*without, "start"}
+
+
+def test_filters_start_at_enriched_motifs_of_a_collection_or_of_the_library(tmp_path):
+    motifs = shipped_motifs()
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 4, (200, 110), dtype=np.uint8)
+    rows[:100, 40:50] = motifs["GATA_disc1"].sample(100, rng)
+    options = {
+        "positives": fasta(tmp_path / "pos.fa", decode(rows[:100])),
+        "negatives": fasta(tmp_path / "neg.fa", decode(rows[100:])),
+    }
+    spec = own_spec(options, start="motifs")
+    assert spec.start == "kmers"
+    assert next(iter(parse_meme(spec.motifs, ""))) == "GATA_disc1"
+    plain = own_spec(options)
+    assert dataclasses.replace(spec, motifs=None) == plain
+    one = {"mine": Motif("mine", motifs["GATA_disc1"].probabilities)}
+    assert list(parse_meme(own_spec(options, start="motifs", collection=one).motifs, "")) == [
+        "mine"
+    ]
+    none = {"odd": Motif("odd", np.full((6, 4), 0.25))}
+    with pytest.warns(UserWarning, match="none of 1 motifs is enriched"):
+        found = own_spec(options, start="motifs", collection=none)
+    assert found == plain
 
 
 def test_members_of_an_ensemble_differ_in_their_seed_alone():

@@ -5,12 +5,15 @@ import dataclasses
 import json
 import pickle
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sfc_lib.genomics.motifs import Motif, as_meme
 from sfc_lib.runs.spec import CHOICES, PROTOCOL, RunSpec
 
+MOTIFS = as_meme([Motif("A1", np.array([[0.5, 0.5, 0, 0], [0, 0, 0, 1.0]]), "FACTOR")])
 # Another valid value for every field; a new field makes `test_every_field_is_covered` fail.
 OTHER = {
     "dataset_options": {"examples": 80},
@@ -40,6 +43,7 @@ OTHER = {
     "weight_decay": 0.01,
     "start": "kmers",
     "regression": True,
+    "motifs": MOTIFS,
 }
 specs = st.builds(
     RunSpec,
@@ -54,6 +58,12 @@ specs = st.builds(
     seed=st.integers(0),
     dropout=st.none() | st.floats(0, 0.99),
 )
+
+
+def test_motifs_that_are_written_in_another_way_are_the_same_spec():
+    other = MOTIFS.replace("0.5 0.5", "0.50 .5").replace("\n\n", "\r\n\r\n") + "\nURL none\n"
+    assert RunSpec(motifs=other).id == RunSpec(motifs=MOTIFS).id != RunSpec().id
+    assert RunSpec.from_dict(RunSpec(motifs=other).to_dict()).motifs == MOTIFS
 
 
 def test_every_field_is_covered():
@@ -110,6 +120,8 @@ def test_every_field_is_covered():
         ("weight_decay", -1, "weight_decay must be a finite number >= 0 or None, got -1"),
         ("start", "motifs", "start must be None or 'kmers', got 'motifs'"),
         ("regression", 6, "regression must be a bool or None, got 6"),
+        ("motifs", "GATA", "RunSpec: motifs: expected at least one MOTIF with a matrix, got none"),
+        ("motifs", ["GATA"], r"motifs must be a str or None, got \['GATA'\]"),
         ("protocol", 0, "protocol must be an integer >= 1, got 0"),
     ],
 )

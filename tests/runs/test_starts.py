@@ -1,11 +1,20 @@
-"""Filters that start at enriched k-mers: which ones, on which strand, and where in the filter."""
+"""Filters that start at enriched k-mers and motifs: which ones, on which strand, and where."""
 
 import numpy as np
 import pytest
 
 from sfc_lib.datasets.base import NOT_KNOWN, Split
 from sfc_lib.genomics.dna import decode, encode, reverse_complement
-from sfc_lib.runs.starts import HEIGHT, K, enriched_kmers, kmer_filters
+from sfc_lib.genomics.motifs import Motif, as_meme, shipped_motifs
+from sfc_lib.runs.starts import (
+    HEIGHT,
+    K,
+    enriched_kmers,
+    enriched_motifs,
+    kmer_filters,
+    motif_filters,
+    started_filters,
+)
 
 MOTIF = "TGACTCAT"
 
@@ -107,3 +116,75 @@ def test_of_measurements_the_upper_quarter_stands_for_the_positives():
     for none in (np.nan, 3.0):  # a task without measurements, or with one only
         nothing = Split(codes, np.full((240, 1), none, np.float32))
         assert not kmer_filters(np.zeros((19, 4, 12)), nothing).any()
+
+
+# Motifs of a collection
+
+
+def planted(name, labels, seed=0):
+    """Sequences whose positives hold an instance of a motif of the library."""
+    rng = np.random.default_rng(seed)
+    motif = shipped_motifs()[name]
+    codes = rng.integers(0, 4, (len(labels), 60), dtype=np.uint8)
+    for row in np.flatnonzero(labels == 1):
+        start = rng.integers(0, 60 - motif.width)
+        codes[row, start : start + motif.width] = motif.sample(1, rng)[0]
+    return codes
+
+
+def test_the_planted_motif_is_the_most_enriched_and_chance_is_left_out():
+    labels = np.arange(300) % 2
+    split = Split(planted("GATA_disc1", labels), labels[:, None].astype(np.uint8))
+    others = {f"r{i}": Motif(f"r{i}", np.random.default_rng(i).dirichlet([0.2] * 4, 10))
+              for i in range(40)}  # fmt: skip
+    found = enriched_motifs(split, {**others, "GATA_disc1": shipped_motifs()["GATA_disc1"]})
+    assert found[0].name == "GATA_disc1"
+    assert len(found) <= 3  # random motifs are like it by chance, if at all
+    turned = Split(split.codes, 1 - split.labels)
+    assert "GATA_disc1" not in [motif.name for motif in enriched_motifs(turned, shipped_motifs())]
+    alike = Split(split.codes, np.ones((300, 1), np.uint8))
+    assert enriched_motifs(alike, shipped_motifs()) == []
+
+
+def test_each_task_has_its_motifs_and_unknown_labels_say_nothing():
+    labels = np.zeros((400, 2), np.uint8)
+    labels[:200, 0] = labels[200:, 1] = np.arange(200) % 2
+    codes = np.concatenate([planted("GATA_disc1", labels[:200, 0]),
+                            planted("CTCF_known1", labels[200:, 1], 1)])  # fmt: skip
+    labels[200:, 0] = labels[:200, 1] = NOT_KNOWN
+    names = [motif.name for motif in enriched_motifs(Split(codes, labels), shipped_motifs())]
+    assert {"GATA_disc1", "CTCF_known1"} <= set(names[:4])
+    first = Split(codes[:200], labels[:200, :1])
+    assert enriched_motifs(first, shipped_motifs())[0].name == "GATA_disc1"
+
+
+def test_a_quarter_of_the_filters_has_room_for_motifs():
+    kernel = np.random.default_rng(0).normal(0, 0.05, (12, 4, 16))
+    motifs = shipped_motifs()
+    change = motif_filters(kernel, motifs) - kernel
+    assert (np.abs(change).sum(axis=(0, 1)) > 0).tolist() == [True] * 4 + [False] * 12
+    first = next(iter(motifs.values()))
+    assert first.width == 10
+    np.testing.assert_allclose(change[1:11, :, 0], HEIGHT * (first.probabilities - 0.25))
+    assert not change[[0, 11], :, 0].any()
+    wide = motifs["CTCF_known1"].probabilities  # wider than the filter: where it tells most
+    told = motif_filters(kernel, {"CTCF_known1": motifs["CTCF_known1"]}) - kernel
+    sums = [((wide[i : i + 12] - 0.25) ** 2).sum() for i in range(len(wide) - 11)]
+    best = int(np.argmax(sums))
+    np.testing.assert_allclose(told[:, :, 0], HEIGHT * (wide[best : best + 12] - 0.25))
+
+
+def test_kmers_have_the_filters_that_motifs_leave():
+    codes, positive = sequences()
+    split = Split(codes, positive[:, None].astype(np.uint8))
+    kernel = np.random.default_rng(0).normal(0, 0.05, (19, 4, 12))
+    two = as_meme(list(shipped_motifs().values())[:2])
+    found = started_filters(kernel, split, two, "kmers") - kernel
+    assert (np.abs(found).sum(axis=(0, 1)) > 0).tolist() == [True] * 6 + [False] * 6
+    kmers = kmer_filters(kernel, split) - kernel
+    np.testing.assert_allclose(found[:, :, 2:6], kmers[:, :, :4])  # the best ones, moved on
+    alone = started_filters(kernel, split, two, None) - kernel
+    assert np.flatnonzero(np.abs(alone).sum(axis=(0, 1))).tolist() == [0, 1]
+    np.testing.assert_array_equal(
+        started_filters(kernel, split, None, "kmers"), kmer_filters(kernel, split)
+    )

@@ -72,7 +72,7 @@ def test_the_table_by_hand(own_data):
         "a": row("NRF1", gain=-0.02, together=[0.78]),
         "c": row("YY1", network=[0.7], gain=0.04),
     }
-    lines = own_data.measured(rows).splitlines()
+    lines = own_data.table(rows, "auroc")
     assert lines[3] == (
         "| YY1† K562 | 300 | 600 | .800 | .700 | .900 | – | +.040&nbsp;[−.010,&nbsp;+.090] | 1.3 |"
     )
@@ -82,15 +82,37 @@ def test_the_table_by_hand(own_data):
         "| CTCF† K562",
     ]
     assert "| .900 | .910 | " in lines[4]
-    assert lines[6] == (
+    assert [line.count("|") for line in own_data.table(rows, "auprc")] == [8] * 5
+    lines = own_data.measured(rows).splitlines()
+    assert lines[0] == (
         "- 300 peaks, 2 TFs: the median gain is +.010 (−.020 of the 1 without †). The regression "
         "alone is ahead of `sfc train` for NRF1 (−.020). It is ahead of the network alone "
         "for 1."
     )
-    assert "none. It is ahead of the network alone for 0." in lines[7]
-    alone = own_data.measured({"c": rows["c"]}).splitlines()
+    assert (
+        "that of an ensemble +.110. The regression alone is ahead of `sfc train` for none. It "
+        in (lines[1])
+    )
+    alone = own_data.table({"c": rows["c"]}, "auroc")
     assert "ensemble" not in alone[0]
     assert alone[2].count("|") == alone[0].count("|") == alone[1].count("|") == 9
+
+
+def test_the_picture_has_a_dot_for_each_row_and_the_largest_gain_on_top(own_data):
+    rows = {
+        "a": row("NRF1", gain=-0.02),
+        "b": row("YY1", gain=0.04),
+        "c": row("YY1", 1000, gain=0.01),
+        "d": row("MAX", 1000, gain=0.3),
+    }
+    (axes,) = own_data.draw(rows).axes
+    names = [tick.get_text() for tick in axes.get_yticklabels()]
+    assert names == ["NRF1", "YY1†", "MAX†"]  # by the gain of the most peaks
+    few, many = (bars.lines[0] for bars in axes.containers)
+    assert few.get_xdata().tolist() == [-0.02, 0.04]
+    assert many.get_xdata().tolist() == [0.01, 0.3]
+    assert [round(y) for y in few.get_ydata()] == [0, 1]
+    assert [text.get_text() for text in axes.get_legend().texts] == ["300 peaks", "1,000 peaks"]
 
 
 def test_the_ablation_by_hand(own_data):
