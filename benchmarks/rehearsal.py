@@ -98,7 +98,9 @@ def throughput(backend: str, precision: str) -> dict[str, Any]:
             if spec.variant in found.get(name, {}):
                 continue
             spec = dataclasses.replace(spec, backend=backend, precision=precision)
-            like = SimpleNamespace(length=accessibility.LENGTH, task_names=range(tasks))
+            like = SimpleNamespace(
+                length=accessibility.LENGTH, task_names=range(tasks), continuous=False
+            )
             model: Any = compiled_model(spec, like)  # type: ignore[arg-type]
             codes = rng.integers(0, 4, (spec.batch_size, like.length), dtype=np.uint8)
             labels = rng.integers(0, 2, (spec.batch_size, tasks)).astype(np.float32)
