@@ -134,7 +134,14 @@ for command in (train_verb, predict_verb, explain_verb, variants_verb):
 @click.option("--cluster", help="local, slurm, or a dask scheduler's address tcp://host:port.")
 @published_option
 @click.option("--dry-run", is_flag=True, help="Show what would be trained, and stop.")
-def sweep(size: str, only: Sequence[str], seeds: int, dry_run: bool, **how: Any) -> None:
+@click.option(
+    "--price",
+    type=click.FloatRange(0, min_open=True),
+    help="Of an hour of a core: --dry-run adds what the runs cost.",
+)
+def sweep(
+    size: str, only: Sequence[str], seeds: int, dry_run: bool, price: float | None, **how: Any
+) -> None:
     """Train the runs of a size that no store has yet.
 
     Exit status 1 if a run failed, 130 if interrupted; what is finished is kept.
@@ -144,8 +151,10 @@ def sweep(size: str, only: Sequence[str], seeds: int, dry_run: bool, **how: Any)
     from sfc_lib.runs import pool, sizes
 
     wanted = sizes.load_size(size, seeds or None).only(only)
+    if price and not dry_run:
+        raise click.UsageError("--price goes with --dry-run: expected both, got a price alone.")
     if dry_run:
-        click.echo(sizes.dry_run(wanted, how["published"]))
+        click.echo(sizes.dry_run(wanted, how["published"], price))
         return
     records = pool.ensure(wanted.specs, **how)
     diverged = sum(record.diverged for record in records)

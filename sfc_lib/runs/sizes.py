@@ -267,27 +267,34 @@ def cost_plan(size: Size, published: bool = True) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["experiment", "model", "complete", "to train", "CPU-hours"])
 
 
-def plan_lines(plan: pd.DataFrame) -> str:
-    """The plan as text, with a line of totals."""
+def plan_lines(plan: pd.DataFrame, price: float | None = None) -> str:
+    """The plan as text, with a line of totals, and what they cost at a price of a core-hour."""
     unknown = plan.loc[plan["CPU-hours"].isna(), "to train"].sum()
+    hours = plan["CPU-hours"].sum()
     return (
         plan.to_string(index=False, na_rep="unknown", float_format="%.2f")
         + f"\n{plan['complete'].sum()} runs complete, {plan['to train'].sum()} to train: "
-        + f"about {plan['CPU-hours'].sum():.2f} CPU-hours"
+        + f"about {hours:.2f} CPU-hours"
+        + (f", which cost {price * hours:,.2f}" if price else "")
         + (f", and {unknown} runs of unknown cost." if unknown else ".")
     )
 
 
-def dry_run(size: Size, published: bool = True) -> str:
-    """What a sweep would do, as text: runs, and of genome-wide datasets windows, disk and hours."""
-    parts = [plan_lines(cost_plan(size, published))]
+def dry_run(size: Size, published: bool = True, price: float | None = None) -> str:
+    """What a sweep would do, as text: runs, and of genome-wide datasets windows, disk and hours.
+
+    With the price of a core-hour, in whatever currency, also what it costs.
+    """
+    parts = [plan_lines(cost_plan(size, published), price)]
     if len(data := data_plan(size)):
         shown = data.astype(object).where(data.notna(), "unknown")
         parts.append(shown.to_string(index=False, float_format="{:.2f}".format))
         if data["train"].isna().any():
             parts.append("Windows are known once the interval files are here: sfc data fetch")
     if len(hours := hours_plan(size, published)):
-        parts.append(hours.to_string(index=False, float_format="%.0f"))
+        if price:
+            hours.insert(3, "cost at most", price * hours["core-hours at most"])
+        parts.append(hours.to_string(index=False, float_format="{:,.0f}".format))
         parts.append(
             "Whole networks, every epoch to the last. On an accelerator: not measured; the first "
             "run there tells."

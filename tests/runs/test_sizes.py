@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 
+import pandas as pd
 import pytest
 
 from sfc_lib.datasets.accessibility import Hematopoiesis
@@ -19,6 +20,7 @@ from sfc_lib.runs.sizes import (
     hours_plan,
     load_size,
     parse_change,
+    plan_lines,
     size_names,
 )
 
@@ -256,3 +258,14 @@ def test_dry_run_shows_runs_windows_and_hours(timed, mirror):
     assert "3000000" in text
     assert "jax float32" in text
     assert text.endswith("On an accelerator: not measured; the first run there tells.")
+    assert "cost" not in text
+    hours = 30 * 200_000 / 1000 * (36 + 18) / 3600  # of std and sep, the timed ones
+    priced = dry_run(load_size("full", 1).only(["hematopoiesis"]), price=20.0)
+    assert "cost at most" in priced
+    assert f"{20 * hours:,.0f}" in priced
+
+
+def test_runs_of_known_hours_have_their_price():
+    plan = pd.DataFrame({"complete": [1, 0], "to train": [2, 3], "CPU-hours": [1.5, 2.5]})
+    assert "about 4.00 CPU-hours, which cost 1.00" in plan_lines(plan, 0.25)
+    assert "cost" not in plan_lines(plan)
