@@ -23,7 +23,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -98,12 +97,12 @@ def throughput(backend: str, precision: str) -> dict[str, Any]:
             if spec.variant in found.get(name, {}):
                 continue
             spec = dataclasses.replace(spec, backend=backend, precision=precision)
-            like = SimpleNamespace(
-                length=accessibility.LENGTH, task_names=range(tasks), continuous=False
-            )
-            model: Any = compiled_model(spec, like)  # type: ignore[arg-type]
-            codes = rng.integers(0, 4, (spec.batch_size, like.length), dtype=np.uint8)
-            labels = rng.integers(0, 2, (spec.batch_size, tasks)).astype(np.float32)
+            codes = rng.integers(0, 4, (spec.batch_size, accessibility.LENGTH), dtype=np.uint8)
+            labels = rng.integers(0, 2, (spec.batch_size, tasks), dtype=np.uint8)
+            parts = [base.Split(codes, labels)] * 3
+            made = base.Dataset(name, {}, "", tuple(map(str, range(tasks))), {}, *parts)
+            model: Any = compiled_model(spec, made)
+            labels = labels.astype(np.float32)
             model.train_on_batch(codes, labels)
             began = time.process_time()
             for _ in range(STEPS_TIMED):
