@@ -22,6 +22,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from marks import with_part
 from matplotlib.figure import Figure
 from sklearn.metrics import average_precision_score, roc_auc_score
 
@@ -42,9 +43,6 @@ from sfc_lib.runs.store import environment
 HERE = Path(__file__).resolve().parent
 RESULTS, ABLATION = HERE / "own_data.json", HERE / "own_data_ablation.json"
 PAGE = HERE.parent / "book" / "own_data.md"
-MARKS = {
-    name: (f"<!-- {name}: begin -->", f"<!-- {name}: end -->") for name in ("measured", "ablation")
-}
 REGIONS, WIDTH = "hg19-subset", 200
 SPLIT = {"chr20": "train", "chr1": "valid", "chr22": "valid", "chrX": "test"}
 SHARE = 0.85  # of the peaks train, the others validate
@@ -102,8 +100,8 @@ def main() -> None:
                 print(json.dumps(row), flush=True)
     if options.output is None:
         draw(load_rows()).savefig(PICTURE, metadata={"Date": None})
-        text = page_with(PAGE.read_text(), "measured", measured(load_rows()))
-        PAGE.write_text(page_with(text, "ablation", ablation(load_rows(ABLATION))))
+        text = with_part(PAGE.read_text(), "measured", measured(load_rows()))
+        PAGE.write_text(with_part(text, "ablation", ablation(load_rows(ABLATION))))
 
 
 def load_rows(path: Path = RESULTS) -> dict[str, dict[str, Any]]:
@@ -338,16 +336,6 @@ def ablation(rows: Mapping[str, Mapping[str, Any]]) -> str:
         tfs = ", ".join(row["tf"] for row, _ in pairs)
         lines.append(f"| {' | '.join(cells)} | {tfs}; {len(change)} |")
     return "\n".join(lines)
-
-
-def page_with(text: str, name: str, table: str) -> str:
-    """The text of the book's page with a table between the two marks of this name."""
-    begin, end = MARKS[name]
-    before, mark, rest = text.partition(begin)
-    _, other, after = rest.partition(end)
-    if not mark or not other:
-        raise ValueError(f"{PAGE}: expected the marks {MARKS[name]}.")
-    return f"{before}{mark}\n{table}\n{other}{after}"
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from marks import with_part
+
 PAGE = Path(__file__).resolve().parent.parent / "book" / "own_data.md"
 PLACE = PAGE.parent / "_static" / "reports"
 SECTIONS = ("A TF from start to end", "Example files", "Measurements, as of an MPRA")
@@ -25,7 +27,6 @@ REPORTS = {
     "three_tasks": "FASTA and a table of three tasks",
     "mpra": "FASTA and measurements in two cell types",
 }
-BEGIN, END = "<!-- reports: begin -->", "<!-- reports: end -->"
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def main() -> None:
         PLACE.mkdir(exist_ok=True)
         for name in REPORTS:
             shutil.copyfile(Path(folder) / name / "report.html", PLACE / f"{name}.html")
-    PAGE.write_text(page_with_table(PAGE.read_text()))
+    PAGE.write_text(with_part(PAGE.read_text(), "reports", table()))
 
 
 def blocks(text: str) -> list[tuple[str, str]]:
@@ -63,13 +64,6 @@ def table() -> str:
         link = f'<a href="_static/reports/{name}.html">{html.escape(what)}</a>'
         lines.append(f"| {link} | {says} |")
     return "\n".join(lines)
-
-
-def page_with_table(text: str) -> str:
-    """The page's text with the table between its two marks."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    return f"{before}{begin}\n{table()}\n{end}{after}"
 
 
 if __name__ == "__main__":

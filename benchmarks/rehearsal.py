@@ -14,6 +14,7 @@ CPU-seconds can be compared on a busy machine, seconds only on an idle one. `sfc
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import resource
@@ -22,10 +23,12 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from marks import with_part
 
 from sfc_lib.datasets import accessibility, base
 from sfc_lib.files import write_json
@@ -37,6 +40,7 @@ from sfc_lib.runs.worker import ONE_THREAD
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "rehearsal.json"
+PAGE = HERE.parent / "book" / "running.md"
 SETS = ("simulated_accessibility", "hematopoiesis")
 PRECISIONS = {"tensorflow": ("float32", "mixed_bfloat16"), "jax": ("float32", "mixed_bfloat16")}
 LINE = 1000  # bases
@@ -86,8 +90,6 @@ def throughput(backend: str, precision: str) -> dict[str, Any]:
     from sfc_lib.runs.pool import use_keras
 
     use_keras(backend)
-    import dataclasses
-
     from sfc_lib.runs.training import compiled_model
 
     rng, found = np.random.default_rng(0), {}
@@ -165,6 +167,32 @@ def main() -> None:
             found[step] = {**json.loads(done.stdout.splitlines()[-1]), "load": round(load, 1)}
             write_json(RESULTS, found)
             print(f"{step}: {found[step]}", flush=True)
+    PAGE.write_text(with_part(PAGE.read_text(), "rehearsal", tables(found)))
+
+
+def tables(found: Mapping[str, Mapping[str, Any]]) -> str:
+    """What was measured, in Markdown: the sets as they were built, and each network's speed."""
+    lines = [
+        "| set | windows that train, validate, test | train in the paper | dropped | disk, GB "
+        "| CPU minutes | peak memory, GB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name in SETS:
+        if made := found.get(name):
+            windows = ", ".join(f"{made[split]:,}" for split in base.SPLITS)
+            cells = [name, windows, f"{base.recipe_class(name).of_paper:,}", f"{made['dropped']:,}"]
+            cells += [f"{made['gb']:.2f}", f"{made['cpu_seconds'] / 60:.1f}"]
+            lines.append(f"| {' | '.join([*cells, str(made['peak_gb'])])} |")
+    lines += [
+        "",
+        "| CPU-seconds of 1,000 examples | std | sep | symm |",
+        "|---|---|---|---|",
+    ]
+    for way in steps():
+        for name, rates in found.get(way, {}).get("cpu_seconds_of_1000", {}).items():
+            cells = [f"{way}, {name}", *(f"{rates[v]:.1f}" for v in ("std", "sep", "symm"))]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

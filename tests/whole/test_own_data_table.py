@@ -36,8 +36,8 @@ def test_the_page_holds_the_tables_of_the_measured_rows(own_data):
     assert rows
     assert ablated
     text = own_data.PAGE.read_text()
-    assert own_data.page_with(text, "measured", own_data.measured(rows)) == text
-    assert own_data.page_with(text, "ablation", own_data.ablation(ablated)) == text
+    assert own_data.with_part(text, "measured", own_data.measured(rows)) == text
+    assert own_data.with_part(text, "ablation", own_data.ablation(ablated)) == text
 
 
 @pytest.mark.parametrize("file", ["RESULTS", "ABLATION"])
@@ -134,15 +134,6 @@ def test_the_ablation_by_hand(own_data):
     assert lines[2:] == [
         "| shifts | −.030 (−.100 to +.020) | −.030 (−.100 to +.020) | CTCF, YY1; 4 |",
     ]
-
-
-@pytest.mark.parametrize("name", ["measured", "ablation"])
-def test_only_what_is_between_the_marks_changes(own_data, name):
-    begin, end = own_data.MARKS[name]
-    page = own_data.page_with(f"a\n{begin}\nold\n{end}\nb", name, "| new |")
-    assert page == f"a\n{begin}\n| new |\n{end}\nb"
-    with pytest.raises(ValueError, match="expected the marks"):
-        own_data.page_with("no marks", name, "")
 
 
 def test_a_network_is_scored_without_its_regression(own_data):

@@ -20,7 +20,7 @@ def own_reports():
 
 def test_the_page_holds_what_the_reports_say(own_reports):
     text = own_reports.PAGE.read_text()
-    assert own_reports.page_with_table(text) == text
+    assert own_reports.with_part(text, "reports", own_reports.table()) == text
 
 
 def test_each_report_is_of_a_command_on_the_page(own_reports):
