@@ -60,6 +60,7 @@ WITHOUT: dict[str, dict[str, Any]] = {  # settings that differ from the default 
     "shifts": {"shift": 0},
     "a start at k-mers": {"start": "random"},
     "nothing, but with motifs at the start": {"start": "motifs"},
+    "nothing, but both strands at once": {"conjoined": True},
     "curvature regularisation": {"curvature": 0.0},
     "weight decay": {"weight_decay": 0.0},
     "symmetry (`sep`)": {"variant": "sep"},

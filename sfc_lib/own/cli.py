@@ -99,6 +99,7 @@ option = partial(click.option, show_default=True)
 @option("--curvature", type=click.FloatRange(0), help="Strength of regularisation; by default 1.")
 @option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="By default the network's.")
 @option("--both-strands/--one-strand", default=True, help="In training, and averaged.")
+@option("--conjoined", is_flag=True, help="Train on both strands at once: twice the time.")
 @option("--shift", type=click.IntRange(0), help="bp either way in training; 5 by default.")
 @option(
     "--start",

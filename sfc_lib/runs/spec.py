@@ -17,9 +17,15 @@ from sfc_lib.genomics.motifs import as_meme, parse_meme
 # Fields younger than the first records: in the id only where they are set.
 LATER = (
     *("dropout", "readout", "limit", "train_samples"),
-    *("both_strands", "shift", "weight_decay", "start", "regression", "motifs"),
+    *("both_strands", "shift", "weight_decay", "start", "regression", "motifs", "conjoined"),
 )
-OFF = ("both_strands", "shift", "weight_decay", "regression")  # of which 0 is as good as None
+OFF = (
+    "both_strands",
+    "shift",
+    "weight_decay",
+    "regression",
+    "conjoined",
+)  # of which 0 is as good as None
 PROTOCOL = 2  # raised whenever the same spec would give another result
 CHOICES = {  # as in `sfc_lib.nn`, which is not imported here because it imports Keras
     "architecture": ("simulated_tf", "chip_seq", "basset", "compact"),
@@ -58,6 +64,8 @@ class RunSpec:
             which it stops.
         both_strands: Whether half of the batches are trained on the reverse complement, and the
             network averages the logits of both strands; see `build_model`.
+        conjoined: Whether, in place of half the batches, every example is trained on both strands
+            at once, by the loss of their averaged logits. A step costs twice as much.
         shift: Training sequences are moved by up to so many bp either way, drawn anew each time.
         weight_decay: That of AdamW, decoupled from the gradient; plain Adam without it.
         start: `"kmers"`: filters of the first convolution start at the k-mers that are enriched
@@ -111,6 +119,7 @@ class RunSpec:
     start: str | None = None
     regression: bool | None = None
     motifs: str | None = None
+    conjoined: bool | None = None
 
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
@@ -128,6 +137,8 @@ class RunSpec:
                 "RunSpec: std has no SFC layer; leave units, curvature, initializer and limit "
                 f"out, got {', '.join(map(repr, of_layer))}."
             )
+        if self.conjoined and not self.both_strands:
+            raise UserError("RunSpec: conjoined is of networks with both_strands, got it alone.")
         if self.motifs:  # written in one way, so that equal motifs are equal specs
             found = parse_meme(self.motifs, "RunSpec: motifs")
             object.__setattr__(self, "motifs", as_meme(found.values()))

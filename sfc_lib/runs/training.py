@@ -130,7 +130,8 @@ def _fit(model: keras.Model, batches: Batches, progress: Progress) -> None:
 def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
     """The spec's model with its seeded initial weights, ready to be fitted.
 
-    Where the network averages both strands it is that of one, which is trained on either.
+    Where the network averages both strands it is that of one, which is trained on either, unless
+    they are trained conjoined.
 
     A process keeps the last one: the next run that differs in its seed only need not be
     traced and compiled again, which would cost as much as part of an epoch.
@@ -139,7 +140,8 @@ def compiled_model(spec: RunSpec, dataset: Dataset) -> keras.Model:
     keras.config.set_epsilon(1e-7)
     keras.utils.set_random_seed(seed(spec, "weights", 0))
     tasks = len(dataset.task_names)
-    model = one_strand(network(spec, dataset.length, tasks, dataset.continuous))
+    model = network(spec, dataset.length, tasks, dataset.continuous)
+    model = model if spec.conjoined else one_strand(model)
     key = (dataclasses.replace(spec, seed=0), dataset.length, tasks)
     if key not in _compiled:
         _compiled.clear()
@@ -207,7 +209,8 @@ class Progress(keras.callbacks.Callback):
     def __init__(self, spec: RunSpec, model: keras.Model, dataset: Dataset, folder: Path) -> None:
         super().__init__()
         self.spec, self.net, self.dataset, self.folder = spec, model, dataset, folder
-        self.whole = averaged(model) if spec.both_strands else model  # what predicts
+        alone = spec.both_strands and not spec.conjoined
+        self.whole = averaged(model) if alone else model  # what predicts
         self.valid = dataset.valid.evenly(spec.valid_samples)
         self.kind = kind_of(self.valid.labels)
         self.monitor = f"valid_{self.kind.best}"
@@ -384,7 +387,7 @@ class Batches(keras.utils.PyDataset):
         if most := spec.shift:
             rng = np.random.default_rng(seed_sequence(spec, "shift", epoch, index))
             codes = shifted(codes, rng.integers(-most, most + 1, len(codes)))
-        if spec.both_strands:
+        if spec.both_strands and not spec.conjoined:
             rng = np.random.default_rng(seed_sequence(spec, "strand", epoch))
             if rng.permutation(len(self))[index] % 2:
                 codes = reverse_complement(codes)

@@ -44,6 +44,7 @@ OTHER = {
     "start": "kmers",
     "regression": True,
     "motifs": MOTIFS,
+    "conjoined": True,
 }
 specs = st.builds(
     RunSpec,
@@ -121,6 +122,7 @@ def test_every_field_is_covered():
         ("start", "motifs", "start must be None or 'kmers', got 'motifs'"),
         ("regression", 6, "regression must be a bool or None, got 6"),
         ("motifs", "GATA", "RunSpec: motifs: expected at least one MOTIF with a matrix, got none"),
+        ("conjoined", True, "conjoined is of networks with both_strands, got it alone"),
         ("motifs", ["GATA"], r"motifs must be a str or None, got \['GATA'\]"),
         ("protocol", 0, "protocol must be an integer >= 1, got 0"),
     ],
@@ -142,6 +144,7 @@ def test_bad_value_is_named_with_what_was_expected_and_received(name, value, mes
         {"readout": None, "limit": None, "train_samples": None},
         {"both_strands": None, "shift": None, "weight_decay": None, "start": None},
         {"both_strands": False, "shift": 0, "weight_decay": 0, "regression": False},
+        {"conjoined": False},
     ],
 )
 def test_equal_meaning_is_equal_id_and_hash(same):
@@ -157,9 +160,10 @@ def test_number_is_stored_as_its_fields_type():
 
 @pytest.mark.parametrize("name", OTHER)
 def test_any_changed_field_is_another_id(name):
-    changed = RunSpec(**{name: OTHER[name]})
-    assert changed.id != RunSpec().id
-    assert changed != RunSpec()
+    others = {"both_strands": True} if name == "conjoined" else {}  # of which it is a kind
+    changed = RunSpec(**others, **{name: OTHER[name]})
+    assert changed.id != RunSpec(**others).id
+    assert changed != RunSpec(**others)
 
 
 def test_changed_options_of_the_dataset_are_other_ids():

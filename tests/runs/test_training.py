@@ -423,6 +423,44 @@ def test_a_run_with_all_of_it_resumes_to_the_same_bytes(tmp_path):
     assert record.result["test"] == metrics(data.test.labels, forward, data.task_names)
 
 
+def test_conjoined_strands_are_trained_by_the_loss_of_their_mean(tmp_path):
+    """One step of Adam on the averaged network; on one strand it would be another."""
+    options = {"both_strands": True, "variant": "symm", "train_samples": 8, "dropout": 0.0}
+    spec = tiny(**options, conjoined=True, epochs=1, learning_rate=0.01)
+    train_run(spec, tmp_path / spec.id)
+    found = verify_record(tmp_path / spec.id).model()
+    data = load_dataset(TINY.dataset, **TINY.dataset_options)
+    first, expected = data.train.first(8), []
+    for conjoined in (True, False):
+        keras.utils.set_random_seed(training.seed(spec, "weights", 0))
+        model = training.network(spec, data.length, len(data.task_names))
+        model = model if conjoined else training.one_strand(model)
+        model.compile(keras.optimizers.Adam(0.01, epsilon=1e-8), "binary_crossentropy")
+        model.train_on_batch(first.codes, first.labels.astype("float32"))
+        expected.append(model.get_weights())
+    for one, both, alone in zip(found.get_weights(), *expected, strict=True):
+        np.testing.assert_allclose(one, both, atol=1e-4)  # a step is 0.01
+        assert np.abs(both - alone).max() > 1e-3
+    for batch, before in moved(both_strands=True, conjoined=True):
+        np.testing.assert_array_equal(batch, before)  # none is turned
+
+
+def test_conjoined_runs_resume_and_predict_both_strands_alike(tmp_path):
+    spec = tiny(variant="symm", **OWN | {"conjoined": True})
+    train_run(spec, tmp_path / "whole" / spec.id)
+    assert epochs_trained(spec, tmp_path / "stopped" / spec.id, stop=2) == [0, 1]
+    assert epochs_trained(spec, tmp_path / "stopped" / spec.id) == [2, 3]
+    whole, stopped = (hashes(tmp_path / name / spec.id) for name in ("whole", "stopped"))
+    assert whole == stopped
+    data = load_dataset(TINY.dataset, **TINY.dataset_options)
+    model = verify_record(tmp_path / "whole" / spec.id).model()
+    forward, reverse = (
+        predict(model, codes)
+        for codes in (data.test.codes, reverse_complement(np.array(data.test.codes)))
+    )
+    np.testing.assert_allclose(forward, reverse, atol=1e-6)
+
+
 def test_the_best_epoch_is_what_the_record_holds(tmp_path):
     spec = tiny(variant="symm", **OWN | {"regression": None})
     train_run(spec, tmp_path / spec.id)
