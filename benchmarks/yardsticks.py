@@ -2,7 +2,7 @@
 
 - chance of auPRC: the share of positives, of validation and test set, mean of the tasks;
 - `--kmers`: what counting 6-mers learns, linear (ridge) regression on the square roots of their
-  counts on both strands, of hematopoiesis;
+  counts on both strands;
 - `--ceiling`: what could be learnt of genome-wide simulated accessibility: boosted trees are told
   every true motif of a window and its distance from the centre;
 - `--composition`: what a window's composition alone tells of simulated accessibility, the same
@@ -57,7 +57,10 @@ def kmer_regression(dataset: Dataset, k: int = K) -> dict[str, float]:
     scores = []
     for strength in STRENGTHS:
         model = Ridge(strength).fit(fitted, train.labels.astype(np.float32))
-        found = {part: model.predict(counts) for part, counts in known.items()}
+        found = {
+            part: model.predict(counts).reshape(counts.shape[0], -1)  # also of one task
+            for part, counts in known.items()
+        }
         by_task = [_aurocs(parts[part].labels, found[part]) for part in PARTS]
         scores.append(np.stack(by_task, axis=1))
     table = np.stack(scores)  # strengths, tasks, parts
@@ -118,7 +121,7 @@ def main(*wanted: str) -> None:
         entry["positives"] = {
             part: float(np.mean(getattr(dataset, part).labels.mean(axis=0))) for part in PARTS
         }
-        if "--kmers" in wanted and name == "hematopoiesis":
+        if "--kmers" in wanted and options != CHAIN_BACKGROUND:
             entry["6-mer regression"] = kmer_regression(dataset)
         if "--composition" in wanted and name == "simulated_accessibility":
             entry["options"] = options

@@ -23,6 +23,7 @@ from sfc_lib.pages.style import (
 )
 
 METRIC_NAMES = {"auroc": "auROC", "auprc": "auPRC"}
+COUNTED = "6-mer regression"  # of the yardsticks, what needs no network
 TITLE = 12  # characters of a title in an inch
 
 
@@ -94,6 +95,23 @@ def score_table(results: Results) -> pd.DataFrame:
         row["diverged"] = int(runs.diverged.sum())
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def not_learnt(results: Results) -> str:
+    """A Markdown sentence: where counting 6-mers is ahead of the best network; empty if nowhere."""
+    told = []
+    for runs in by_experiment(results.runs):
+        score, medians = held_against(runs).get(COUNTED), runs.groupby("model").auroc.median()
+        if score and score > medians.max():
+            best = f"{short(medians.max())} of *{medians.idxmax()}*"
+            told.append(f"{runs['data'].iat[0]} ({short(score)} against {best})")
+    if not told:
+        return ""
+    return (
+        "A regression on 6-mer counts has a higher validation auROC than any network on "
+        f"{' and on '.join(told)}: there the networks have not learnt what is in the data, and "
+        "what sets them apart is how they begin to learn it."
+    )
 
 
 def _panel(axes: Axes, runs: pd.DataFrame, metric: str) -> None:

@@ -5,7 +5,8 @@ import pytest
 from made_up import scored, together
 
 from sfc_lib.pages import results
-from sfc_lib.pages.figure1_performance import performance, score_table
+from sfc_lib.pages.figure1_performance import not_learnt, performance, score_table
+from sfc_lib.pages.style import short
 
 SCORES = {"std": [0.91, 0.96, 0.79], "sep": [0.97, 0.95, 0.99], "symm": [0.81, 0.9, 0.95]}
 
@@ -99,6 +100,20 @@ def test_narrowed_networks_say_so_in_title_and_table(tmp_path, made):
     assert performance(narrow).axes[0].get_title() == "Made up\n3 seeds, 0.125 of the filters"
     assert "filters" not in performance(made).axes[0].get_title()
     assert "0.125 of the filters" in score_table(narrow)["data"][0]
+
+
+def test_data_on_which_counting_beats_all_networks_are_named(made, monkeypatch):
+    best = made.runs.groupby("model").auroc.median()
+    for score, told in ((best.max() + 0.01, True), (best.max() - 0.01, False), (None, False)):
+        known = {} if score is None else {"6-mer regression": {"valid": score}}
+        monkeypatch.setattr(results, "yardsticks", lambda known=known: {"f" * 64: known})
+        text = not_learnt(made)
+        assert bool(text) == told
+        if told:
+            expected = (
+                f"on Made up ({short(score)} against {short(best.max())} of *{best.idxmax()}*)"
+            )
+            assert expected in text
 
 
 def test_what_scores_are_held_against_is_a_line_where_it_is_in_sight(made, monkeypatch):
