@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
 import os
 import resource
@@ -188,8 +189,8 @@ def tables(found: Mapping[str, Mapping[str, Any]]) -> str:
         "| CPU-seconds of 1,000 examples | std | sep | symm |",
         "|---|---|---|---|",
     ]
-    for way in steps():
-        for name, rates in found.get(way, {}).get("cpu_seconds_of_1000", {}).items():
+    for way, name in itertools.product(steps(), SETS):
+        if rates := found.get(way, {}).get("cpu_seconds_of_1000", {}).get(name):
             cells = [f"{way}, {name}", *(f"{rates[v]:.1f}" for v in ("std", "sep", "symm"))]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
