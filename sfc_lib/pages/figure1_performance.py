@@ -24,6 +24,7 @@ from sfc_lib.pages.style import (
 
 METRIC_NAMES = {"auroc": "auROC", "auprc": "auPRC"}
 COUNTED = "6-mer regression"  # of the yardsticks, what needs no network
+NEAR = 0.5  # of an axis: how far above it a dashed line may make it reach
 TITLE = 12  # characters of a title in an inch
 
 
@@ -35,7 +36,7 @@ def performance(
     One column an experiment, auROC above auPRC; after `columns` experiments new rows begin.
     Bars are medians, black lines reach from the worst to the best seed, dots are the
     seeds. The axes do not start at 0; experiments on the same kind of data share theirs. A
-    dashed line is what they are held against (`results.held_against`), where it is in sight.
+    dashed line is the first of what they are held against (`results.held_against`) that is near.
 
     Args:
         results: What is shown.
@@ -122,12 +123,15 @@ def _panel(axes: Axes, runs: pd.DataFrame, metric: str) -> None:
 
 
 def _beside(axes: Axes, others: Mapping[str, float]) -> list[str]:
-    """Dashed lines at the scores that lie within the limits; what to say of them."""
+    """A dashed line at the first of the scores that is in sight, or nearly; what to say of it."""
     low, high = axes.get_ylim()
-    seen = {name: score for name, score in others.items() if low < score < high}
-    for score in seen.values():
-        axes.axhline(score, color="black", linewidth=0.9, linestyle="--", zorder=2.5)
-    return [f"dashed: {name}" for name in seen]
+    reach = high + NEAR * (high - low)
+    for name, score in others.items():
+        if low < score < reach:
+            axes.axhline(score, color="black", linewidth=0.9, linestyle="--", zorder=2.5)
+            axes.set_ylim(low, max(high, score + (high - low) / 20))
+            return [f"dashed: {name}"]
+    return []
 
 
 def _limits(axes: Axes, alike: Sequence[pd.DataFrame], metric: str) -> None:

@@ -117,14 +117,16 @@ def test_data_on_which_counting_beats_all_networks_are_named(made, monkeypatch):
 
 
 def test_what_scores_are_held_against_is_a_line_where_it_is_in_sight(made, monkeypatch):
-    for score, seen in ((0.85, True), (0.3, False)):
+    limits = performance(made).axes[0].get_ylim()
+    above = limits[1] + 0.4 * (limits[1] - limits[0])
+    for score, seen in ((0.85, True), (0.3, False), (above, True), (above + 0.1, False)):
         known = {"f" * 64: {"6-mer regression": {"valid": score, "test": 0.1}}}
+        known["f" * 64]["2-mer regression"] = {"valid": 0.2}
         monkeypatch.setattr(results, "yardsticks", lambda known=known: known)
         auroc, auprc = performance(made).axes
         dashed = [line.get_ydata()[0] for line in auroc.lines if line.get_linestyle() == "--"]
         assert dashed == [score] * seen
         assert ("dashed: 6-mer regression" in auroc.get_title()) == seen
         assert all(line.get_linestyle() == "-" for line in auprc.lines)
-        assert set(score_table(made)["auROC, held against"]) == {
-            f"{score:.4f} (6-mer regression)"[1:]
-        }
+        told = f"{short(score)} (6-mer regression)"
+        assert set(score_table(made)["auROC, held against"]) == {told}
