@@ -14,6 +14,8 @@ from sfc_lib.nn.architectures import predictions, predicts_values
 from sfc_lib.nn.encoding import with_one_hot
 from sfc_lib.nn.layers import KmerRegression, OneHotDNA
 
+REGRESSED = "network"  # the layer that is the network, where a regression is beside it
+
 
 def averaged_models(models: Sequence[keras.Model]) -> keras.Model:
     """A model whose logits are the mean of the logits of all; itself if there is only one.
@@ -49,6 +51,34 @@ def averaged_models(models: Sequence[keras.Model]) -> keras.Model:
     return _predicting(inputs, logits, "ensemble", models[0])
 
 
+def strand_logits(model: keras.Model) -> keras.Model:
+    """From codes to the logits of the strand that is given, also of a network that averages both.
+
+    Its mean over a sequence and the reverse complement are the network's logits.
+
+    Args:
+        model: A network as `build_model` or `with_regression` makes it.
+
+    Example:
+
+    >>> from sfc_lib import build_model
+    >>> both = build_model("compact", "symm", length=200, tasks=1, both_strands=True)
+    >>> strand_logits(both).output.name == both.get_layer(STRAND).output.name
+    True
+    """
+    logits = model.get_layer("logits")
+    if REGRESSED not in [layer.name for layer in model.layers]:
+        return keras.Model(model.input, _of_strand(model))
+    encoded, network = model.get_layer("one_hot").output, model.get_layer(REGRESSED)
+    alone = keras.Model(network.input, _of_strand(network))
+    return keras.Model(model.input, logits([encoded, alone(encoded)]))
+
+
+def _of_strand(model: keras.Model) -> keras.KerasTensor:
+    logits = model.get_layer("logits")
+    return logits.input[0] if isinstance(logits, layers.Average) else logits.output
+
+
 def with_regression(
     model: keras.Model, scale: np.ndarray, table: np.ndarray, bias: np.ndarray
 ) -> keras.Model:
@@ -76,7 +106,7 @@ def with_regression(
     inputs, encoded = _input(model.input_shape[1])
     half = round(math.log(len(table), 16))
     regression = KmerRegression(half, name="logits")
-    logits = regression([encoded, _logits(model, "network")(encoded)])
+    logits = regression([encoded, _logits(model, REGRESSED)(encoded)])
     regression.set_weights([scale, table, bias])
     return _predicting(inputs, logits, model.name, model)
 

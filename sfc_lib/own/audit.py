@@ -13,8 +13,10 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from sfc_lib.datasets.base import SPLITS, Dataset, is_known
+from sfc_lib.genomics.dna import reverse_complement
 from sfc_lib.genomics.kmers import canonical_kmers
 from sfc_lib.own.baseline import Baseline, fit_baseline
+from sfc_lib.own.dataset import CONFLICT, distinct
 from sfc_lib.own.negatives import gc_content
 from sfc_lib.own.splitting import alike
 from sfc_lib.runs.evaluation import kind_of, metrics, pearson
@@ -234,9 +236,24 @@ def check_conflicts(dataset: Dataset) -> Check:
     found = f"{again:,} repeats were left out, and {differ:,} sequences with different labels"
     if dataset.continuous:
         found = f"{again:,} repeats: equal sequences are kept once, with the mean of their values"
+    else:
+        turned = _turned_conflicts(dataset)
+        found += f"; {turned:,} have their reverse complement here, with another label"
+        differ += turned
     advice = "Are the tables of labels, or the positives and negatives, mixed up?"
     light = _light(differ / total, 0.001, 0.05)
     return Check("repeated sequences", light, found, advice if light != GREEN else "")
+
+
+def _turned_conflicts(dataset: Dataset) -> int:
+    """How many sequences differ in a label from their reverse complement."""
+    splits = [getattr(dataset, name) for name in SPLITS]
+    codes = np.concatenate([np.asarray(split.codes) for split in splits])
+    turned = reverse_complement(codes)
+    other = [one.tobytes() > two.tobytes() for one, two in zip(codes, turned, strict=True)]
+    lower = np.where(np.array(other)[:, None], turned, codes)  # one of both strands
+    _, _, counts = distinct(lower, np.concatenate([split.labels for split in splits]))
+    return counts.get(CONFLICT, 0)
 
 
 def check_unknown(codes: np.ndarray) -> Check:

@@ -21,7 +21,7 @@ from sfc_lib.runs.evaluation import kind_of
 K = 6  # bp
 STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)  # scikit-learn's C; validation chooses
 PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)  # of the ridge, in its place
-MOST = 20_000  # training examples, evenly spaced, which take some seconds
+MOST = 20_000  # training examples, which take some seconds
 ITERATIONS = 500
 
 
@@ -42,7 +42,7 @@ def fit_baseline(dataset: Dataset) -> Baseline:
     """Regression of each task on the training set, its strength chosen by the validation set."""
     began = time.perf_counter()
     splits = {name: getattr(dataset, name) for name in SPLITS}
-    splits["train"] = splits["train"].evenly(MOST)
+    splits["train"] = splits["train"].some(MOST)
     features = {name: kmer_features(split.codes, K) for name, split in splits.items()}
     labels = {name: np.asarray(split.labels) for name, split in splits.items()}
     found, chosen = [], []

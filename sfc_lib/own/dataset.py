@@ -7,6 +7,7 @@ dataset, and every run on it, is named by what it holds and not by where that la
 from __future__ import annotations
 
 import dataclasses
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,16 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from sfc_lib.datasets.base import LATER, SPLITS, Recipe, Report, Split, is_known, label_scale
+from sfc_lib.datasets.base import (
+    LATER,
+    NOT_KNOWN,
+    SPLITS,
+    Recipe,
+    Report,
+    Split,
+    is_known,
+    label_scale,
+)
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import ALPHABET
 from sfc_lib.genomics.fasta import iterate_fasta, read_fasta
@@ -33,7 +43,16 @@ from sfc_lib.genomics.shuffle import dinucleotide_shuffle
 from sfc_lib.genomics.text import read_chunks
 from sfc_lib.own.files import ROLES, Labels, content_hash, read_labels, recall, require_kind
 from sfc_lib.own.negatives import AWAY, gc_content, matched
-from sfc_lib.own.splitting import alike, at_random, coordinates, in_groups, named, of_genome
+from sfc_lib.own.splitting import (
+    FAR,
+    alike,
+    coordinates,
+    in_groups,
+    named,
+    of_genome,
+    stretches,
+    within,
+)
 
 WINDOW = 1000  # bp around a peak
 TEST_FRACTION = 0.1  # of the examples, where neither a file nor chromosomes are named
@@ -41,10 +60,12 @@ N = ALPHABET.index("N")
 FEW = 0.01  # of the peaks may have a summit outside themselves, or lie beyond a chromosome
 LOST = 0.1  # of the intervals may lie on chromosomes that the genome has no name for
 ALIKE = 0.9  # of peaks must have one length if all have their summit at one distance
+BED12 = 12  # columns of BED with blocks
 MANY = 20  # peaks from which that is no chance
 MIDDLES = "To take the middles of the peaks, give the first 9 columns (cut -f1-9)."
 SHOWN = 8  # names of chromosomes in a message
 TEST = "test "  # before what is of a test set's own files
+CONFLICT = "same sequence with other labels"
 AVERAGED = "same sequence again, the values averaged"
 FEWEST = 10  # measurements of a task in a split
 TINY = 1e-30  # a smaller standard deviation is none
@@ -90,7 +111,7 @@ class Custom(Recipe):
     """
 
     name: ClassVar[str] = "custom"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     positives: str | None = None
     negatives: str | None = None
@@ -137,6 +158,8 @@ class Custom(Recipe):
                 "custom: valid_fraction and test_fraction must be > 0 with a sum < 1, "
                 f"got {fractions}."
             )
+        if odd := [name for name in self.task_names if re.search(r"[\t\r\n]", name)]:
+            raise UserError(f"custom: expected a task's name without tabs, got {odd[0]!r}.")
         if not self.labels and len(self.task_names) > 1:
             raise UserError(f"custom: expected one task name, got {self.task_names}.")
 
@@ -165,6 +188,11 @@ class Custom(Recipe):
             path = recall(made.positives, "negatives")
             raise UserError(f"{path}: expected other sequences than the positives, got the same.")
         first = made.positives or made.sequences or made.peaks or ""
+        if made.negatives and made.negatives == made.test_negatives:
+            path = recall(made.negatives, "negatives")
+            raise UserError(
+                f"{path}: expected other negatives to test than to train, got the same."
+            )
         if made.test in (first, made.test_negatives) and made.test:
             others = "those that train" if made.test == first else "the test negatives"
             path = recall(made.test, "test")
@@ -242,10 +270,8 @@ class Custom(Recipe):
         unlabelled = {"no label is known": int((~known).sum())} if not known.all() else {}
         told, silent = _telling(codes[known])
         rows = np.flatnonzero(known)[told]
-        if self.continuous:
-            labels[rows], keep, dropped = averaged(codes[rows], labels[rows])
-        else:
-            keep, dropped = distinct(codes[rows], labels[rows])
+        merge = averaged if self.continuous else distinct
+        labels[rows], keep, dropped = merge(codes[rows], labels[rows])
         rows, dropped = rows[keep], unlabelled | silent | dropped
         return [names[row] for row in rows], codes[rows], labels[rows], dropped
 
@@ -338,25 +364,38 @@ def _telling(codes: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
     return told, {"sequence of unknown bases only": silent} if silent else {}
 
 
-def distinct(codes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
-    """Which examples to keep, bool (examples,), so that no sequence comes twice; counts of others.
+def distinct(
+    codes: np.ndarray, labels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+    """Labels of classes, of which no sequence comes twice; see `averaged`.
 
-    Of equal sequences with equal labels the first stays; with different labels none does.
+    Of equal sequences the first stays, with what is known of any; none does where two differ in
+    a label that both know.
+
+    Returns:
+        The labels, uint8 (examples, tasks); which examples to keep, bool (examples,); and how
+        many others there are, by why.
 
     Example:
 
-    >>> distinct(np.array([[0, 1], [0, 1], [2, 2]]), np.array([[1], [1], [0]]))
-    (array([ True, False,  True]), {'same sequence again': 1})
+    >>> codes = np.array([[0, 1], [0, 1], [2, 2]])
+    >>> labels, keep, others = distinct(codes, np.array([[1, 255], [1, 0], [0, 0]], np.uint8))
+    >>> labels[keep].tolist(), others
+    ([[1, 0], [0, 0]], {'same sequence again': 1})
     """
-    rows = {"sequence": codes, "labels": labels}
-    table = pd.DataFrame({name: [row.tobytes() for row in array] for name, array in rows.items()})
-    differ = table.groupby("sequence")["labels"].transform("nunique").to_numpy() > 1
-    again = table.duplicated("sequence").to_numpy() & ~differ
+    sequences = pd.Series([row.tobytes() for row in codes])
+    known = pd.DataFrame(np.where(is_known(labels), labels, np.nan)).groupby(sequences)
+    least, most = (getattr(known, end)() for end in ("min", "max"))
+    least, most = (part.loc[sequences].to_numpy() for part in (least, most))
+    differ = (least < most).any(axis=1)
+    again = sequences.duplicated().to_numpy() & ~differ
     counts = {
-        "same sequence with other labels": int(differ.sum()),
+        CONFLICT: int(differ.sum()),
         "same sequence again": int(again.sum()),
     }
-    return ~differ & ~again, {reason: count for reason, count in counts.items() if count}
+    counts = {reason: count for reason, count in counts.items() if count}
+    merged = np.where(np.isnan(most), NOT_KNOWN, most).astype(np.uint8)
+    return merged, ~differ & ~again, counts
 
 
 def averaged(
@@ -424,11 +463,20 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
             free = _windows(others, width, genome, f"{kind}negative")
             free.loc[(free["why"] == "") & overlaps(free, peaks), "why"] = "overlaps a peak"
             windows.append(free)
+    if TEST in kinds:
+        again = pd.MultiIndex.from_frame(windows[0][["chrom", "start"]]).isin(
+            pd.MultiIndex.from_frame(windows[1][["chrom", "start"]])
+        )
+        windows[0].loc[again & (windows[0]["why"] == "").to_numpy(), "why"] = IN_TEST
+    places = None
     if recipe.background == "genomic":
-        free, matching = _matched(pd.concat(windows), peaks, genome, rng, paths["peaks"])
+        used = windows[0][windows[0]["why"] == ""]
+        if not recipe.valid_chromosomes:
+            places = stretches(used, *recipe.fractions)
+        free, matching = _matched(pd.concat(windows), places, peaks, genome, rng, paths["peaks"])
         windows.append(free)
     table = pd.concat(windows, ignore_index=True)
-    codes, table = _cut(recipe, table, genome, paths["genome 1"])
+    codes, table = _cut(recipe, table, places, genome, paths["genome 1"])
     used = table["why"] == ""
     labels = table.loc[used, "kind"].str.endswith("positive").to_numpy(dtype=np.uint8)[:, None]
     splits = table.loc[used, "split"].to_numpy(dtype="<U5")
@@ -436,9 +484,11 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
     if recipe.background == "shuffled":
         parts, whose = [codes, dinucleotide_shuffle(codes, seed=0)], [splits, splits]
     tests = _tests(table[used])
+    sequences, others = _free_of(sequences, codes)
+    silent |= others
     for kind, codes in sequences.items():
         valid, test = (float(np.mean(splits[~tests] == name)) for name in ("valid", "test"))
-        drawn = at_random(np.zeros((len(codes), 1)), valid, test, rng)
+        drawn = in_groups(np.zeros((len(codes), 1)), alike(codes), valid, test, rng)
         parts.append(codes)
         whose.append(np.repeat("test", len(codes)) if kind else drawn)
     codes, splits = np.concatenate(parts), np.concatenate(whose)
@@ -447,16 +497,53 @@ def from_peaks(recipe: Custom, rng: np.random.Generator) -> Examples:
     return Examples(codes, labels, splits, silent | dropped, counts | matching)
 
 
+def _free_of(
+    sequences: Mapping[str, np.ndarray], windows: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, int]]:
+    """Negative sequences, each once, that are no window's nor, to train, one that tests.
+
+    And counts of the others. `sequences`: codes of those that train, and of those that test.
+    """
+    free, counts = dict[str, np.ndarray](), dict[str, int]()
+    for kind in sorted(sequences, reverse=True):  # those that test, first
+        codes = sequences[kind]
+        again = pd.Series([row.tobytes() for row in codes]).duplicated().to_numpy()
+        bound, tests = _among(codes, windows), np.zeros(len(codes), bool)
+        if kind == "" and TEST in free:
+            tests = _among(codes, free[TEST])
+        reasons = {
+            CONFLICT: bound,
+            IN_TEST: tests & ~bound,
+            "same sequence again": again & ~tests & ~bound,
+        }
+        counts |= {f"{kind}negative: {why}": int(n.sum()) for why, n in reasons.items() if n.any()}
+        free[kind] = codes[~(again | bound | tests)]
+    return dict(reversed(free.items())), counts
+
+
 def _matched(
     positives: pd.DataFrame,
+    places: pd.DataFrame | None,
     peaks: pd.DataFrame,
     genome: Genome,
     rng: np.random.Generator,
     path: Path,
 ) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Negatives of the genome for the positive windows that are used, and counts of them."""
+    """Negatives of the genome for the positive windows that are used, and counts of them.
+
+    Where splits have their `places` they are in those of their positives.
+    """
     used = positives[positives["why"] == ""]
+    if places is not None:
+        used = used.assign(split=within(used, places))
+        used = used[(used["split"] != "") | _tests(used)]
+        near = places.rename(columns={"start": "first", "end": "last"})
+        used = used.merge(near, "left", ["chrom", "split"])
+        used.loc[_tests(used), ["first", "last"]] = 0, FAR  # anywhere
+        used = used.astype({"first": np.int64, "last": np.int64})
     codes, keep, _ = genome.windows(used)
+    if not keep.any():
+        raise UserError(f"{path}: expected windows without N inside the genome, got none.")
     free, counts = matched(used[keep], gc_content(codes), peaks, genome, rng)
     if len(free) < keep.sum() / 2:
         raise UserError(
@@ -533,7 +620,7 @@ def read_peaks(path: Path) -> pd.DataFrame:
     intervals, columns = read_intervals(path), read_columns(path)
     middle = (intervals["start"] + intervals["end"]) // 2
     by_middle = intervals.assign(summit=middle, at="middle")
-    if len(columns.columns) != NARROWPEAK:
+    if len(columns.columns) < NARROWPEAK or _is_bed12(columns):
         return by_middle
     if strange := _no_narrowpeak(columns):
         warnings.warn(
@@ -555,6 +642,14 @@ def read_peaks(path: Path) -> pd.DataFrame:
     return intervals.assign(summit=summit, at=at)
 
 
+def _is_bed12(columns: pd.DataFrame) -> bool:
+    """Whether a file has BED's columns of blocks, the tenth of which says how many there are."""
+    if len(columns.columns) != BED12:
+        return False
+    sizes = columns[BED12 - 1].str.strip(",").str.split(",").str.len()
+    return bool((sizes.astype(str) == columns[NARROWPEAK]).mean() > 0.5)
+
+
 def _no_narrowpeak(columns: pd.DataFrame) -> str:
     """What a file of ten columns has in most lines that narrowPeak has not; "" if nothing."""
     expected = {5: "a number", 6: "a strand", 7: "a number", 8: "a number", 9: "a number"}
@@ -564,8 +659,8 @@ def _no_narrowpeak(columns: pd.DataFrame) -> str:
         if 2 * good.sum() < len(good):
             line = good.index[~good][0]
             return (
-                f"{line}: narrowPeak has {what} in column {column}, this file of ten columns "
-                f"{columns[column][line]!r}."
+                f"{line}: narrowPeak has {what} in column {column}, this file of "
+                f"{len(columns.columns)} columns {columns[column][line]!r}."
             )
     return ""
 
@@ -683,9 +778,12 @@ def _windows(intervals: pd.DataFrame, width: int, genome: Genome, kind: str) -> 
 
 
 def _cut(
-    recipe: Custom, table: pd.DataFrame, genome: Genome, path: Path
+    recipe: Custom, table: pd.DataFrame, places: pd.DataFrame | None, genome: Genome, path: Path
 ) -> tuple[np.ndarray, pd.DataFrame]:
-    """Codes of the windows used, and the table with their `split` and why others are not."""
+    """Codes of the windows used, and the table with their `split` and why others are not.
+
+    `places`: of the splits, if they are known already.
+    """
     rows = np.flatnonzero(table["why"] == "")
     codes, keep, _ = genome.windows(table.iloc[rows])
     table = table.assign(split="")
@@ -701,6 +799,8 @@ def _cut(
     if asked := recipe.valid_chromosomes:
         chosen = named(list(others["chrom"].unique()), asked, recipe.test_chromosomes)
         splits[~tests] = others["chrom"].map(chosen)
+    elif places is not None:
+        splits[~tests] = within(others, places)
     else:
         splits[~tests] = of_genome(others, *recipe.fractions)
     table.loc[used.index, "split"] = splits

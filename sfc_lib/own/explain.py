@@ -455,6 +455,8 @@ def write_explained(
         contents["contributions.bw"] = track
     if regions:
         contents["regions.svg"] = _svg(draw_logos(found, regions))
+    for name in {"regions.svg", "contributions.bw"} - set(contents):  # of another call
+        (folder / name).unlink(missing_ok=True)
     for name, content in contents.items():
         with atomic_write(folder / name) as file:
             file.write(content)

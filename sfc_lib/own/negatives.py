@@ -1,8 +1,8 @@
 """Negatives of a genome for windows around peaks: as long, as rich in G and C, and elsewhere.
 
 Peaks differ from an average place of a genome in their GC content above all, so that a network
-would learn that. Here each positive window gets a window of the same chromosome (hence of the
-same split) whose GC content is as close as any drawn one's.
+would learn that. Here each positive window gets a window of the same chromosome, or of the same
+stretch of it (hence of the same split), whose GC content is as close as any drawn one's.
 """
 
 from __future__ import annotations
@@ -43,7 +43,8 @@ def matched(
     """Windows of the genome, one for each given where there is room, and how well they match.
 
     Args:
-        windows: Positive windows, of one width.
+        windows: Positive windows, of one width; with `first` and `last`, the ends of the stretch
+            (0-based half-open) that their negatives are to lie in, if not anywhere.
         gc: Their GC content, float (windows,).
         peaks: Intervals that no negative may come within 1,000 bp of.
         genome: Where they lie.
@@ -55,10 +56,15 @@ def matched(
     """
     width = int((windows["end"] - windows["start"]).iloc[0])
     near, found = pad(peaks, AWAY), []
-    chroms = windows["chrom"].to_numpy()
-    for chrom in dict.fromkeys(chroms):
-        rows = np.flatnonzero(chroms == chrom)
-        free = _free(chrom, CANDIDATES * len(rows), width, near, genome, rng)
+    if "first" not in windows:
+        windows = windows.assign(first=0, last=windows["chrom"].map(genome.length))
+    stretches = list(windows[["chrom", "first", "last"]].itertuples(index=False, name=None))
+    for stretch in dict.fromkeys(stretches):
+        chrom, rows = (
+            stretch[0],
+            np.array([row for row, one in enumerate(stretches) if one == stretch]),
+        )
+        free = _free(stretch, CANDIDATES * len(rows), width, near, genome, rng)
         codes, keep, _ = genome.windows(free)
         starts, shares = free["start"].to_numpy()[keep], gc_content(codes)
         order = rng.permutation(rows)
@@ -77,16 +83,18 @@ def matched(
 
 
 def _free(
-    chrom: str,
+    stretch: tuple[str, int, int],
     number: int,
     width: int,
     near: pd.DataFrame,
     genome: Genome,
     rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Windows of a chromosome in no order that share no base with each other or with `near`."""
-    places = genome.length(chrom) // width
-    offset = rng.integers(genome.length(chrom) - places * width + 1)
+    """Windows of a stretch in no order that share no base with each other or with `near`."""
+    chrom, first, last = stretch
+    last = min(last, genome.length(chrom))
+    places = max(0, last - first) // width
+    offset = first + rng.integers(max(0, last - first) - places * width + 1)
     chosen = rng.permutation(places) if number > places // 4 else _some(places, 4 * number, rng)
     start = offset + chosen * width
     table = pd.DataFrame({"chrom": chrom, "start": start, "end": start + width})

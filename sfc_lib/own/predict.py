@@ -169,11 +169,11 @@ def view_scorer(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray]:
     Raises:
         UserError: A network without a layer of logits; this library makes none.
     """
-    import keras
+    from sfc_lib.nn.ensemble import strand_logits
 
     if not all(LOGITS in [layer.name for layer in one.layers] for one in predictor.members):
         raise UserError(f"expected a network with a layer named {LOGITS!r}, as this library makes.")
-    inner = [keras.Model(one.input, one.get_layer(LOGITS).output) for one in predictor.members]
+    inner = [strand_logits(one) for one in predictor.members]
 
     def logits(network: Any, codes: np.ndarray) -> np.ndarray:
         size = -len(codes) % SCORED  # batches of one size are compiled once

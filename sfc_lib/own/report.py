@@ -24,6 +24,7 @@ from matplotlib.ticker import MaxNLocator
 from sfc_lib.datasets.base import Dataset, is_known, summary_of_labels
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, writable
+from sfc_lib.genomics.motifs import parse_meme
 from sfc_lib.own.audit import summary
 from sfc_lib.own.dataset import N
 from sfc_lib.own.explain import Finding, agreement_words, draw_logos, top_region
@@ -31,6 +32,7 @@ from sfc_lib.own.predict import ENSEMBLE, MEMBER, members_file, members_of
 from sfc_lib.own.train import NETWORK, REGRESSION, Outcome
 from sfc_lib.runs.evaluation import kind_of, kind_scored
 from sfc_lib.runs.spec import RunSpec
+from sfc_lib.runs.starts import room_for_motifs
 from sfc_lib.runs.store import MODEL, RESULT, read_result
 
 REPORT, SCORES, MOTIFS, LOADER = "report.html", "scores.tsv", "motifs.tsv", "load_model.py"
@@ -194,6 +196,19 @@ def split_line(dataset: Dataset, file: str = "") -> str:
     )
 
 
+def _motifs_begun(outcome: Outcome) -> int:
+    """How many filters started at a motif: there may be fewer than the spec has motifs."""
+    from sfc_lib.nn.ensemble import REGRESSED
+
+    model, spec = outcome.records[0].model(), outcome.records[0].spec
+    if not spec.motifs:
+        return 0
+    if REGRESSED in [layer.name for layer in model.layers]:
+        model = model.get_layer(REGRESSED)
+    room = room_for_motifs(model.get_layer("conv_1").kernel)
+    return min(room, len(parse_meme(spec.motifs, "spec")))
+
+
 def _signed(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:+.3f}".replace("0.", ".").replace("-", "−")
 
@@ -230,7 +245,8 @@ def render(outcome: Outcome, folder: Path, command: str) -> str:
         gains=outcome.gains.to_dict("records"),
         baseline=outcome.baseline,
         subject=_subject(outcome),
-        spec={"regression": None, "motifs": None, **record.spec.to_dict()},
+        spec={"regression": None, **record.spec.to_dict()},
+        begun=_motifs_begun(outcome),
         settings=json.dumps(record.spec.to_dict(), indent=1),
         result=record.result,
         dataset=dataset,

@@ -25,7 +25,11 @@ K = 16  # bp of what alike sequences share
 SHARED = 0.25  # of the k-mers of the one that has fewer: two sequences are alike
 MOST = 20_000_000  # bases from which on a part of the k-mers is compared; bounds the memory
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # of a hash: 2^64 over the golden ratio (Knuth)
-COMMON = 50  # sequences from which on a k-mer is a repeat of the genome, and says nothing
+FAR = 2**40  # bp: beyond any chromosome
+COMMON = 50  # sequences that hold a k-mer, from which on it may be a repeat of the genome
+MOSTLY, CHANGED = 0.6, 0.1  # of the k-mers, and of the bases: what copies then share, and not
+NEIGHBOURS = (1, 2, 4, 8)  # places further in the file: with which of them each is compared
+PAIRS = 20_000  # compared at once; bounds the memory
 
 
 def at_random(
@@ -77,6 +81,10 @@ def alike(codes: np.ndarray) -> np.ndarray:
     windows, reverse complements, copies with some changes. Groups are chains of such pairs.
     Of very many sequences a part of the 16-mers is compared, the same part in all.
 
+    A 16-mer that more than 50 sequences hold may be a repeat of the genome, or of a family of
+    copies, as all variants of an enhancer are. Each of these is compared with some of the others,
+    and is alike if they share six of ten 16-mers, or differ in a tenth of their bases at most.
+
     Example:
 
     >>> rows = np.random.default_rng(0).integers(0, 4, (3, 60))
@@ -89,16 +97,35 @@ def alike(codes: np.ndarray) -> np.ndarray:
     rows, kmers = _distinct_kmers(codes)
     distinct = np.maximum(np.bincount(rows, minlength=len(codes)), 1)
     _, column, counts = np.unique(kmers, return_inverse=True, return_counts=True)
-    several = ((counts > 1) & (counts <= COMMON))[column]
+    several, common = (counts > 1)[column], (counts > COMMON)[column]
+    rows, column, common = rows[several], column[several], common[several]
     shape = len(codes), len(counts)
-    table = csr_matrix((np.ones(several.sum()), (rows[several], column[several])), shape=shape)
-    shared = (table @ table.T).tocoo()
-    fewer = np.minimum(distinct[shared.row], distinct[shared.col])
-    pairs = shared.data >= SHARED * fewer
-    links = csr_matrix(
-        (np.ones(pairs.sum()), (shared.row[pairs], shared.col[pairs])), shape=(len(codes),) * 2
-    )
+    table = csr_matrix((np.ones(len(rows)), (rows, column)), shape=shape)
+    few = csr_matrix((np.ones((~common).sum()), (rows[~common], column[~common])), shape=shape)
+    shared = (few @ few.T).tocoo()
+    linked = shared.data >= SHARED * np.minimum(distinct[shared.row], distinct[shared.col])
+    ends = [np.stack([shared.row[linked], shared.col[linked]])]
+    pairs = _neighbours(rows[common], column[common])
+    for first in range(0, pairs.shape[1], PAIRS):
+        one, two = pairs[:, first : first + PAIRS]
+        number = np.asarray(table[one].multiply(table[two]).sum(axis=1)).ravel()
+        linked = number >= MOSTLY * np.minimum(distinct[one], distinct[two])
+        linked |= (codes[one] != codes[two]).mean(axis=1) <= CHANGED
+        ends.append(np.stack([one[linked], two[linked]]))
+    one, two = np.concatenate(ends, axis=1)
+    links = csr_matrix((np.ones(len(one)), (one, two)), shape=(len(codes),) * 2)
     return connected_components(links, directed=False)[1]
+
+
+def _neighbours(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Pairs of rows, (2, pairs), each once, that are near each other among those with a column."""
+    order = np.lexsort([rows, columns])
+    rows, columns = rows[order], columns[order]
+    found = [np.empty((0, 2), rows.dtype)]
+    for step in NEIGHBOURS:
+        both = np.stack([rows[:-step], rows[step:]], axis=1)
+        found.append(np.unique(both[columns[:-step] == columns[step:]], axis=0))
+    return np.unique(np.concatenate(found), axis=0).T
 
 
 def _distinct_kmers(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -142,17 +169,35 @@ def of_genome(windows: pd.DataFrame, valid: float, test: float) -> np.ndarray:
     those that validate, then those that test; a window across a cut is in none, `""`.
     """
     counts = windows["chrom"].value_counts()
-    if len(counts) >= len(wanted(valid, test)):
-        chosen = by_chromosome(counts.to_dict(), valid, test)
-        return windows["chrom"].map(chosen).to_numpy(dtype="<U5")
+    if (places := stretches(windows, valid, test)) is not None:
+        return within(windows, places)
+    chosen = by_chromosome(counts.to_dict(), valid, test)
+    return windows["chrom"].map(chosen).to_numpy(dtype="<U5")
+
+
+def stretches(windows: pd.DataFrame, valid: float, test: float) -> pd.DataFrame | None:
+    """Where each split lies, if there are fewer chromosomes than splits; see `of_genome`.
+
+    Rows: `chrom`, `start`, `end` (0-based half-open) and `split`.
+    """
+    shares = wanted(valid, test)
+    if windows["chrom"].nunique() >= len(shares):
+        return None
+    rows = []
+    for chrom, starts in windows.groupby("chrom")["start"]:
+        ranks = [round(len(starts) * share) for share in np.cumsum(list(shares.values()))[:-1]]
+        cuts = np.sort(starts.to_numpy())[np.minimum(ranks, len(starts) - 1)].tolist()
+        ends = zip([0, *cuts], [*cuts, FAR], strict=True)
+        rows += [(chrom, *pair, split) for split, pair in zip(shares, ends, strict=True)]
+    return pd.DataFrame(rows, columns=["chrom", "start", "end", "split"])
+
+
+def within(windows: pd.DataFrame, places: pd.DataFrame) -> np.ndarray:
+    """The split of each window, (windows,), whose stretch holds it as a whole; `""` of others."""
     splits = np.full(len(windows), "", dtype="<U5")
-    for rows in windows.groupby("chrom").indices.values():
-        start, end = (windows[column].to_numpy()[rows] for column in ("start", "end"))
-        cuts = [round(len(rows) * share) for share in (1 - valid - test, 1 - test)]
-        first, second = np.sort(start)[np.minimum(cuts, len(rows) - 1)]
-        second = second if test else end.max()
-        inside = [end <= first, (start >= first) & (end <= second), start >= second]
-        splits[rows] = np.select(inside, SPLITS, "")
+    for place in places.itertuples():
+        inside = (windows["chrom"] == place.chrom) & (windows["start"] >= place.start)
+        splits[(inside & (windows["end"] <= place.end)).to_numpy()] = place.split
     return splits
 
 

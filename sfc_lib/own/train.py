@@ -80,6 +80,11 @@ def own_spec(
     if settings["start"] == MOTIFS:
         settings |= {"start": KMERS, "motifs": _enriched(dataset, collection or shipped_motifs())}
     settings["start"] = None if settings["start"] == RANDOM else settings["start"]
+    if (settings["shift"] or 0) >= dataset.length:
+        raise UserError(
+            f"shift: expected less than the sequences' {dataset.length} bp, got "
+            f"{settings['shift']}."
+        )
     if settings["class_weight"] and dataset.continuous:
         raise UserError("class weights are for classes, got measurements (--continuous).")
     if settings["class_weight"] and len(dataset.task_names) > 1:

@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, takewhile
+from itertools import cycle, islice, takewhile
 from pathlib import Path
 from typing import IO, NamedTuple, TypeVar
 from urllib.parse import quote
@@ -31,6 +31,7 @@ BACKGROUND = 1000  # variants in shuffled sequences that the others are ranked a
 STREAM = 6  # of SeedSequence((seed, stream)): which ones
 SHOWN = 50  # bases in a message
 VCF_COLUMNS, TSV_COLUMNS = 8, 4
+COLUMNS = "#CHROM\tPOS\tID\t"  # what the last line of a VCF header begins with
 VARIANT = ("chrom", "pos", "id", "ref", "alt", "task")
 SCORES = (
     "ref_logit", "alt_logit", "logit_difference",
@@ -110,8 +111,8 @@ def score_variants(
         genome: The reference sequence.
         outputs: Where bytes are written, and as what: `"vcf"` or `"tsv"`.
         skip: Whether to leave out, and count, variants that are otherwise refused.
-        background: How many variants of the file, at most, are put into shuffled sequences, for
-            the rank; 0 for none.
+        background: How many shuffled sequences variants of the file are put into, for the rank;
+            0 for none.
         progress: Is told the number of lines, and gives a function that is called with how many
             more of them are done.
 
@@ -123,7 +124,7 @@ def score_variants(
     require_file(path)
     total, sample = _survey(path, genome, predictor.length, skip, background)
     score, tally = view_scorer(predictor), Tally()
-    against = _background(score, sample, genome, predictor.length)
+    against = _background(score, sample, background, genome, predictor.length)
     names = VALUES if predictor.continuous else dict(zip(SCORES, SCORES, strict=True))
     columns = [SCORES.index(name) for name in names]
     about = predictor.tasks, tuple(names.values())
@@ -163,7 +164,7 @@ def _batches(items: Iterator[T]) -> Iterator[list[T]]:
 def read_variants(path: Path) -> Iterator[Line]:
     """The variants of a VCF file, or of a tab-separated table of chrom, pos, ref and alt.
 
-    What has VCF's first line, or its line `#CHROM`, is VCF. A table may have a header, more
+    What has VCF's first line, or its line of columns, is VCF. A table may have a header, more
     columns, which are left alone, and comments (`#`).
 
     Raises:
@@ -173,7 +174,7 @@ def read_variants(path: Path) -> Iterator[Line]:
     vcf, line = False, None
     for number, text in enumerate(read_lines(path), 1):
         if text.startswith("#") or not text.strip():
-            vcf = vcf or text.startswith(("##fileformat=VCF", "#CHROM\t"))
+            vcf = vcf or text.startswith(("##fileformat=VCF", COLUMNS))
             continue
         fields = text.rstrip().split("\t")
         if line is None and not vcf and fields[1:] and fields[1].lower().startswith("pos"):
@@ -262,20 +263,21 @@ def _reach(size: int, length: int) -> tuple[int, int]:
 
 
 def windows(
-    alleles: Sequence[Allele], genome: Genome, length: int, *, shuffled: bool = False
+    alleles: Sequence[Allele], genome: Genome, length: int, *, shuffled: int | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Codes with the reference, and with the alternative, in the middle: uint8 (alleles, length).
 
-    Where the two differ in length, each is centred on its own. `shuffled`: the sequence on
-    either side keeps but its dinucleotide counts.
+    Where the two differ in length, each is centred on its own. `shuffled`: a seed, by which the
+    sequence on either side is shuffled and keeps but its dinucleotide counts.
     """
     flanks = np.full((len(alleles), 2, length), N, np.uint8)
     for flank, allele in zip(flanks, alleles, strict=True):
         left, right = _reach(min(len(allele.ref), len(allele.alt)), length)
         flank[0, length - left :] = genome.codes(allele.chrom, allele.start - left, allele.start)
         flank[1, :right] = genome.codes(allele.chrom, allele.end, allele.end + right)
-    if shuffled:
-        flanks = dinucleotide_shuffle(flanks.reshape(-1, length), seed=0).reshape(flanks.shape)
+    if shuffled is not None:
+        flat = flanks.reshape(-1, length)
+        flanks = dinucleotide_shuffle(flat, seed=shuffled).reshape(flanks.shape)
     rows = np.empty((2, len(alleles), length), np.uint8)
     for number, allele in enumerate(alleles):
         for row, bases in zip(rows[:, number], (allele.ref, allele.alt), strict=True):
@@ -307,11 +309,17 @@ def _scores(
     return np.stack([*found, views.min(axis=0), views.max(axis=0), rank], axis=-1)
 
 
-def _background(score: Score, sample: Sequence[Allele], genome: Genome, length: int) -> np.ndarray:
-    """Sorted sizes of the difference of logits in shuffled sequences, (tasks, variants)."""
+def _background(
+    score: Score, sample: Sequence[Allele], number: int, genome: Genome, length: int
+) -> np.ndarray:
+    """Sorted sizes of the difference of logits in shuffled sequences, (tasks, `number`).
+
+    Of a few variants each is put into several.
+    """
     sizes = list[np.ndarray]()
-    for part in _batches(iter(sample)):
-        ref, alt = map(score, windows(part, genome, length, shuffled=True))
+    some = islice(cycle(sample), number if sample else 0)
+    for seed, part in enumerate(_batches(some)):
+        ref, alt = map(score, windows(part, genome, length, shuffled=seed))
         sizes.append(np.abs(alt.astype(float).mean(axis=0) - ref.astype(float).mean(axis=0)))
     return np.sort(np.concatenate(sizes), axis=0).T if sizes else np.empty((0, 0))
 
@@ -389,13 +397,14 @@ class _Vcf:
         self.info = INFO.format(KEY, "|".join(names))
 
     def begin(self, path: Path) -> None:
-        above = list(takewhile(lambda text: text.startswith("#"), read_lines(path)))
+        lines = takewhile(lambda t: t.startswith("#") or not t.strip(), read_lines(path))
+        above = [text for text in lines if text.strip()]
         above = [text for text in above if not text.startswith(f"##INFO=<ID={KEY},")]
-        if not any(text.startswith("#CHROM\t") for text in above):
+        if not any(text.startswith(COLUMNS) for text in above):
             above = ["#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
         if not above[0].startswith("##fileformat="):
             above.insert(0, "##fileformat=VCFv4.2")
-        names = next(row for row, text in enumerate(above) if text.startswith("#CHROM\t"))
+        names = next(row for row, text in enumerate(above) if text.startswith(COLUMNS))
         header = [*above[:names], self.info, above[names]]
         self.file.write("".join(f"{text}\n" for text in header).encode())
 

@@ -20,7 +20,7 @@ from sfc_lib.genomics.motifs import Motif, best_scores, informative_core, parse_
 K = 8  # bp
 SHARE = 0.5  # of the filters that start at a k-mer; the others stay random
 HEIGHT = 0.3  # weight of a k-mer's base, before the mean over the four is taken off
-MOST = 20_000  # examples looked at, evenly spaced
+MOST = 20_000  # examples looked at
 MOST_SCORED = 2_000  # of them where motifs are looked for
 OF_MOTIFS = 0.25  # of the filters, at most, that start at a motif; k-mers have the rest of theirs
 MOST_MOTIFS = 16
@@ -70,7 +70,8 @@ def enriched_motifs(
     """
     from scipy.stats import rankdata  # training itself does without SciPy
 
-    codes, labels = _some(split, MOST_SCORED)
+    split = split.some(MOST_SCORED)
+    codes, labels = split.codes, split.labels
     scores, most = best_scores(codes, motifs), np.full(len(motifs), -np.inf)
     for _, known, positive in _tasks(labels):
         ranks = rankdata(scores[known], axis=0)
@@ -138,7 +139,8 @@ def kmer_filters(kernel: np.ndarray, split: Split, taken: int = 0) -> np.ndarray
         Another kernel of the same shape; the same if the filters are shorter than a k-mer.
     """
     width, _, filters = kernel.shape
-    kernel, (codes, labels) = kernel.copy(), _some(split, MOST)
+    kernel, split = kernel.copy(), split.some(MOST)
+    codes, labels = split.codes, split.labels
     if min(width, codes.shape[1]) < K:
         return kernel
     start, tasks = (width - K) // 2, labels.shape[1]
@@ -149,12 +151,6 @@ def kmer_filters(kernel: np.ndarray, split: Split, taken: int = 0) -> np.ndarray
         for place, kmer in zip(places, kmers, strict=False):
             kernel[start : start + K, :, place] += HEIGHT * (np.eye(4)[kmer] - 0.25)
     return kernel
-
-
-def _some(split: Split, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Codes and labels of at most so many examples, evenly spaced."""
-    rows = np.arange(0, len(split), max(1, -(-len(split) // most)))
-    return split.codes[rows], split.labels[rows]
 
 
 def _tasks(labels: np.ndarray) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:

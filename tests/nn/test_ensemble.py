@@ -9,7 +9,7 @@ from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import reverse_complement
 from sfc_lib.genomics.kmers import reverse_complements
 from sfc_lib.nn.encoding import reads, with_one_hot
-from sfc_lib.nn.ensemble import averaged_models, with_regression
+from sfc_lib.nn.ensemble import averaged_models, strand_logits, with_regression
 from sfc_lib.nn.gradients import gradient_times_input
 from sfc_lib.runs.model_file import load_model, save_model
 
@@ -122,3 +122,18 @@ def test_the_gradient_of_a_regression_is_what_another_base_would_change(networks
         changed = known.copy()
         changed[:, place] = 4  # an N takes what the base adds
         np.testing.assert_allclose(found[:, :, place].T, before - logits(both, changed), atol=1e-3)
+
+
+@pytest.mark.parametrize("regression", [False, True])
+@pytest.mark.parametrize("both", [False, True])
+def test_logits_of_a_strand_have_the_network_as_their_mean(both, regression):
+    model = build_model("compact", "symm", length=110, tasks=2, width=0.1, both_strands=both)
+    if regression:
+        table = np.random.default_rng(1).normal(size=(4**6, 2))[reverse_complements(6)]
+        model = with_regression(model, np.full(2, 0.3), table, np.ones(2))
+    codes = np.random.default_rng(0).integers(0, 5, (6, 110), dtype=np.uint8)
+    alone, logits = strand_logits(model), keras.Model(model.input, model.get_layer("logits").output)
+    one, two = (alone.predict_on_batch(x) for x in (codes, reverse_complement(codes)))
+    expected = logits.predict_on_batch(codes)
+    np.testing.assert_allclose((one + two) / 2 if both else one, expected, atol=1e-4)
+    assert (np.abs(one - two).max() > 1e-3) or not both

@@ -17,6 +17,7 @@ from sfc_lib.own.audit import (
     Check,
     audit,
     centre_profile,
+    check_conflicts,
     check_duplicates,
     check_lines,
     summary,
@@ -108,7 +109,10 @@ def test_contradictions_repeats_and_unknown_bases_are_seen(good):
     why = {"same sequence with other labels": 100, "same sequence again": 7}
     (check,) = (c for c in audit(replaced(good, dropped=why)) if c.title == "repeated sequences")
     assert check.light == RED
-    assert check.found == "7 repeats were left out, and 100 sequences with different labels"
+    assert check.found == (
+        "7 repeats were left out, and 100 sequences with different labels; 0 have their reverse "
+        "complement here, with another label"
+    )
     codes = np.array(good.train.codes)
     codes[:200, :70] = 4
     masked = replaced(good, train=Split(codes, good.train.labels))
@@ -274,3 +278,19 @@ def test_repeats_of_measurements_are_told():
     )
     assert check.light == GREEN
     assert check.found.startswith("9 repeats: equal sequences are kept once, with the mean")
+
+
+def test_a_reverse_complement_with_another_label_is_told():
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 4, (90, 40), dtype=np.uint8)
+    codes[30:60] = reverse_complement(codes[:30])
+    labels = np.repeat(np.uint8([[1], [0], [1]]), 30, axis=0)
+    labels[30:35] = 1  # these agree
+    parts = [Split(codes[i::3], labels[i::3]) for i in range(3)]
+    made = Dataset("made up", {}, "", ("bound",), {}, *parts)
+    found = check_conflicts(made)
+    assert found.light == RED
+    assert "50 have their reverse complement here, with another label" in found.found
+    parts = [Split(part.codes, np.ones_like(part.labels)) for part in parts]
+    assert check_conflicts(dataclasses.replace(made, train=parts[0], valid=parts[1],
+                                               test=parts[2])).light == GREEN  # fmt: skip

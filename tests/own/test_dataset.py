@@ -7,8 +7,10 @@ import re
 
 import numpy as np
 import pytest
+from scipy.stats import fisher_exact
 
 from sfc_lib import RunSpec, load_dataset
+from sfc_lib.datasets.base import NOT_KNOWN
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import decode, encode
 from sfc_lib.own.dataset import Custom, distinct, names_of, read_peaks
@@ -126,17 +128,22 @@ def test_unknown_bases_stay_and_equal_sequences_do_not(tmp_path, two):
 
 def test_distinct_against_counting():
     rng = np.random.default_rng(0)
-    codes, labels = rng.integers(0, 2, (300, 7)), rng.integers(0, 2, (300, 1))
-    keep, counts = distinct(codes, labels)
-    seen, expected = {}, []
-    for row, label in zip(codes.tolist(), labels[:, 0], strict=True):
-        seen.setdefault(tuple(row), []).append(label)
-    first = set()
-    for row in map(tuple, codes.tolist()):
-        expected.append(len(set(seen[row])) == 1 and row not in first)
+    codes = rng.integers(0, 2, (300, 7))
+    labels = rng.choice(np.uint8([0, 1, NOT_KNOWN]), (300, 2), p=[0.1, 0.2, 0.7])
+    merged, keep, counts = distinct(codes, labels)
+    seen, first = {}, set()
+    for row, label in zip(map(tuple, codes.tolist()), labels.tolist(), strict=True):
+        tasks = seen.setdefault(row, (set(), set()))
+        for task, value in zip(tasks, label, strict=True):
+            task |= {value} - {NOT_KNOWN}
+    for row, kept, found in zip(map(tuple, codes.tolist()), keep, merged.tolist(), strict=True):
+        agree = all(len(task) < 2 for task in seen[row])
+        assert kept == (agree and row not in first)
+        if kept:
+            assert found == [next(iter(task), NOT_KNOWN) for task in seen[row]]
         first.add(row)
-    assert keep.tolist() == expected
     assert sum(counts.values()) == (~keep).sum()
+    assert len(counts) == 2
 
 
 @pytest.mark.parametrize("kind", ["two", "table"])
@@ -709,4 +716,5 @@ def test_on_real_peaks_and_sequence(shared_data):
     near = [(windows == m).sum(axis=2).max(axis=1) >= 9 for m in (motif, 3 - motif[::-1])]
     bound = labels[:, 0] == 1
     found = near[0] | near[1]
-    assert found[bound].mean() > 3 * found[~bound].mean()
+    table = [[found[rows].sum(), (~found[rows]).sum()] for rows in (bound, ~bound)]
+    assert fisher_exact(table, alternative="greater").pvalue < 1e-12

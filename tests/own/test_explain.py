@@ -346,6 +346,16 @@ def test_what_is_written(trained, tmp_path):
         assert (folders[0] / f"{name}.svg").read_text().lstrip().startswith("<?xml")
 
 
+def test_what_another_call_left_is_removed(trained, tmp_path):
+    for name in ("regions.svg", "contributions.bw", "mine.txt"):
+        (tmp_path / name).write_text("of another call")
+    done = sfc("explain", trained / "std", trained / "all.fa", "--most", "3", "-o", tmp_path)
+    assert done.exit_code == 0, done.output
+    names = {path.name for path in tmp_path.iterdir()}
+    assert "mine.txt" in names
+    assert not names & {"regions.svg", "contributions.bw"}
+
+
 def test_a_collection_of_ones_own_and_mutagenesis(trained, tmp_path):
     header = "MEME version 4\n\nALPHABET= ACGT\n\n"
     rows = "".join(

@@ -66,6 +66,21 @@ def test_each_has_its_chromosome_and_gc_content_and_lies_elsewhere(genome):
     assert (ordered["start"].to_numpy()[1:] >= ordered["end"].to_numpy()[:-1])[same].all()
 
 
+def test_each_lies_in_its_stretch(genome):
+    table = FEW[FEW["chrom"] == "chr1"]
+    windows = resize(table, WIDTH).assign(first=0, last=20_000)
+    windows.loc[windows.index[::2], ["first", "last"]] = 41_000, 60_000
+    codes, _, _ = genome.windows(windows)
+    found, _ = matched(windows, gc_content(codes), table, genome, np.random.default_rng(0))
+    for row, start, end in zip(found["row"], found["start"], found["end"], strict=True):
+        assert (41_000, 60_000)[0] <= start if row % 2 == 0 else end <= 20_000
+    assert len(found) == len(table)
+    narrow = windows.assign(first=10, last=40)  # no window fits
+    none, counts = matched(narrow, gc_content(codes), table, genome, np.random.default_rng(0))
+    assert len(none) == 0
+    assert counts == {"positives without a negative, for lack of room": len(table)}
+
+
 def test_the_generator_alone_decides(genome):
     one, again, other = (negatives_of(genome, FEW, seed)[1] for seed in (1, 1, 2))
     assert one.equals(again)

@@ -111,6 +111,22 @@ READ = {
     "BED of six columns": bed(
         lambda c, s, e: c, lambda c, s, e: s, lambda c, s, e: e, *[lambda c, s, e: "."] * 3
     ),
+    "a tab at the end of each line": NARROW.replace("\n", "\t\n"),
+    "an eleventh column": NARROW.replace("\n", "\t3\n"),
+    "BED of twelve columns": bed(
+        lambda c, s, e: c,
+        lambda c, s, e: s,
+        lambda c, s, e: e,
+        lambda c, s, e: ".",
+        lambda c, s, e: 0,
+        lambda c, s, e: ".",
+        lambda c, s, e: s,
+        lambda c, s, e: e,
+        lambda c, s, e: 0,
+        lambda c, s, e: 2,
+        lambda c, s, e: "9,9,",
+        lambda c, s, e: f"0,{e - s - 9},",
+    ),
     "line ends of Windows": NARROW.replace("\n", "\r\n"),
     "line ends of old Macs": NARROW.replace("\n", "\r"),
     "BOM": "\ufeff" + NARROW,
@@ -224,7 +240,7 @@ OVERLAP = {  # of `bedtools intersect -wo` and `closest -d`: columns of two file
 def test_ten_columns_that_are_no_narrowpeak_go_by_the_middle_and_say_so(tmp_path, kind):
     text = bed(lambda c, s, e: c, lambda c, s, e: s, lambda c, s, e: e, *OVERLAP[kind])
     dataset, said = of_peaks(tmp_path, text)
-    assert re.search(r"p\.bed:1: narrowPeak has a .* in column \d, this file of ten .* no su", said)
+    assert re.search(r"p\.bed:1: narrowPeak has a .* in column \d, this file of 10 .* no su", said)
     assert {row[16:24] for row in positives(dataset)} == {MOTIF}
 
 
@@ -525,3 +541,92 @@ def test_labels_that_are_refused(tmp_path, kind):
 def test_partial_genome_is_an_option_of_peaks(tmp_path):
     files = {role: put(tmp_path / f"{role}.fa", PLAIN) for role in ("positives", "negatives")}
     refused("an option of peaks only", load_dataset, "custom", **files, partial_genome=True)
+
+
+# Negatives beside peaks
+
+
+def negatives_in_fasta(tmp_path, rows, **files):
+    text = "".join(f">n{i}\n{row}\n" for i, row in enumerate(rows))
+    return of_peaks(tmp_path, NARROW, negatives=put(tmp_path / "n.fa", text), **files)[0]
+
+
+def random_rows(count, seed=0):
+    letters = np.random.default_rng(seed).choice(list("ACGT"), (count, WINDOW))
+    return ["".join(row) for row in letters]
+
+
+def test_negative_sequences_come_once_and_are_no_peaks(tmp_path):
+    bound = positives(of_peaks(tmp_path, NARROW)[0])[:7]
+    rows = random_rows(120)
+    dataset = negatives_in_fasta(tmp_path, [*rows, *rows[:5], *bound])
+    assert dataset.dropped["negative: same sequence with other labels"] == 7
+    assert dataset.dropped["negative: same sequence again"] == 5
+    splits = {split: decode(getattr(dataset, split).codes) for split in SPLITS}
+    everything = [row for part in splits.values() for row in part]
+    assert len(everything) == len(set(everything))
+    assert set(rows) <= set(everything)
+
+
+def test_near_copies_of_a_negative_sequence_are_in_one_split(tmp_path):
+    rows = [row for one in random_rows(30) for row in (one, "A" + one[:-1], one[1:] + "C")]
+    dataset = negatives_in_fasta(tmp_path, rows)
+    place = {row: split for split in SPLITS for row in decode(getattr(dataset, split).codes)}
+    for first in range(0, len(rows), 3):
+        assert len({place[row] for row in rows[first : first + 3]}) == 1
+    assert {place[row] for row in rows} == set(SPLITS)
+
+
+def test_no_negative_sequence_trains_that_tests(tmp_path):
+    rows = random_rows(100)
+    tests = "".join(f">t{i}\n{row}\n" for i, row in enumerate([*rows[:10], *random_rows(20, 1)]))
+    files = {"test": put(tmp_path / "t.bed", FIRST + "\n" + REST),
+             "test_negatives": put(tmp_path / "t.fa", tests)}  # fmt: skip
+    files["test"].write_text("".join(f"{line}\n" for line in NARROW.splitlines()[:20]))
+    dataset = negatives_in_fasta(tmp_path, rows, **files)
+    assert dataset.dropped["negative: same sequence as one that tests"] == 10
+    held = decode(dataset.test.codes)
+    assert set(rows[:10]) <= set(held)
+    for split in (dataset.train, dataset.valid):
+        assert not set(decode(split.codes)) & set(held)
+    same = put(tmp_path / "n.fa", tests)
+    refused("expected other negatives to test than to train, got the same", of_peaks, tmp_path,
+            NARROW, negatives=same, **files)  # fmt: skip
+
+
+def test_matched_negatives_are_where_their_positives_are(tmp_path):
+    """On one chromosome its stretches have their own; of a test set's own peaks none trains."""
+    rng = np.random.default_rng(0)
+    letters = "".join(rng.choice(list("ACGT"), 300_000))
+    starts = np.sort(rng.choice(np.arange(20, 297), 90, replace=False)) * 1000
+    lines = [f"chr1\t{start}\t{start + 50}\n" for start in starts]
+    files = {
+        "peaks": put(tmp_path / "p.bed", "".join(lines)),
+        "genome": put(tmp_path / "g.fa", f">chr1\n{letters}\n"),
+    }
+    dataset = load_dataset("custom", **files, window=40, valid_fraction=0.3, test_fraction=0.3)
+    ends = []
+    for split in SPLITS:
+        part = getattr(dataset, split)
+        assert part.labels.mean() == 0.5, split
+        places = [letters.index(row) for row in decode(part.codes)]
+        ends.append((min(places), max(places)))
+    assert ends[0][1] < ends[1][0] <= ends[1][1] < ends[2][0]
+    some = put(tmp_path / "t.bed", "".join(lines[:20]))
+    tested = load_dataset("custom", **files, test=some, window=40)
+    assert tested.dropped["positive: same sequence as one that tests"] == 20
+    for split in SPLITS:
+        assert getattr(tested, split).labels.mean() == 0.5, split
+
+
+def test_no_usable_window_is_said_so(tmp_path):
+    letters = ">chr1\n" + "ACGT" * 1000 + "\n"
+    files = {"peaks": put(tmp_path / "p.bed", "chr1\t100\t200\nchr1\t900\t950\n"),
+             "genome": put(tmp_path / "g.fa", letters)}  # fmt: skip
+    refused("expected windows without N inside the genome, got none", load_dataset, "custom",
+            **files, window=5000)  # fmt: skip
+
+
+def test_names_of_tasks_hold_no_tab(tmp_path):
+    refused(r"expected a task's name without tabs, got 'a\\tb'", of_peaks, tmp_path, NARROW,
+            task_names=("a\tb",))  # fmt: skip

@@ -113,6 +113,28 @@ def test_likeness_chains_but_repeats_of_the_genome_do_not():
     assert len(set(alike(repeat[:-1]))) == 1
 
 
+@pytest.mark.parametrize(("copies", "length"), [(60, 150), (200, 200), (100, 60)])
+def test_large_families_of_copies_are_groups(copies, length):
+    """As all single changes of an enhancer are, in a random order."""
+    rng = np.random.default_rng(0)
+    families = np.repeat(np.arange(5), copies)
+    codes = np.repeat(random_codes(5, length), copies, axis=0)
+    place = rng.integers(0, length, len(codes))
+    codes[np.arange(len(codes)), place] = (codes[np.arange(len(codes)), place] + 1) % 4
+    order = rng.permutation(len(codes))
+    groups = alike(codes[order])
+    assert len(set(groups)) == 5
+    assert all(len(set(groups[families[order] == family])) == 1 for family in range(5))
+
+
+def test_close_tiles_are_a_group_and_shared_adapters_make_none():
+    genome = random_codes(1, 2000)[0]
+    assert len(set(alike(np.stack([genome[s : s + 150] for s in range(0, 1800, 2)])))) == 1
+    codes = random_codes(300, 200)
+    codes[:, :20], codes[:, -20:] = codes[0, :20], codes[0, -20:]
+    assert len(set(alike(codes))) == 300
+
+
 def test_unknown_bases_and_short_sequences_are_alike_to_none():
     assert len(set(alike(np.full((5, 40), 4, dtype=np.uint8)))) == 5
     assert alike(np.zeros((4, 8), dtype=np.uint8)).tolist() == [0, 1, 2, 3]

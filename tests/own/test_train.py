@@ -97,6 +97,13 @@ def test_filters_start_at_enriched_motifs_of_a_collection_or_of_the_library(tmp_
     assert found == plain
 
 
+def test_shifts_are_shorter_than_the_sequences(trained, monkeypatch):
+    monkeypatch.setenv("SFC_RUNS_DIR", str(trained / "runs"))
+    options = {"positives": trained / "pos.fa", "negatives": trained / "neg.fa"}
+    with pytest.raises(UserError, match="less than the sequences' 60 bp, got 60"):
+        own_spec(options, shift=60)
+
+
 def test_members_of_an_ensemble_differ_in_their_seed_alone():
     spec = RunSpec(seed=3)
     assert ensemble_specs(spec, 3) == [RunSpec(seed=seed) for seed in (3, 4, 5)]

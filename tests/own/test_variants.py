@@ -12,6 +12,7 @@ from own_data import LENGTH, sfc
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import encode, reverse_complement
 from sfc_lib.genomics.genome import Genome
+from sfc_lib.nn.ensemble import strand_logits
 from sfc_lib.own import variants
 from sfc_lib.own.predict import Predictor, load_predictor, view_scorer
 from sfc_lib.own.variants import SCORES, read_variants, score_variants, windows
@@ -85,7 +86,7 @@ def test_a_thousand_snvs_are_what_predicting_each_allele_gives(
     assert list(found) == [*variants.VARIANT, *SCORES]
     assert found[["chrom", "pos", "ref", "alt"]][::2].values.tolist() == list(map(list, rows))
     assert found["task"].tolist() == ["GATA1 <b>", "even"] * 1000
-    model = load_model(trained / "std" / "model.keras")
+    alone = strand_logits(load_model(trained / "std" / "model.keras"))
     ref, alt = [], []
     for chrom, pos, _, base in rows:
         text = letters[chrom][pos - 1 - LENGTH // 2 : pos - 1 - LENGTH // 2 + LENGTH]
@@ -93,11 +94,8 @@ def test_a_thousand_snvs_are_what_predicting_each_allele_gives(
         alt.append(text[: LENGTH // 2] + base + text[LENGTH // 2 + 1 :])
     strands = []
     for change in (lambda codes: codes, reverse_complement):
-        logits = []
-        for texts in (ref, alt):
-            p = model.predict(change(encode(texts)), verbose=0).astype(float)
-            logits.append(np.log(p / (1 - p)))
-        strands.append(logits)
+        both = (alone.predict(change(encode(texts)), verbose=0) for texts in (ref, alt))
+        strands.append([logits.astype(float) for logits in both])
     strands = np.array(strands)  # (strands, alleles, variants, tasks)
     mean = strands.mean(axis=0)
     probability, views = 1 / (1 + np.exp(-mean)), strands[:, 1] - strands[:, 0]
@@ -110,6 +108,8 @@ def test_a_thousand_snvs_are_what_predicting_each_allele_gives(
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values.ravel(), atol=2e-5, err_msg=name)
     assert np.abs(mean[1] - mean[0]).max() > 0.05  # the networks do react
+    whole = load_model(trained / "std" / "model.keras").predict(encode(ref), verbose=0)
+    np.testing.assert_allclose(probability[0], whole, atol=1e-5)
 
 
 INDELS = {  # reference and alternative as in VCF, from position 2001 of chr1
@@ -219,6 +219,23 @@ def test_a_vcf_keeps_its_lines_and_gains_a_key(trained, letters, reference, tmp_
         assert list(map(float, parts[2:])) == [row[name] for name in SCORES]
 
 
+def test_blank_lines_in_a_header_and_columns_after_a_hash(trained, letters, reference, tmp_path):
+    rows = snvs(letters, 3)
+    lines = [f"{c}\t{p}\t.\t{r}\t{a}\t.\t.\t.\tGT\t0/1\n" for c, p, r, a in rows]
+    names = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tme\n"
+    head = f"##fileformat=VCFv4.2\n\n##contig=<ID=chr1>\n{names}"
+    vcf_file = put(tmp_path / "v.vcf", head + "".join(lines))
+    done = scored(trained / "std", vcf_file, "--genome", reference, "-o", tmp_path / "out.vcf")
+    text = (tmp_path / "out.vcf").read_text().splitlines()
+    assert text[:2] == ["##fileformat=VCFv4.2", "##contig=<ID=chr1>"], done.output
+    assert text[3] == names.strip()
+    assert all(line.endswith("\tGT\t0/1") for line in text[4:])
+    plain = "".join(f"{c}\t{p}\t{r}\t{a}\n" for c, p, r, a in rows)
+    tsv = put(tmp_path / "v.tsv", "#CHROM\tPOS\tREF\tALT\n" + plain)
+    scored(trained / "symm", tsv, "--genome", reference, "-o", tmp_path / "out.tsv")
+    assert len(read(tmp_path / "out.tsv")) == 3
+
+
 def test_a_table_becomes_a_vcf(trained, letters, reference, tmp_path):
     rows = snvs(letters, 2)
     path = put(tmp_path / "v.tsv", table(rows))
@@ -259,7 +276,10 @@ def counted(monkeypatch):
 
 
 def test_ranks_are_shares_of_the_background(counted, letters, reference, tmp_path):
-    """Differences of the stand-in depend on the bases alone: 0, 1 or 2."""
+    """Differences of the stand-in depend on the bases alone: 0, 1 or 2.
+
+    Few variants are put into several sequences each, so that the rank has as many steps.
+    """
     rows = snvs(letters, 400)
     path = put(tmp_path / "v.tsv", table(rows))
     with open(tmp_path / "out.tsv", "wb") as file:
@@ -268,7 +288,8 @@ def test_ranks_are_shares_of_the_background(counted, letters, reference, tmp_pat
     value = {"A": 0, "C": 0, "G": 1, "T": -1}
     sizes = np.array([abs(value[a] - value[r]) for _, _, r, a in rows])
     assert np.array_equal(found["logit_difference"].abs(), sizes)
-    expected = [(1 + (sizes >= size).sum()) / 401 for size in sizes]
+    against = np.resize(sizes, 1000)
+    expected = [(1 + (against >= size).sum()) / 1001 for size in sizes]
     assert np.allclose(found["rank"], expected, atol=1e-6)
     with open(tmp_path / "none.tsv", "wb") as file:
         score_variants(stand_in(), path, Genome(reference), [(file, "tsv")], background=0)
@@ -290,7 +311,8 @@ def test_shuffled_windows_keep_the_alleles_and_the_dinucleotides(letters, refere
     genome = Genome(reference)
     path = put(tmp_path / "v.tsv", table(snvs(letters, 20)))
     alleles = [variants._alleles(line, genome, 41)[0] for line in read_variants(path)]
-    plain, shuffled = (windows(alleles, genome, 41, shuffled=s) for s in (False, True))
+    plain, shuffled, other = (windows(alleles, genome, 41, shuffled=s) for s in (None, 0, 1))
+    assert (shuffled[0] != other[0]).mean() > 0.3
     assert np.array_equal(plain[0][:, 20], shuffled[0][:, 20])
     assert np.array_equal(plain[1][:, 20], shuffled[1][:, 20])
     assert np.array_equal(np.delete(shuffled[0], 20, 1), np.delete(shuffled[1], 20, 1))
@@ -406,10 +428,19 @@ def test_views_are_the_two_strands(trained):
     found = view_scorer(predictor)(codes)
     assert found.shape == (2, 200, 2)
     for logits, strand in zip(found, (codes, reverse_complement(codes)), strict=True):
-        expected = predictor.model.predict(strand, verbose=0)
-        np.testing.assert_allclose(1 / (1 + np.exp(-logits)), expected, atol=1e-5)
+        expected = strand_logits(predictor.model).predict(strand, verbose=0)
+        np.testing.assert_allclose(logits, expected, atol=1e-5)
     swapped = view_scorer(predictor)(reverse_complement(codes))
     np.testing.assert_allclose(swapped.mean(axis=0), found.mean(axis=0), atol=1e-6)
+
+
+def test_views_of_a_network_of_both_strands_differ_and_have_its_mean(trained):
+    predictor = load_predictor(trained / "std")
+    codes = np.random.default_rng(0).integers(0, 5, (50, LENGTH)).astype(np.uint8)
+    one, two = found = view_scorer(predictor)(codes)
+    assert np.abs(one - two).max() > 1e-3
+    whole = predictor.model.predict(codes, verbose=0)
+    np.testing.assert_allclose(1 / (1 + np.exp(-found.mean(axis=0))), whole, atol=1e-5)
 
 
 def test_views_of_an_ensemble_are_those_of_its_members(trained):
