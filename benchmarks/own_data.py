@@ -74,6 +74,7 @@ COLUMNS = {
 SCORES = {"auroc": roc_auc_score, "auprc": average_precision_score}
 NAMES = {"auroc": "auROC", "auprc": "auPRC"}
 PICTURE = PAGE.parent / "_static" / "own_data.svg"
+MOST_CELLS = "GM12878"  # where the TFs of two kinds of cells are told apart
 COLOURS = ("#e69f00", "#009e73", "#0072b2")  # of the numbers of peaks
 
 
@@ -265,16 +266,22 @@ def called(row: Mapping[str, Any]) -> str:
 
 def draw(rows: Mapping[str, Mapping[str, Any]]) -> Figure:
     """The gain of each TF with its interval, a colour for each number of peaks; largest first."""
+    several = {row["tf"] for row in rows.values() if row["cell_type"] != MOST_CELLS}
+    several &= {row["tf"] for row in rows.values() if row["cell_type"] == MOST_CELLS}
+
+    def line(row: Mapping[str, Any]) -> str:
+        return f"{called(row)} {row['cell_type']}" if row["tf"] in several else called(row)
+
     most: dict[str, float] = {}
     for row in sorted(rows.values(), key=lambda row: row["size"]):
-        most[called(row)] = row["gain"][0]
+        most[line(row)] = row["gain"][0]
     names, sizes = sorted(most, key=most.__getitem__), sorted({r["size"] for r in rows.values()})
     with plt.rc_context({**STYLE, "font.size": 11, "svg.hashsalt": "own data"}):
         figure, axes = plt.subplots(figsize=(4.6, 1.2 + 0.36 * len(names)), layout="constrained")
         for place, (size, colour) in enumerate(zip(sizes, COLOURS, strict=False)):
             part = [row for row in rows.values() if row["size"] == size]
             gain, low, high = np.array([row["gain"] for row in part]).T
-            where = [names.index(called(row)) + 0.24 * (place - 1) for row in part]
+            where = [names.index(line(row)) + 0.24 * (place - 1) for row in part]
             axes.errorbar(
                 gain, where, xerr=[gain - low, high - gain], fmt="o", color=colour, markersize=5,
                 linewidth=1, label=f"{size:,} peaks",
@@ -282,7 +289,7 @@ def draw(rows: Mapping[str, Mapping[str, Any]]) -> Figure:
         axes.axvline(0, color="black", linewidth=0.8, zorder=0)
         axes.set_yticks(range(len(names)), names)
         axes.set(ylim=(-0.7, len(names) - 0.3), xlabel="auROC, gain on the 6-mer regression")
-        axes.legend(loc="lower right")
+        axes.legend(loc="center right")
     return closed(figure)
 
 
