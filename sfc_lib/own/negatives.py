@@ -58,12 +58,9 @@ def matched(
     near, found = pad(peaks, AWAY), []
     if "first" not in windows:
         windows = windows.assign(first=0, last=windows["chrom"].map(genome.length))
-    stretches = list(windows[["chrom", "first", "last"]].itertuples(index=False, name=None))
-    for stretch in dict.fromkeys(stretches):
-        chrom, rows = (
-            stretch[0],
-            np.array([row for row, one in enumerate(stretches) if one == stretch]),
-        )
+    by_stretch = windows.reset_index(drop=True).groupby(["chrom", "first", "last"], sort=False)
+    for stretch, part in by_stretch:
+        rows = part.index.to_numpy()
         free = _free(stretch, CANDIDATES * len(rows), width, near, genome, rng)
         codes, keep, _ = genome.windows(free)
         starts, shares = free["start"].to_numpy()[keep], gc_content(codes)
@@ -72,7 +69,9 @@ def matched(
         some = chosen >= 0
         here = {"start": starts[chosen[some]], "row": order[some]}
         off = np.abs(shares[chosen[some]] - gc[order[some]])
-        found.append(pd.DataFrame({"chrom": chrom, **here, "off": off}))
+        found.append(pd.DataFrame({"chrom": stretch[0], **here, "off": off}))
+        taken = found[-1][["chrom", "start"]].assign(end=found[-1]["start"] + width)
+        near = pd.concat([near[["chrom", "start", "end"]], taken])  # stretches may overlap
     table = pd.concat(found, ignore_index=True).sort_values("row", ignore_index=True)
     table.insert(2, "end", table["start"] + width)
     counts = {

@@ -75,6 +75,14 @@ def test_each_lies_in_its_stretch(genome):
     for row, start, end in zip(found["row"], found["start"], found["end"], strict=True):
         assert (41_000, 60_000)[0] <= start if row % 2 == 0 else end <= 20_000
     assert len(found) == len(table)
+    several = pd.concat(
+        [windows.assign(first=0, last=60_000), windows.assign(first=0, last=59_000)]
+    )
+    codes = np.concatenate([codes, codes])
+    both, _ = matched(several, gc_content(codes), table, genome, np.random.default_rng(0))
+    ordered = np.sort(both["start"].to_numpy())
+    assert (np.diff(ordered) >= WIDTH).all()
+    codes = codes[: len(table)]
     narrow = windows.assign(first=10, last=40)  # no window fits
     none, counts = matched(narrow, gc_content(codes), table, genome, np.random.default_rng(0))
     assert len(none) == 0
