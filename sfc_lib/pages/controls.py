@@ -7,7 +7,7 @@ thing. This page never trains: it shows the runs that have a record, and says wh
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -475,6 +475,16 @@ def label(model: str) -> str:
 def sources(controls: Controls) -> pd.DataFrame:
     """What the numbers rest on, as `results.provenance`; no rows where there is no run."""
     return provenance(controls.results) if controls.results.records else pd.DataFrame()
+
+
+def notes(parts: Mapping[str, Controls]) -> list[HTML]:
+    """Of controls by the name of their data: which networks lack runs, and `sources`, folded."""
+    tables = [
+        (f"{title}, {name}", table(controls))
+        for name, controls in parts.items()
+        for title, table in (("Networks that lack runs", missing), ("Provenance", sources))
+    ]
+    return [folded(title, table) for title, table in tables if len(table)]
 
 
 @cache

@@ -169,7 +169,8 @@ def test_a_comparison_about_other_data_is_not_made(tmp_path):
 
 
 def test_every_claim_names_known_models_metrics_data_and_figures():
-    every = [e for name in ("full", "controls") for e in load_size(name).experiments.values()]
+    sizes = ("full", "converged", "controls", "controls_ctcf")
+    every = [e for name in sizes for e in load_size(name).experiments.values()]
     models = {model for e in every for model in e.models}
     data = {name for e in every for name in (e.name, e.specs[0].dataset)}
     known = load_claims()

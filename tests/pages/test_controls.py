@@ -322,3 +322,13 @@ def test_notebook_shows_the_published_runs_and_trains_nothing(tmp_path, monkeypa
     assert "runs** of the size controls have a record" in text
     assert "image/svg+xml" in text
     assert not (tmp_path / "mine").exists()
+
+
+def test_notes_leave_out_what_is_empty(loaded):
+    whole = loaded(lambda model, spec: 0.97)
+    titles = [part.data for part in controls.notes({"one": whole})]
+    assert len(titles) == 1
+    assert "<summary>Provenance, one</summary>" in titles[0]
+    none = loaded(lambda model, spec: None)
+    (lacking,) = controls.notes({"two": none})
+    assert "<summary>Networks that lack runs, two</summary>" in lacking.data

@@ -511,14 +511,14 @@ def test_weight_decay_makes_weights_smaller(tmp_path):
 def test_filters_start_at_the_kmers_of_what_is_trained_on(tmp_path, monkeypatch):
     given = []
 
-    def noted(kernel, split):
-        given.append((kernel.shape, len(split)))
+    def noted(kernel, split, motifs, kmers):
+        given.append((kernel.shape, len(split), motifs, kmers))
         return np.zeros_like(kernel)
 
-    monkeypatch.setattr(training, "kmer_filters", noted)
+    monkeypatch.setattr(training, "started_filters", noted)
     spec = tiny(start="kmers", train_samples=20, epochs=1, learning_rate=1e-9)
     train_run(spec, tmp_path / spec.id)
-    assert given == [((11, 4, 2), 20)]
+    assert given == [((11, 4, 2), 20, None, "kmers")]
     kernel = verify_record(tmp_path / spec.id).model().get_layer("conv_1").get_weights()[0]
     np.testing.assert_allclose(kernel, 0, atol=1e-6)
 
