@@ -15,7 +15,7 @@ from sfc_lib.genomics.genome import Genome
 from sfc_lib.own.splitting import PLACE
 
 
-def pybigtools() -> ModuleType:
+def require_pybigtools() -> ModuleType:
     """The library that writes bigWig; a `UserError` says what to install where it is missing."""
     try:
         import pybigtools
@@ -101,7 +101,7 @@ def as_bigwig(added: np.ndarray, places: pd.DataFrame, genome: Genome | None = N
     Raises:
         UserError: pybigtools is not installed.
     """
-    library, track = pybigtools(), along_genome(added, places)
+    library, track = require_pybigtools(), along_genome(added, places)
     lengths = {
         chrom: genome.length(chrom) if genome else int(where[-1]) + 1
         for chrom, (where, _) in track.items()

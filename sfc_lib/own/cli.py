@@ -229,11 +229,11 @@ def explain_verb(
     Example: sfc explain report seqs.fa -o explained --motifs JASPAR.meme
     """
     from sfc_lib.files import writable
-    from sfc_lib.own.bigwig import as_bigwig, places_of, pybigtools
+    from sfc_lib.own.bigwig import as_bigwig, places_of, require_pybigtools
 
     writable(output)
     if bigwig:
-        pybigtools()
+        require_pybigtools()
     with _warnings_in_a_line():
         from tqdm.auto import tqdm
 

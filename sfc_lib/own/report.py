@@ -185,14 +185,19 @@ def split_line(dataset: Dataset, file: str = "") -> str:
             "scores on sequences like these. Where all come from one genome, a chromosome held "
             "out is the harder question, and the better one: name the sequences chr1:100-300."
         )
+    windows = sum(n for what, n in dataset.counts.items() if what.endswith(" in test"))
+    rest = ""
+    if windows < len(dataset.test) and dataset.options.get("background") != "shuffled":
+        begin = f"The {windows:,} positive test sequences"
+        rest = " The negatives, given as sequences, were drawn at random, wherever they come from."
     if set(train) & set(test):
         return (
             f"{begin} lie in another stretch of {', '.join(test)} than those that train, for lack "
-            "of chromosomes: expect somewhat lower scores elsewhere in the genome."
+            f"of chromosomes: expect somewhat lower scores elsewhere in the genome.{rest}"
         )
     return (
         f"{begin} lie on {', '.join(test)}, which nothing was trained on: expect such scores on "
-        "other chromosomes in the same experiment, and lower ones in another."
+        f"other chromosomes in the same experiment, and lower ones in another.{rest}"
     )
 
 

@@ -111,7 +111,7 @@ def test_explained_peaks_lie_on_the_genome_and_named_places_where_they_were_cut(
 
 
 def test_without_places_or_the_library_nothing_is_computed(trained, tmp_path, monkeypatch):
-    monkeypatch.setattr("sfc_lib.own.bigwig.pybigtools", lambda: None)
+    monkeypatch.setattr("sfc_lib.own.bigwig.require_pybigtools", lambda: None)
     done = sfc("explain", trained / "symm", trained / "pos.fa", "--bigwig", "-o", tmp_path / "out")
     assert done.exit_code == 1
     assert "such as chr1:100-300, got 's0'" in done.output

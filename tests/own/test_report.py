@@ -151,11 +151,21 @@ def test_the_verdict_of_several_tasks_counts_them():
 )
 def test_the_split_is_told_with_what_to_expect(counts, expected):
     told = {f"windows of {chrom} in {split}": 5 for split, chrom in counts.items()}
-    text = split_line(SimpleNamespace(counts=told, test=range(5)))
+    text = split_line(SimpleNamespace(counts=told, options={}, test=range(5)))
     assert expected in text
     assert "expect" in text
-    text = split_line(SimpleNamespace(counts=told, test=range(5)), "new.fa")
+    text = split_line(SimpleNamespace(counts=told, options={}, test=range(5)), "new.fa")
     assert "5 test sequences are those of new.fa, which neither trained nor validated" in text
+
+
+@pytest.mark.parametrize(("background", "told"), [(None, True), ("shuffled", False)])
+def test_negative_sequences_lie_on_no_chromosome(background, told):
+    """Beside peaks: only shuffled ones are where their positives are."""
+    counts = {"windows of chr1 in train": 9, "windows of chr2 in test": 5}
+    options = {"background": background}
+    text = split_line(SimpleNamespace(counts=counts, options=options, test=range(12)))
+    assert text.startswith(f"The {'5 positive' if told else '12'} test sequences lie on chr2")
+    assert ("The negatives, given as sequences, were drawn at random" in text) == told
 
 
 def test_the_verdict_is_the_first_line_of_the_report(trained):
