@@ -289,7 +289,7 @@ def draw(rows: Mapping[str, Mapping[str, Any]]) -> Figure:
         axes.axvline(0, color="black", linewidth=0.8, zorder=0)
         axes.set_yticks(range(len(names)), names)
         axes.set(ylim=(-0.7, len(names) - 0.3), xlabel="auROC, gain on the 6-mer regression")
-        axes.legend(loc="center right")
+        figure.legend(loc="outside upper right", ncols=len(sizes), columnspacing=1, handletextpad=0)
     return closed(figure)
 
 

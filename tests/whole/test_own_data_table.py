@@ -105,14 +105,15 @@ def test_the_picture_has_a_dot_for_each_row_and_the_largest_gain_on_top(own_data
         "c": row("YY1", 1000, gain=0.01),
         "d": row("MAX", 1000, gain=0.3),
     }
-    (axes,) = own_data.draw(rows).axes
+    figure = own_data.draw(rows)
+    (axes,), (legend,) = figure.axes, figure.legends
     names = [tick.get_text() for tick in axes.get_yticklabels()]
     assert names == ["NRF1", "YY1†", "MAX†"]  # by the gain of the most peaks
     few, many = (bars.lines[0] for bars in axes.containers)
     assert few.get_xdata().tolist() == [-0.02, 0.04]
     assert many.get_xdata().tolist() == [0.01, 0.3]
     assert [round(y) for y in few.get_ydata()] == [0, 1]
-    assert [text.get_text() for text in axes.get_legend().texts] == ["300 peaks", "1,000 peaks"]
+    assert [text.get_text() for text in legend.texts] == ["300 peaks", "1,000 peaks"]
 
 
 def test_the_ablation_by_hand(own_data):
