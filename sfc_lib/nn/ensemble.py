@@ -80,7 +80,11 @@ def _of_strand(model: keras.Model) -> keras.KerasTensor:
 
 
 def with_regression(
-    model: keras.Model, scale: np.ndarray, table: np.ndarray, bias: np.ndarray
+    model: keras.Model,
+    scale: np.ndarray,
+    positions: np.ndarray,
+    table: np.ndarray,
+    bias: np.ndarray,
 ) -> keras.Model:
     """The network with a `KmerRegression` of these weights behind its logits.
 
@@ -89,7 +93,8 @@ def with_regression(
     Args:
         model: A network as `build_model` makes it.
         scale: (tasks,).
-        table: (4^k, tasks), k even.
+        positions: (length − k + 1,).
+        table: (4^k, tasks).
         bias: (tasks,).
 
     Returns:
@@ -99,15 +104,14 @@ def with_regression(
 
     >>> from sfc_lib import build_model
     >>> model = build_model("compact", "symm", length=200, tasks=1)
-    >>> blended = with_regression(model, np.ones(1), np.zeros((4096, 1)), np.zeros(1))
-    >>> blended.count_params() - model.count_params()
-    4098
+    >>> weights = np.ones(1), np.ones(195), np.zeros((4096, 1)), np.zeros(1)
+    >>> with_regression(model, *weights).count_params() - model.count_params()
+    4293
     """
     inputs, encoded = _input(model.input_shape[1])
-    half = round(math.log(len(table), 16))
-    regression = KmerRegression(half, name="logits")
+    regression = KmerRegression(round(math.log(len(table), 4)), name="logits")
     logits = regression([encoded, _logits(model, REGRESSED)(encoded)])
-    regression.set_weights([scale, table, bias])
+    regression.set_weights([scale, positions, table, bias])
     return _predicting(inputs, logits, model.name, model)
 
 

@@ -275,56 +275,73 @@ class ReverseComplement(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="sfc_lib")
 class KmerRegression(keras.layers.Layer):
-    """A network's logits and a regression on the counts of k-mers, added.
+    """A network's logits and a regression on k-mers and where they stand, added.
 
-    `y[b, t] = scale[t] · logits[b, t] + Σ_m counts[b, m] · table[m, t] + bias[t]`, over all
-    k-mers m as base-4 digits of A, C, G, T. It takes the one-hot sequences, and counts by
-    products along k positions: with an N there is no k-mer. So it is linear in each position,
-    and its gradient tells exactly what another base there would change.
+    `y[b, t] = scale[t] · logits[b, t] + Σ_p positions[p] · table[kmer(b, p), t] + bias[t]`, where
+    kmer(b, p) is the one that starts at position p, as base-4 digits of A, C, G, T; where a base
+    of it is an N (zeros) there is none. Rows of the sequences are read as the base that is
+    largest, and the gradient is that of the sum as a function linear in each row: exactly what
+    another base there would change.
 
-    Weights: `scale` (tasks,), at first ones; `table` (4^k, tasks) and `bias` (tasks,), zeros.
+    Weights: `scale` (tasks,) and `positions` (length − k + 1,), at first ones; `table` (4^k, tasks)
+    and `bias` (tasks,), zeros.
 
     Args:
-        half: Half of k in bp, an integer ≥ 1.
+        k: bp, an integer ≥ 1.
 
-    Input shapes: (batch, length, 4) and (batch, tasks). Output shape: (batch, tasks).
+    Input shapes: one-hot sequences (batch, length, 4) and logits (batch, tasks).
+    Output shape: (batch, tasks).
 
     Example:
 
-    >>> layer = KmerRegression(half=1)
+    >>> layer = KmerRegression(k=2)
     >>> layer([keras.ops.ones((2, 9, 4)), keras.ops.ones((2, 3))]).shape[1], layer.table.shape[0]
     (3, 16)
     """
 
-    def __init__(self, half: int = 3, **kwargs) -> None:
+    def __init__(self, k: int, **kwargs) -> None:
         super().__init__(**kwargs)
-        self.half = positive_integer(half, "KmerRegression", "half")
+        self.k = positive_integer(k, "KmerRegression", "k")
 
     def build(self, input_shape) -> None:
-        tasks = input_shape[1][1]
+        (_, length, _), (_, tasks) = input_shape
+        if length < self.k:
+            raise ValueError(f"KmerRegression: {length} bp hold no k-mer of {self.k} bp.")
         self.scale = self.add_weight(name="scale", shape=(tasks,), initializer="ones")
-        table = (4 ** (2 * self.half), tasks)
+        places = (length - self.k + 1,)
+        self.positions = self.add_weight(name="positions", shape=places, initializer="ones")
+        table = (4**self.k, tasks)
         self.table = self.add_weight(name="table", shape=table, initializer="zeros")
         self.bias = self.add_weight(name="bias", shape=(tasks,), initializer="zeros")
 
     def call(self, inputs):
         one_hot, logits = inputs
-        positions = one_hot.shape[1] - self.half + 1
-        words = one_hot[:, :positions]  # which bp stand at each position: (batch, position, 4)
-        for place in range(1, self.half):
-            following = one_hot[:, place : place + positions]
-            both = ops.expand_dims(words, 3) * ops.expand_dims(following, 2)
-            words = ops.reshape(both, (-1, positions, 4 ** (place + 1)))
-        first, second = words[:, : -self.half], words[:, self.half :]
-        counts = ops.matmul(ops.transpose(first, (0, 2, 1)), second)  # (batch, 4^half, 4^half)
-        counts = ops.reshape(counts, (-1, self.table.shape[0]))
-        return logits * self.scale + ops.matmul(counts, self.table) + self.bias
+        places = self.positions.shape[0]
+        bases = ops.cast(ops.argmax(one_hot, axis=2), "int32")  # (batch, length)
+        unknown = ops.cast(ops.all(one_hot <= 0, axis=2), "int32")
+        parts = [slice(place, place + places) for place in range(self.k)]
+        digits = [bases[:, part] * 4**power for power, part in enumerate(reversed(parts))][::-1]
+        kmers, missing = sum(digits), sum(unknown[:, part] for part in parts)
+
+        def shares(missing):  # (batch, places, 1)
+            positions = ops.cast(self.positions, self.compute_dtype)
+            return ops.where(missing == 0, positions, 0)[:, :, None]
+
+        found = ops.sum(ops.take(self.table, kmers, axis=0) * shares(missing), axis=1)
+        table, slope = ops.stop_gradient(self.table), 0.0
+        for place, part in enumerate(parts):
+            others = (kmers - digits[place])[:, :, None] + 4 ** (self.k - 1 - place) * ops.arange(4)
+            adds = ops.take(table, others, axis=0)  # (batch, places, 4, tasks)
+            adds = ops.sum(adds * ops.expand_dims(one_hot[:, part], 3), axis=2)
+            slope = slope + ops.sum(adds * shares(missing - unknown[:, part]), axis=1)
+        slope = slope - ops.stop_gradient(slope)  # 0, with the gradient
+        return logits * self.scale + found + slope + self.bias
 
     def compute_output_shape(self, input_shape) -> tuple:
         return tuple(input_shape[1])
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "half": self.half}
+        return {**super().get_config(), "k": self.k}
 
 
 def positive_integer(value: int, owner: str, name: str) -> int:

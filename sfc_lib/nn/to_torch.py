@@ -176,8 +176,9 @@ def _separable(layer: SeparableFC, shape: tuple, torch: Any) -> list[Any]:
 def _regression(layer: KmerRegression, shape: tuple, torch: Any) -> list[Any]:
     from sfc_lib.nn.torch_layer import KmerRegression as Twin
 
-    module = Twin(layer.half, layer.table.shape[1])
-    return [_loaded(module, torch, scale=layer.scale, table=layer.table, bias=layer.bias)]
+    module = Twin(layer.k, layer.positions.shape[0], layer.table.shape[1])
+    names = "scale", "positions", "table", "bias"
+    return [_loaded(module, torch, **{name: getattr(layer, name) for name in names})]
 
 
 def _attention(layer: AttentionPooling, shape: tuple, torch: Any) -> list[Any]:

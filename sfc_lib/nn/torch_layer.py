@@ -144,10 +144,11 @@ class SeparableFC(nn.Module):
 
 
 class KmerRegression(nn.Module):
-    """A network's logits and a regression on the counts of k-mers, added: as Keras's here.
+    """A network's logits and a regression on k-mers and where they stand, added: as Keras's here.
 
     Args:
-        half: Half of k in bp.
+        k: bp.
+        places: Positions where a k-mer starts, length − k + 1.
         tasks: Number of outputs.
 
     Input shapes: one-hot sequences (batch, 4, length), and logits (batch, tasks).
@@ -155,25 +156,37 @@ class KmerRegression(nn.Module):
 
     Example:
 
-    >>> KmerRegression(3, tasks=2)(torch.ones(5, 4, 50), torch.ones(5, 2)).shape
+    >>> KmerRegression(6, places=45, tasks=2)(torch.ones(5, 4, 50), torch.ones(5, 2)).shape
     torch.Size([5, 2])
     """
 
-    def __init__(self, half: int, tasks: int) -> None:
+    def __init__(self, k: int, places: int, tasks: int) -> None:
         super().__init__()
-        self.word = half  # bp; `half` is a method of modules
+        self.k = k
         self.scale = nn.Parameter(torch.ones(tasks))
-        self.table = nn.Parameter(torch.zeros(4 ** (2 * half), tasks))
+        self.positions = nn.Parameter(torch.ones(places))
+        self.table = nn.Parameter(torch.zeros(4**k, tasks))
         self.bias = nn.Parameter(torch.zeros(tasks))
 
     def forward(self, one_hot: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-        positions = one_hot.shape[2] - self.word + 1
-        words = one_hot[:, :, :positions]
-        for place in range(1, self.word):
-            following = one_hot[:, None, :, place : place + positions]
-            words = (words[:, :, None] * following).flatten(1, 2)
-        counts = words[:, :, : -self.word] @ words[:, :, self.word :].transpose(1, 2)
-        return logits * self.scale + counts.flatten(1) @ self.table + self.bias
+        places = len(self.positions)
+        bases, unknown = one_hot.argmax(1), (one_hot <= 0).all(1)  # (batch, length)
+        parts = [slice(place, place + places) for place in range(self.k)]
+        digits = [bases[:, part] * 4**power for power, part in enumerate(reversed(parts))][::-1]
+        kmers, missing = sum(digits), sum(unknown[:, part].int() for part in parts)
+
+        def shares(missing: torch.Tensor) -> torch.Tensor:  # (batch, places, 1)
+            return torch.where(missing == 0, self.positions, 0.0)[:, :, None]
+
+        found = (self.table[kmers] * shares(missing)).sum(1)
+        table, slope = self.table.detach(), 0.0
+        for place, part in enumerate(parts):
+            bases = torch.arange(4, device=kmers.device) * 4 ** (self.k - 1 - place)
+            adds = table[(kmers - digits[place])[:, :, None] + bases]  # (batch, places, 4, tasks)
+            adds = (adds * one_hot[:, :, part].transpose(1, 2)[:, :, :, None]).sum(2)
+            slope = slope + (adds * shares(missing - unknown[:, part].int())).sum(1)
+        slope = slope - slope.detach()  # 0, with the gradient
+        return logits * self.scale + found + slope + self.bias
 
 
 def separable_sum(x: torch.Tensor, w_pos: torch.Tensor, w_chan: torch.Tensor) -> torch.Tensor:

@@ -107,7 +107,7 @@ option = partial(click.option, show_default=True)
     default="kmers",
     help="Of filters: motifs are those of --motifs, and k-mers too.",
 )
-@option("--regression/--network-alone", default=True, help="On 6-mers, added to the network.")
+@option("--regression/--network-alone", default=True, help="On 8-mers, added to the network.")
 @option("--ensemble", type=COUNT, default=1, help="Networks whose logits are averaged.")
 @option("--epochs", type=COUNT, default=100, help="At most.")
 @option("--patience", type=COUNT, default=15, help="Epochs without a better one.")
@@ -143,6 +143,7 @@ def train_verb(
     options = {name: values.pop(name) for name in (*FILES, *OF_DATA, *FLAGS)}
     require_kind((name for name in FILES if options[name]), "--")
     options["task_names"] = (task,) if task else ()
+    values["regression"] = None if values["regression"] else 0
     from sfc_lib.datasets.base import card, load_dataset
     from sfc_lib.genomics.motifs import read_meme
     from sfc_lib.own import audit, report, train

@@ -34,6 +34,7 @@ BALANCED = 1.2  # at most this many times more examples of one class: no class w
 SAMPLES = 20_000  # examples an epoch at most, drawn anew each time
 BATCH, EPOCHS, PATIENCE = 64, 100, 15
 UNITS, CURVATURE, WEIGHT_DECAY = 24, 1.0, 0.001
+WORD = 8  # bp of the k-mers of the regression beside the network
 RANDOM, KMERS, MOTIFS = "random", "kmers", "motifs"  # where filters start
 AT_A_TIME = 2  # networks of an ensemble
 NETWORK, REGRESSION = "network", "6-mer regression"
@@ -113,7 +114,7 @@ def _defaults(dataset: Dataset, architecture: str, variant: str) -> dict[str, An
         "shift": min(SHIFT, dataset.length // SHIFT_SHARE),
         "weight_decay": WEIGHT_DECAY,
         "start": KMERS,
-        "regression": True,
+        "regression": min(WORD, dataset.length),
     }
 
 

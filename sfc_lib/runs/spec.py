@@ -26,6 +26,7 @@ OFF = (
     "regression",
     "conjoined",
 )  # of which 0 is as good as None
+LONGEST = 10  # bp of the regression's k-mers: a million weights a task
 PROTOCOL = 2  # raised whenever the same spec would give another result
 CHOICES = {  # as in `sfc_lib.nn`, which is not imported here because it imports Keras
     "architecture": ("simulated_tf", "chip_seq", "basset", "compact"),
@@ -72,9 +73,9 @@ class RunSpec:
             in the positives of the training set (of measurements, in the upper quarter), see
             `sfc_lib.runs.starts`.
         motifs: In MEME format those that the first filters start at, a quarter of all at most.
-        regression: Whether a regression on 6-mer counts, fitted to the training set, is added to
-            the logits (of measurements, the values) of the trained network, in shares that the
-            validation set chooses, see `sfc_lib.runs.regression`.
+        regression: Length in bp of the k-mers, 10 at most, of a regression that is fitted to the
+            training set and added to the logits (of measurements, the values) of the trained
+            network, in shares that the validation set chooses, see `sfc_lib.runs.regression`.
         class_weight: Weight positives by negatives / positives (one task only).
         backend: Keras backend: `"tensorflow"`, `"jax"` or `"torch"`.
         precision: Keras dtype policy, one of `CHOICES["precision"]`.
@@ -117,7 +118,7 @@ class RunSpec:
     shift: int | None = None
     weight_decay: float | None = None
     start: str | None = None
-    regression: bool | None = None
+    regression: int | None = None
     motifs: str | None = None
     conjoined: bool | None = None
 
@@ -139,6 +140,10 @@ class RunSpec:
             )
         if self.conjoined and not self.both_strands:
             raise UserError("RunSpec: conjoined is of networks with both_strands, got it alone.")
+        if (self.regression or 0) > LONGEST:
+            raise UserError(
+                f"RunSpec: regression takes k-mers of {LONGEST} bp at most, got {self.regression}."
+            )
         if self.motifs:  # written in one way, so that equal motifs are equal specs
             found = parse_meme(self.motifs, "RunSpec: motifs")
             object.__setattr__(self, "motifs", as_meme(found.values()))

@@ -337,7 +337,8 @@ class Progress(keras.callbacks.Callback):
     def _blended(self) -> keras.Model:
         """The network with the regression on k-mers beside it."""
         train, valid = self.dataset.train.first(self.spec.train_samples), self.dataset.valid
-        return with_regression(self.whole, *blend(train, valid, predict(self.whole, valid.codes)))
+        guesses = predict(self.whole, valid.codes)
+        return with_regression(self.whole, *blend(train, valid, guesses, self.spec.regression))
 
     def _scores(self) -> dict[str, Any]:
         """Metrics of the best epoch on both held-out splits; None where every epoch diverged."""

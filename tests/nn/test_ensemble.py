@@ -79,23 +79,26 @@ def test_one_is_itself_and_none_or_unlike_ones_are_refused(networks):
 
 @pytest.fixture(scope="module")
 def weights():
-    """Scale, table of 4-mers and bias of two tasks; a 4-mer counts as its reverse complement."""
+    """Scale, positions, table of 4-mers and bias of two tasks; both strands are told alike."""
     rng = np.random.default_rng(1)
     _, kmers = np.unique(reverse_complements(4), return_inverse=True)
-    return rng.uniform(0.5, 2, 2), rng.normal(0, 0.3, (136, 2))[kmers], rng.normal(size=2)
+    positions = rng.uniform(size=LENGTH - 3)
+    positions = positions + positions[::-1]
+    table = rng.normal(0, 0.3, (136, 2))[kmers]
+    return rng.uniform(0.5, 2, 2), positions, table, rng.normal(size=2)
 
 
 def test_a_regression_adds_the_weight_of_every_kmer(networks, weights, codes):
-    scale, table, bias = weights
+    scale, positions, table, bias = weights
     expected = logits(networks[2], codes) * scale + bias
     for row, sequence in enumerate(codes):
         for start in range(LENGTH - 3):
             kmer = sequence[start : start + 4]
             if (kmer < 4).all():
-                expected[row] += table[int(kmer @ [64, 16, 4, 1])]
+                expected[row] += positions[start] * table[int(kmer @ [64, 16, 4, 1])]
     both = with_regression(networks[2], *weights)
     np.testing.assert_allclose(logits(both, codes), expected, atol=1e-4)
-    assert both.count_params() == networks[2].count_params() + 2 + 2 * 256 + 2
+    assert both.count_params() == networks[2].count_params() + 2 + LENGTH - 3 + 2 * 256 + 2
     other = reverse_complement(codes)
     np.testing.assert_allclose(logits(both, other), logits(both, codes), atol=1e-4)
 
@@ -115,7 +118,8 @@ def test_with_a_regression_it_folds_converts_and_is_saved_like_one(
 def test_the_gradient_of_a_regression_is_what_another_base_would_change(networks, codes):
     """Of the regression alone, as the scale of the network is 0."""
     table = np.random.default_rng(2).normal(size=(256, 2))
-    both = with_regression(networks[0], np.zeros(2), table, np.zeros(2))
+    positions = np.random.default_rng(3).uniform(size=LENGTH - 3)
+    both = with_regression(networks[0], np.zeros(2), positions, table, np.zeros(2))
     known = codes % 4
     before, found = logits(both, known), gradient_times_input(both, known)
     for place in (0, 1, 50, LENGTH - 1):
@@ -130,7 +134,7 @@ def test_logits_of_a_strand_have_the_network_as_their_mean(both, regression):
     model = build_model("compact", "symm", length=110, tasks=2, width=0.1, both_strands=both)
     if regression:
         table = np.random.default_rng(1).normal(size=(4**6, 2))[reverse_complements(6)]
-        model = with_regression(model, np.full(2, 0.3), table, np.ones(2))
+        model = with_regression(model, np.full(2, 0.3), np.ones(105), table, np.ones(2))
     codes = np.random.default_rng(0).integers(0, 5, (6, 110), dtype=np.uint8)
     alone, logits = strand_logits(model), keras.Model(model.input, model.get_layer("logits").output)
     one, two = (alone.predict_on_batch(x) for x in (codes, reverse_complement(codes)))

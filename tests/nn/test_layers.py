@@ -399,36 +399,76 @@ def test_one_hot_output_shape():
 # KmerRegression
 
 
-@pytest.mark.parametrize("half", [1, 2, 3])
-def test_kmers_are_counted_and_those_with_an_n_are_not(half):
-    rng = np.random.default_rng(half)
-    codes = rng.integers(0, 5, (3, 20), dtype=np.uint8)
-    logits, bias = rng.normal(size=(3, 2)).astype("float32"), np.array([0.5, -1.0])
-    scale, table = np.array([2.0, 0.0]), rng.normal(size=(16**half, 2))
-    layer = KmerRegression(half)
-    layer.build([(3, 20, 4), (3, 2)])
-    layer.set_weights([scale, table, bias])
+def kmer_regression(k, length, tasks):
+    """A layer with weights drawn anew, and the weights."""
+    rng, layer = np.random.default_rng(k), KmerRegression(k)
+    layer.build([(3, length, 4), (3, tasks)])
+    scale, bias = np.array([2.0, 0.0])[:tasks], np.array([0.5, -1.0])[:tasks]
+    weights = scale, rng.uniform(size=length - k + 1), rng.normal(size=(4**k, tasks)), bias
+    layer.set_weights(weights)
+    return layer, weights
+
+
+def summed(rows, weights, logits):
+    """By the formula, of rows of four numbers: a k-mer counts with the product of its rows'."""
+    scale, positions, table, bias = weights
+    k = round(np.log(len(table)) / np.log(4))
     expected = logits * scale + bias
-    for row, sequence in enumerate(codes):
-        for start in range(20 - 2 * half + 1):
-            kmer = sequence[start : start + 2 * half]
-            if (kmer < 4).all():
-                expected[row] += table[int("".join(map(str, kmer)), 4)]
+    for start, share in enumerate(positions):
+        counts = np.ones((len(rows), 1))
+        for place in range(start, start + k):
+            counts = (counts[:, :, None] * rows[:, None, place]).reshape(len(rows), -1)
+        expected = expected + share * counts @ table
+    return expected
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+def test_kmers_count_by_where_they_stand_and_those_with_an_n_do_not(k):
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 5, (3, 20), dtype=np.uint8)
+    rows, logits = np.eye(5)[codes][:, :, :4], rng.normal(size=(3, 2)).astype("float32")
+    layer, weights = kmer_regression(k, 20, 2)
     found = keras.ops.convert_to_numpy(layer([OneHotDNA()(codes), logits]))
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    np.testing.assert_allclose(found, summed(rows, weights, logits), atol=1e-5)
+
+
+def test_the_gradient_of_a_kmer_regression_is_what_another_base_would_change():
+    """Also at an N, and beside it."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("differentiates with tf.GradientTape; test_backends has the other backends")
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 4, (1, 16), dtype=np.uint8)
+    codes[0, [3, 9, 10]] = 4
+    rows, none = np.eye(5)[codes][:, :, :4], np.zeros((1, 1), "float32")
+    layer, weights = kmer_regression(3, 16, 1)
+    with tf.GradientTape() as tape:
+        tape.watch(one_hot := tf.constant(rows, dtype="float32"))
+        value = layer([one_hot, none])
+    found = tape.gradient(value, one_hot).numpy()
+    for place in range(16):
+        for base in range(4):
+            with_it, without = rows.copy(), rows.copy()
+            with_it[0, place], without[0, place] = np.eye(4)[base], 0
+            gain = summed(with_it, weights, none) - summed(without, weights, none)
+            np.testing.assert_allclose(found[0, place, base], gain[0, 0], atol=1e-5)
 
 
 def test_a_new_kmer_regression_changes_nothing_and_knows_its_shapes():
-    layer, logits = KmerRegression(2), np.array([[1.0, -3.0]], dtype="float32")
+    layer, logits = KmerRegression(4), np.array([[1.0, -3.0]], dtype="float32")
     found = layer([np.ones((1, 9, 4), dtype="float32"), logits])
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(found), logits)
     assert layer.compute_output_shape([(None, 9, 4), (None, 2)]) == (None, 2)
-    assert KmerRegression.from_config(layer.get_config()).half == 2
+    assert KmerRegression.from_config(layer.get_config()).k == 4
 
 
-@pytest.mark.parametrize("half", [0, 1.5, True])
-def test_bad_half_is_named(half):
-    with pytest.raises(
-        ValueError, match=f"KmerRegression: half must be an integer >= 1, got {half}"
-    ):
-        KmerRegression(half)
+@pytest.mark.parametrize("k", [0, 1.5, True])
+def test_bad_k_is_named(k):
+    with pytest.raises(ValueError, match=f"KmerRegression: k must be an integer >= 1, got {k}"):
+        KmerRegression(k)
+
+
+def test_sequences_shorter_than_a_kmer_are_refused():
+    with pytest.raises(ValueError, match="5 bp hold no k-mer of 6 bp"):
+        KmerRegression(6).build([(None, 5, 4), (None, 1)])

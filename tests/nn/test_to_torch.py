@@ -81,7 +81,8 @@ def test_a_network_with_a_regression_on_kmers_converts():
     rng = np.random.default_rng(0)
     model = network("compact", "symm", 110, both_strands=True)
     tasks = model.output_shape[1]
-    weights = np.full(tasks, 0.5), rng.normal(0, 0.1, (4**6, tasks)), rng.normal(size=tasks)
+    table, bias = rng.normal(0, 0.1, (4**6, tasks)), rng.normal(size=tasks)
+    weights = np.full(tasks, 0.5), rng.uniform(size=105), table, bias
     both = with_regression(model, *weights)
     for whole in (both, averaged_models([model, both])):
         agrees(whole)

@@ -459,7 +459,7 @@ def test_no_dataset_without_measurements_is_named_anew():
 def test_a_start_at_random_and_the_network_alone_can_be_had(measured, monkeypatch):
     monkeypatch.chdir(measured)
     options = {"sequences": "all.fa", "labels": "mpra.tsv", "continuous": True}
-    plain = own_spec(options, variant="std", start="random", regression=False)
+    plain = own_spec(options, variant="std", start="random", regression=0)
     assert not set(plain.to_dict()) & {"start", "regression"}
 
 

@@ -274,7 +274,7 @@ def test_what_is_not_there_is_said_before_keras_is_imported(tmp_path, monkeypatc
 
 def test_a_network_is_left_out_where_none_of_an_ensemble_has_a_share():
     networks = [build_model("simulated_tf", "sep", length=40, tasks=3) for _ in range(2)]
-    nothing = np.zeros((4096, 3)), np.zeros(3)
+    nothing = np.ones(35), np.zeros((4096, 3)), np.zeros(3)
     scales = [0.0, 0.5, 0.0], [0.0, 0.0, 2.0]
     both = [
         with_regression(n, np.array(s), *nothing) for n, s in zip(networks, scales, strict=True)

@@ -99,7 +99,7 @@ def test_units_change_nothing_but_the_units(trained):
 def test_a_regression_beside_the_network_adds_values(trained):
     data = dataset(lambda number: 1000 + 50 * number)
     alone, _, _ = trained(data, epochs=2)
-    both, result, _ = trained(data, epochs=2, regression=True)
+    both, result, _ = trained(data, epochs=2, regression=6)
     scores = [
         metrics(data.test.labels, predict(m, data.test.codes), "a")["pearson"]
         for m in (alone, both)
@@ -158,7 +158,7 @@ def test_a_task_that_is_known_in_part_is_learned_and_scored_by_that_part(trained
         return labels
 
     data = dataset(change)
-    model, result, _ = trained(data, regression=True, epochs=6)
+    model, result, _ = trained(data, regression=6, epochs=6)
     guess = predict(model, data.test.codes)
     assert np.isfinite(guess).all()
     for column, task in enumerate("ab"):

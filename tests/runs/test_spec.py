@@ -42,7 +42,7 @@ OTHER = {
     "shift": 5,
     "weight_decay": 0.01,
     "start": "kmers",
-    "regression": True,
+    "regression": 6,
     "motifs": MOTIFS,
     "conjoined": True,
 }
@@ -120,7 +120,8 @@ def test_every_field_is_covered():
         ("shift", -1, "shift must be an integer >= 0 or None, got -1"),
         ("weight_decay", -1, "weight_decay must be a finite number >= 0 or None, got -1"),
         ("start", "motifs", "start must be None or 'kmers', got 'motifs'"),
-        ("regression", 6, "regression must be a bool or None, got 6"),
+        ("regression", True, "regression must be an integer >= 0 or None, got True"),
+        ("regression", 11, "regression takes k-mers of 10 bp at most, got 11"),
         ("motifs", "GATA", "RunSpec: motifs: expected at least one MOTIF with a matrix, got none"),
         ("conjoined", True, "conjoined is of networks with both_strands, got it alone"),
         ("motifs", ["GATA"], r"motifs must be a str or None, got \['GATA'\]"),
@@ -143,7 +144,7 @@ def test_bad_value_is_named_with_what_was_expected_and_received(name, value, mes
         {"units": None, "samples_per_epoch": None, "valid_samples": None, "dropout": None},
         {"readout": None, "limit": None, "train_samples": None},
         {"both_strands": None, "shift": None, "weight_decay": None, "start": None},
-        {"both_strands": False, "shift": 0, "weight_decay": 0, "regression": False},
+        {"both_strands": False, "shift": 0, "weight_decay": 0, "regression": 0},
         {"conjoined": False},
     ],
 )

@@ -473,11 +473,11 @@ def test_a_regression_is_added_to_the_trained_network(tmp_path):
     """The network is the one that is trained without; both are on the training set alone."""
     given, records = [], []
 
-    def noted(train, valid, probabilities):
+    def noted(train, valid, probabilities, k):
         given.append((len(train), len(valid), probabilities))
-        return blend(train, valid, probabilities)
+        return blend(train, valid, probabilities, k)
 
-    for regression in (None, True):
+    for regression in (None, 4):
         spec = tiny(regression=regression, train_samples=40, epochs=1)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(training, "blend", noted)
@@ -488,8 +488,8 @@ def test_a_regression_is_added_to_the_trained_network(tmp_path):
     ((train, valid, probabilities),) = given
     assert (train, valid) == (40, len(data.valid))
     np.testing.assert_allclose(probabilities, predict(alone, data.valid.codes), atol=1e-6)
-    scale, table, bias = blend(data.train.first(40), data.valid, probabilities)
-    expected = with_regression(alone, scale, table, bias)
+    weights = blend(data.train.first(40), data.valid, probabilities, 4)
+    expected = with_regression(alone, *weights)
     np.testing.assert_allclose(
         predict(both, data.test.codes), predict(expected, data.test.codes), atol=1e-6
     )

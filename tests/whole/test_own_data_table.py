@@ -146,7 +146,8 @@ def test_a_network_is_scored_without_its_regression(own_data):
     codes = np.random.default_rng(0).integers(0, 4, (5, 110), dtype=np.uint8)
     model = build_model("compact", "symm", length=110, tasks=1, width=0.1, both_strands=True)
     table = np.random.default_rng(1).normal(size=(4**6, 1))
-    alone = own_data.network_of(with_regression(model, np.full(1, 0.3), table, np.ones(1)))
+    weights = np.full(1, 0.3), np.ones(105), table, np.ones(1)
+    alone = own_data.network_of(with_regression(model, *weights))
     expected = keras.Model(model.input, model.get_layer("logits").output).predict_on_batch(codes)
     np.testing.assert_allclose(alone.predict_on_batch(codes), expected, atol=1e-6)
 
