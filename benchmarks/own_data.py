@@ -34,10 +34,11 @@ from sfc_lib.genomics.intervals import read_intervals, resize
 from sfc_lib.genomics.sources import fetch
 from sfc_lib.own.baseline import Baseline, fit_baseline
 from sfc_lib.own.negatives import gc_content, matched
-from sfc_lib.own.train import ensemble_specs, gains, own_spec, train_own
+from sfc_lib.own.train import WORD, ensemble_specs, gains, own_spec, train_own
 from sfc_lib.pages.style import STYLE, closed, short
 from sfc_lib.runs.evaluation import predict
 from sfc_lib.runs.pool import use_keras
+from sfc_lib.runs.regression import Kmers
 from sfc_lib.runs.store import environment
 
 HERE = Path(__file__).resolve().parent
@@ -68,7 +69,8 @@ WITHOUT: dict[str, dict[str, Any]] = {  # settings that differ from the default 
 }
 ABLATED = ("CTCF", "SPI1", "YY1", "ELF1")
 COLUMNS = {
-    **{"regression": "6-mer regression", "network": "network alone", "together": "both"},
+    **{"regression": "6-mer regression", "beside": "8-mers alone", "network": "network alone"},
+    "together": "both",
     "ensemble": "ensemble of three",
 }
 SCORES = {"auroc": roc_auc_score, "auprc": average_precision_score}
@@ -178,8 +180,9 @@ def measure(
 ) -> dict[str, Any]:
     """One row: scores on the test set of the regression, of networks, and of them together.
 
-    Of each network there is a score of `network`, which is itself alone, and of `together`, with
-    the regression beside it, as `sfc train` gives it; of several also one of their `ensemble`.
+    Of each network there is a score of `network`, which is itself alone, of `beside`, the
+    regression on 8-mers that is saved with it, and of `together`, both, as `sfc train` gives it;
+    of several also one of their `ensemble`.
     `settings` differ from the default ones.
     """
     options, dataset, baseline = prepared(factor, size)
@@ -191,6 +194,7 @@ def measure(
     codes, truth = dataset.test.codes, dataset.test.labels
     found = {
         "regression": [baseline.probabilities["test"]],
+        "beside": [kmers_of(model, codes) for model in models],
         "network": [predict(network_of(model), codes) for model in models],
         "together": [predict(model, codes) for model in models],
     }
@@ -222,6 +226,12 @@ def network_of(model: Any) -> Any:
 
     inputs = model.get_layer("one_hot")
     return keras.Model(model.input, model.get_layer("network")(inputs.output))
+
+
+def kmers_of(model: Any, codes: np.ndarray) -> np.ndarray:
+    """What the regression beside a network adds to its logits, (examples,)."""
+    _, positions, table, _ = model.get_layer("logits").get_weights()
+    return Kmers(codes, positions, WORD).scores(table[:, 0])
 
 
 def measured(rows: Mapping[str, Mapping[str, Any]]) -> str:

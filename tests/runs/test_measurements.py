@@ -252,7 +252,7 @@ def spec(tmp_path_factory):
     lines = "".join(f"s{i}\t{value}\t{i}\n" for i, value in enumerate(values))
     (folder / "l.tsv").write_text(f"name\tsites\tplace\n{lines}")
     files = {"sequences": folder / "s.fa", "labels": folder / "l.tsv", "continuous": True}
-    options = {"regression": True, "both_strands": True, "start": "kmers"}
+    options = {"regression": 6, "both_strands": True, "start": "kmers"}
     return tiny(**SETTINGS | {"dataset": "custom", "dataset_options": files, "epochs": 3} | options)
 
 

@@ -403,7 +403,7 @@ def test_what_is_moved_depends_on_seed_and_epoch_alone():
     assert (one != other).any()
 
 
-OWN = {"both_strands": True, "shift": 4, "weight_decay": 0.01, "start": "kmers", "regression": True}
+OWN = {"both_strands": True, "shift": 4, "weight_decay": 0.01, "start": "kmers", "regression": 6}
 
 
 def test_a_run_with_all_of_it_resumes_to_the_same_bytes(tmp_path):
