@@ -101,10 +101,15 @@ def test_logits_by_ending_the_model_there():
         )
 
 
-def test_gradient_times_input_is_that_of_keras():
+@pytest.mark.parametrize("regression", [False, True])
+def test_gradient_times_input_is_that_of_keras(regression):
     from sfc_lib.nn.gradients import gradient_times_input
 
     model = network("chip_seq", "symm", 300)
+    if regression:
+        rng, tasks = np.random.default_rng(0), model.output_shape[1]
+        table = rng.normal(size=(4**5, tasks))
+        model = with_regression(model, np.ones(tasks), rng.uniform(size=296), table, np.ones(tasks))
     codes, one_hot = sequences(300)
     one_hot.requires_grad_()
     logits = to_torch(keras.Model(model.input, model.get_layer("logits").output))
