@@ -14,6 +14,7 @@ from sfc_lib.genomics.dna import one_hot
 from sfc_lib.genomics.text import read_lines
 
 RESOURCES = Path(__file__).parent / "resources"
+ROUNDED = 0.0101  # how far from 1 the sum of probabilities with two digits or more may be
 PSEUDOCOUNT = 0.01  # mixed in where a logarithm is taken
 BLOCK = 500  # sequences scored at once; bounds the memory
 
@@ -53,8 +54,8 @@ def read_meme(path: str | Path) -> dict[str, Motif]:
     Gzip, CRLF line ends and a BOM are accepted.
 
     Raises:
-        UserError: `file: motif: what was expected`, for a matrix whose rows are missing,
-            malformed or do not sum to 1, or a repeated name; or a file without motifs.
+        UserError: `file: motif: row: what was expected`, for a matrix whose rows are missing,
+            malformed or do not sum to 1 within .01, or a repeated name; or a file without motifs.
     """
     return parse_meme("\n".join(read_lines(Path(path))), str(path))
 
@@ -146,21 +147,29 @@ def shipped_motifs() -> dict[str, Motif]:
 
 
 def _matrix(block: str, where: str) -> np.ndarray:
-    """The probabilities of a motif, (w, 4): the lines behind that which says w=."""
+    """The probabilities of a motif, (w, 4): the lines behind its head, as many as that says."""
     found = re.findall(
-        r"^letter-probability matrix.*\bw=\s*([1-9]\d*).*\n((?:[ \t\d].*\n?)*)", block, re.M
+        r"^letter-probability matrix(.*)\n((?:[ \t]*[-+.\d]\S*[ \t].*\n?|[ \t]*nan.*\n?)*)", block, re.M
     )
+    if len(found) != 1:
+        raise UserError(f"{where}: expected one letter-probability matrix, got {len(found)}.")
+    ((head, text),) = found
+    rows = [_row(line, f"{where}: row {row}") for row, line in enumerate(text.splitlines(), 1)]
+    width = re.search(r"\bw=\s*(\S+)", head)
+    if not rows or (width and width[1] != str(len(rows))):
+        expected = f"w= {width[1]} rows" if width else "rows of four probabilities"
+        raise UserError(f"{where}: expected {expected}, got {len(rows)}.")
+    return np.array(rows)
+
+
+def _row(line: str, where: str) -> np.ndarray:
+    """Four probabilities, which what rounding may have taken or added is given back."""
     try:
-        ((width, text),) = found
-        rows = np.array([line.split() for line in text.splitlines()], dtype=float)
-        if (
-            rows.shape == (int(width), 4)
-            and (rows >= 0).all()
-            and np.allclose(rows.sum(1), 1, 0, 1e-4)
-        ):
-            return rows / rows.sum(axis=1, keepdims=True)
-    except ValueError:  # no matrix, or two; or rows of another length, or no numbers
-        pass
-    raise UserError(
-        f"{where}: expected one matrix of w= rows, each four probabilities that sum to 1."
-    )
+        row = np.array(line.split(), dtype=float)
+    except ValueError:  # no numbers
+        row = np.empty(0)
+    if len(row) != 4 or not (row >= 0).all() or not abs(row.sum() - 1) <= ROUNDED:
+        raise UserError(
+            f"{where}: expected four probabilities that sum to 1, got {line.strip()[:60]!r}."
+        )
+    return row / row.sum()

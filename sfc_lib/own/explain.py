@@ -283,13 +283,15 @@ def match_motifs(
 def count_motifs(matches: pd.DataFrame, shuffled: pd.DataFrame) -> pd.DataFrame:
     """Of each motif its `seqlets`, the `sequences` with one, and means; the commonest first.
 
-    `in_shuffled`: its seqlets in as many shuffled sequences.
+    `adding`, `taking`: its seqlets that speak for the task, and against it; `in_shuffled`: its seqlets in as many shuffled sequences.
     """
     grouped = matches.groupby("motif")
     table = pd.DataFrame(
         {
             "seqlets": grouped.size(),
             "sequences": grouped["sequence"].nunique(),
+            "adding": grouped["added"].agg(lambda added: (added > 0).sum()),
+            "taking": grouped["added"].agg(lambda added: (added < 0).sum()),
             "mean_added": grouped["added"].mean(),
             "mean_likeness": grouped["likeness"].mean(),
         }

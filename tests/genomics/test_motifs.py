@@ -94,29 +94,42 @@ def test_rows_are_made_to_sum_to_one(written):
     assert motif.probabilities.sum(axis=1) == pytest.approx([1, 1], abs=1e-15)
 
 
-MATRIX_OF = "first: expected one matrix of w= rows, each four probabilities that sum to 1"
+@pytest.mark.parametrize("row", ["0.333 0.333 0.333 0", "0.34 0.33 0.34 0"])
+def test_what_rounding_took_from_a_row_is_given_back(written, row):
+    given = np.array(row.split(), dtype=float)
+    found = read_meme(written(GOOD.replace("0.1 0.2 0.3 0.4", row)))["first"].probabilities[0]
+    np.testing.assert_allclose(found, given / given.sum())
+
+
+def test_the_width_may_be_left_out(written):
+    motif = read_meme(written(GOOD.replace(" w= 2", "")))["first"]
+    np.testing.assert_allclose(motif.probabilities, [[0.1, 0.2, 0.3, 0.4], [1, 0, 0, 0]])
+
+
+def row_of(line):
+    return f"first: row 1: expected four probabilities that sum to 1, got '{line}'"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (GOOD.replace("0.3 0.4", "0.3", 1), MATRIX_OF),
-        (GOOD.replace("0.3 0.4", "0.3 0.5", 1), MATRIX_OF),
-        (GOOD.replace("0.3 0.4", "0.3 0.401", 1), MATRIX_OF),
-        (GOOD.replace("0.1 0.2", "-0.1 0.4", 1), MATRIX_OF),
-        (GOOD.replace("0.1", "A", 1), MATRIX_OF),
-        (GOOD.replace("w= 2", "w= 3", 1), MATRIX_OF),
-        (f"MEME\nMOTIF first\n{MATRIX[:-8]}", MATRIX_OF),
-        (GOOD.replace(" w= 2", "", 1), MATRIX_OF),
+        (GOOD.replace("0.3 0.4", "0.3", 1), row_of("0.1 0.2 0.3")),
+        (GOOD.replace("0.3 0.4", "0.3 0.5", 1), row_of("0.1 0.2 0.3 0.5")),
+        (GOOD.replace("0.3 0.4", "0.3 0.42", 1), row_of("0.1 0.2 0.3 0.42")),
+        (GOOD.replace("0.1 0.2", "-0.1 0.4", 1), row_of("-0.1 0.4 0.3 0.4")),
+        (GOOD.replace("0.2", "A", 1), row_of("0.1 A 0.3 0.4")),
+        (GOOD.replace("w= 2", "w= 3", 1), "first: expected w= 3 rows, got 2"),
+        (f"MEME\nMOTIF first\n{MATRIX[:-8]}", "first: expected w= 2 rows, got 1"),
         (GOOD.replace("MOTIF second other", "MOTIF first"), "first: expected a new motif name"),
         (GOOD.replace("MOTIF first", "MOTIF"), ": expected a new motif name"),
         ("MEME version 4\n", "at least one MOTIF with a matrix, got none"),
         ("", "expected text, got an empty file"),
-        (GOOD.replace("0.1", "nan", 1), MATRIX_OF),
-        (GOOD.replace("w= 2", "w= 0", 1), MATRIX_OF),
-        (GOOD.replace("w= 2", "w= 1", 1), MATRIX_OF),
-        (GOOD.replace(MATRIX, "", 1), MATRIX_OF),
-        (GOOD + MATRIX, MATRIX_OF.replace("first", "second")),
+        (GOOD.replace("0.1", "nan", 1), row_of("nan 0.2 0.3 0.4")),
+        (GOOD.replace("w= 2", "w= 0", 1), "first: expected w= 0 rows, got 2"),
+        (GOOD.replace("w= 2", "w= 1", 1), "first: expected w= 1 rows, got 2"),
+        (GOOD.replace(MATRIX, "", 1), "first: expected one letter-probability matrix, got 0"),
+        (GOOD + MATRIX, "second: expected one letter-probability matrix, got 2"),
+        (f"MEME\nMOTIF first\n{MATRIX[:44]}\n", "expected w= 2 rows, got 0"),
     ],
     ids=[
         "three fields",
@@ -126,7 +139,6 @@ MATRIX_OF = "first: expected one matrix of w= rows, each four probabilities that
         "letter",
         "row missing",
         "rows missing at the end",
-        "no width",
         "repeated name",
         "no name",
         "no motif",
@@ -136,6 +148,7 @@ MATRIX_OF = "first: expected one matrix of w= rows, each four probabilities that
         "more rows than the width",
         "no matrix",
         "second matrix",
+        "no rows",
     ],
 )
 def test_malformed_file_is_named_with_its_motif(written, text, message):

@@ -241,7 +241,8 @@ def test_seqlets_at_the_ends_are_matched_too():
 
 def test_counts_are_of_seqlets_and_sequences_the_commonest_first():
     def matches(names, rows):
-        return pd.DataFrame({"motif": names, "sequence": rows, "added": 1.0, "likeness": 0.9})
+        added = [1.0 - 2 * (row == 5) for row in rows]
+        return pd.DataFrame({"motif": names, "sequence": rows, "added": added, "likeness": 0.9})
 
     found = count_motifs(
         matches([NO_MOTIF] * 4 + ["a", "b", "b"], [0, 1, 2, 3, 0, 5, 5]), matches(["b"], [0])
@@ -250,6 +251,8 @@ def test_counts_are_of_seqlets_and_sequences_the_commonest_first():
     assert found["seqlets"].tolist() == [2, 1, 4]
     assert found["sequences"].tolist() == [1, 1, 4]
     assert found["in_shuffled"].tolist() == [1, 0, 0]
+    assert found["adding"].tolist() == [0, 1, 4]
+    assert found["taking"].tolist() == [2, 0, 0]
     assert len(count_motifs(matches([], []), matches([], []))) == 0
 
 
