@@ -149,7 +149,9 @@ def shipped_motifs() -> dict[str, Motif]:
 def _matrix(block: str, where: str) -> np.ndarray:
     """The probabilities of a motif, (w, 4): the lines behind its head, as many as that says."""
     found = re.findall(
-        r"^letter-probability matrix(.*)\n((?:[ \t]*[-+.\d]\S*[ \t].*\n?|[ \t]*nan.*\n?)*)", block, re.M
+        r"^letter-probability matrix(.*)\n((?:[ \t]*[-+.\d]\S*[ \t].*\n?|[ \t]*nan.*\n?)*)",
+        block,
+        re.M,
     )
     if len(found) != 1:
         raise UserError(f"{where}: expected one letter-probability matrix, got {len(found)}.")

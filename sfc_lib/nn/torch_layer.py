@@ -179,7 +179,7 @@ class KmerRegression(nn.Module):
             return torch.where(missing == 0, self.positions, 0.0)[:, :, None]
 
         found = (self.table[kmers] * shares(missing)).sum(1)
-        table, slope = self.table.detach(), 0.0
+        table, slope = self.table.detach(), torch.zeros_like(found)
         for place, part in enumerate(parts):
             bases = torch.arange(4, device=kmers.device) * 4 ** (self.k - 1 - place)
             adds = table[(kmers - digits[place])[:, :, None] + bases]  # (batch, places, 4, tasks)

@@ -283,7 +283,8 @@ def match_motifs(
 def count_motifs(matches: pd.DataFrame, shuffled: pd.DataFrame) -> pd.DataFrame:
     """Of each motif its `seqlets`, the `sequences` with one, and means; the commonest first.
 
-    `adding`, `taking`: its seqlets that speak for the task, and against it; `in_shuffled`: its seqlets in as many shuffled sequences.
+    `adding`, `taking`: its seqlets that speak for the task, and against it; `in_shuffled`: its
+    seqlets in as many shuffled sequences.
     """
     grouped = matches.groupby("motif")
     table = pd.DataFrame(

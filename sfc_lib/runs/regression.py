@@ -21,12 +21,12 @@ from typing import NamedTuple
 import numpy as np
 
 from sfc_lib.datasets.base import Split, is_continuous, is_known
-from sfc_lib.genomics.kmers import canonical_kmers, reverse_complements
+from sfc_lib.genomics.kmers import canonical_kmers
 from sfc_lib.runs.evaluation import kind_of
 
-SHARED = 0.2  # of its weight that a k-mer takes from the mean of those with another base somewhere
+SHARED = 0.2  # what a k-mer takes of the weight of one that differs in one base; squared, in two
 SPREADS = (np.inf, 100.0, 50.0, 30.0)  # bp from the middle, standard deviations of the positions
-STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # of the ridge, in units of Σ positions² on two strands
+STRENGTHS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)  # of the ridge, in units of 2 Σ positions²
 STEPS_OF_RIDGE = 30  # dimensions of the space its solutions are looked for in
 PROBED = 2  # tasks, the first ones, that choose among `SPREADS`
 MOST = 4_000_000  # k-mers of training examples, evenly spaced, which take some seconds a spread

@@ -300,8 +300,8 @@ class Progress(keras.callbacks.Callback):
             self.net.set_weights(self.best)
             if self.kind.continuous:
                 self._rescale()
-            if self.spec.regression:
-                self.whole = self._blended()
+            if k := self.spec.regression:
+                self.whole = self._blended(k)
         save_model(self.whole, self.folder / MODEL)
         names = [SPEC, HISTORY, MODEL]
         if self.spec.variant != "std":
@@ -334,11 +334,11 @@ class Progress(keras.callbacks.Callback):
         kernel, bias = last.get_weights()
         last.set_weights([kernel * spread, bias * spread + mean])
 
-    def _blended(self) -> keras.Model:
+    def _blended(self, k: int) -> keras.Model:
         """The network with the regression on k-mers beside it."""
         train, valid = self.dataset.train.first(self.spec.train_samples), self.dataset.valid
         guesses = predict(self.whole, valid.codes)
-        return with_regression(self.whole, *blend(train, valid, guesses, self.spec.regression))
+        return with_regression(self.whole, *blend(train, valid, guesses, k))
 
     def _scores(self) -> dict[str, Any]:
         """Metrics of the best epoch on both held-out splits; None where every epoch diverged."""
