@@ -61,7 +61,7 @@ class Kmers:
     """
 
     def __init__(self, codes: np.ndarray, positions: np.ndarray, k: int) -> None:
-        self.k, self.positions = k, positions
+        self.k, self.positions, self.others = k, positions, _others(k)
         kmers = canonical_kmers(np.asarray(codes), k)
         self.kmers = np.where(kmers < 0, 4**k, kmers)  # those with an N are counted, for nothing
 
@@ -78,7 +78,7 @@ class Kmers:
         """A weight for each k-mer, (4^k,), from one for each sequence that may hold it."""
         counted = (shares[:, None] * self.positions).ravel()
         table = np.bincount(self.kmers.ravel(), counted, 4**self.k + 1)[:-1]
-        return shared(table + table[_others(self.k)])
+        return shared(table + table[self.others])
 
 
 def shared(table: np.ndarray, share: float = SHARED) -> np.ndarray:
@@ -98,8 +98,11 @@ def shared(table: np.ndarray, share: float = SHARED) -> np.ndarray:
 
 def _others(k: int) -> np.ndarray:
     """The number of the reverse complement of each k-mer, (4^k,)."""
-    digits = np.arange(4**k)[:, None] // 4 ** np.arange(k) % 4  # the last base first
-    return (3 - digits) @ 4 ** np.arange(k)[::-1]
+    left, found = np.arange(4**k), np.zeros(4**k, dtype=int)
+    for _ in range(k):
+        left, base = np.divmod(left, 4)  # the last base first
+        found = 4 * found + 3 - base
+    return found
 
 
 def blend(train: Split, valid: Split, guesses: np.ndarray, k: int) -> Blend:

@@ -94,7 +94,7 @@ def text_of(folder):
 def test_the_spec_is_a_networks_of_measurements(measured):
     spec = json.loads((measured / "report" / "spec.json").read_text())
     assert spec["dataset_options"]["continuous"] is True
-    assert (spec["class_weight"], spec["regression"], spec["start"]) == (False, True, "kmers")
+    assert (spec["class_weight"], spec["regression"], spec["start"]) == (False, 8, "kmers")
     result = json.loads((measured / "report" / "result.json").read_text())
     assert set(result["test"]) == {
         *("pearson", "spearman", "pearson_by_task", "spearman_by_task"),

@@ -65,10 +65,10 @@ def test_the_network_goes_with_the_length(tmp_path):
         spec = own_spec(options)
         assert (spec.architecture, spec.class_weight) == (expected, False)
         found = (spec.variant, spec.both_strands, spec.shift, spec.start, spec.regression)
-        assert found == ("symm", True, min(5, length // 20), "kmers", True)
+        assert found == ("symm", True, min(5, length // 20), "kmers", 8)
         smooth = (24, 1.0) if expected == "compact" else (None, 0.0)
         assert (spec.units, spec.curvature) == smooth
-        without = {"both_strands": False, "shift": 0, "weight_decay": 0.0, "regression": False}
+        without = {"both_strands": False, "shift": 0, "weight_decay": 0.0, "regression": 0}
         plain = own_spec(options, variant="std", start="random", **without)
         assert not set(plain.to_dict()) & {*without, "start"}
 
