@@ -313,6 +313,8 @@ def said(size: int, rows: Sequence[Mapping[str, Any]]) -> str:
     )
     behind = sorted((row["gain"][0], row["tf"]) for row in rows if row["gain"][0] < 0)
     lost = ", ".join(f"{tf} ({short(gain, '+.3f')})" for gain, tf in behind) or "none"
+    sure = sum(row["gain"][2] < 0 for row in rows)
+    surely = f"; for {sure or 'none'} of them surely, by its interval" if behind else ""
     ensembles = [
         row["scores"]["ensemble"]["auroc"][0] - row["scores"]["regression"]["auroc"][0]
         for row in rows
@@ -322,7 +324,7 @@ def said(size: int, rows: Sequence[Mapping[str, Any]]) -> str:
         f"{size:,} peaks, {len(rows)} TFs: the median gain is {short(np.median(values), '+.3f')}"
         + (f" ({short(np.median(new), '+.3f')} of the {len(new)} without {DAGGER})" if new else "")
         + (f", that of an ensemble {short(np.median(ensembles), '+.3f')}" if ensembles else "")
-        + f". The regression alone is ahead of `sfc train` for {lost}. "
+        + f". The regression alone is ahead of `sfc train` for {lost}{surely}. "
         f"It is ahead of the network alone for {alone}."
     )
 

@@ -86,8 +86,8 @@ def test_the_table_by_hand(own_data):
     lines = own_data.measured(rows).splitlines()
     assert lines[0] == (
         "- 300 peaks, 2 TFs: the median gain is +.010 (−.020 of the 1 without †). The regression "
-        "alone is ahead of `sfc train` for NRF1 (−.020). It is ahead of the network alone "
-        "for 1."
+        "alone is ahead of `sfc train` for NRF1 (−.020); for none of them surely, by its "
+        "interval. It is ahead of the network alone for 1."
     )
     assert (
         "that of an ensemble +.110. The regression alone is ahead of `sfc train` for none. It "
