@@ -173,7 +173,8 @@ class KmerRegression(nn.Module):
         bases, unknown = one_hot.argmax(1), (one_hot <= 0).all(1)  # (batch, length)
         parts = [slice(place, place + places) for place in range(self.k)]
         digits = [bases[:, part] * 4**power for power, part in enumerate(reversed(parts))][::-1]
-        kmers, missing = sum(digits), sum(unknown[:, part].int() for part in parts)
+        kmers = torch.stack(digits).sum(0)
+        missing = torch.stack([unknown[:, part].int() for part in parts]).sum(0)
 
         def shares(missing: torch.Tensor) -> torch.Tensor:  # (batch, places, 1)
             return torch.where(missing == 0, self.positions, 0.0)[:, :, None]
