@@ -212,7 +212,7 @@ def test_a_test_set_of_its_own_is_what_is_scored_and_the_report_says_so(
 
 def test_the_report_says_that_a_regression_is_part_of_the_model(trained):
     page = (trained / "symm" / "report.html").read_text()
-    assert "seed 0, with a regression on 6-mer counts beside it," in " ".join(page.split())
+    assert "seed 0, with a regression on 8-mers beside it," in " ".join(page.split())
     assert "<code>--network-alone</code> trains it without" in page
 
 
