@@ -48,26 +48,6 @@ def reverse_complements(k: int) -> np.ndarray:
     return canonical_kmers(digits, k)[:, 0]
 
 
-def kmer_counts(codes: np.ndarray, k: int) -> np.ndarray:
-    """How often each sequence holds each k-mer, float32 (examples, canonical k-mers).
-
-    A column counts a k-mer and its reverse complement, in the order of their lower numbers;
-    k-mers with unknown bases are left out.
-
-    Example:
-
-    >>> kmer_counts(np.array([[0, 0, 1, 4], [3, 1, 0, 0]]), 1).tolist()  # A or T, and C or G
-    [[2.0, 1.0], [3.0, 1.0]]
-    """
-    columns, found = np.unique(reverse_complements(k)), []
-    for first in range(0, len(codes), BLOCK):
-        kmers = canonical_kmers(np.asarray(codes[first : first + BLOCK]), k)
-        places = np.searchsorted(columns, kmers) + len(columns) * np.arange(len(kmers))[:, None]
-        counts = np.bincount(places[kmers >= 0], minlength=len(kmers) * len(columns))
-        found.append(counts.reshape(len(kmers), -1).astype(np.float32))
-    return np.concatenate(found)
-
-
 def kmer_features(codes: np.ndarray, k: int) -> csr_matrix:
     """Square roots of the counts of k-mers, float32 (examples, 4^k).
 

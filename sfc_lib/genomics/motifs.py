@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from sfc_lib.genomics.text import read_lines
 
 RESOURCES = Path(__file__).parent / "resources"
 ROUNDED = 0.0101  # how far from 1 the sum of probabilities with two digits or more may be
+ENDS = ("URL", "--", "**")  # what a line begins with that is none of a matrix
 PSEUDOCOUNT = 0.01  # mixed in where a logarithm is taken
 BLOCK = 500  # sequences scored at once; bounds the memory
 
@@ -148,15 +150,12 @@ def shipped_motifs() -> dict[str, Motif]:
 
 def _matrix(block: str, where: str) -> np.ndarray:
     """The probabilities of a motif, (w, 4): the lines behind its head, as many as that says."""
-    found = re.findall(
-        r"^letter-probability matrix(.*)\n((?:[ \t]*[-+.\d]\S*[ \t].*\n?|[ \t]*nan.*\n?)*)",
-        block,
-        re.M,
-    )
+    found = re.split(r"^letter-probability matrix", block, flags=re.M)[1:]
     if len(found) != 1:
         raise UserError(f"{where}: expected one letter-probability matrix, got {len(found)}.")
-    ((head, text),) = found
-    rows = [_row(line, f"{where}: row {row}") for row, line in enumerate(text.splitlines(), 1)]
+    head, *lines = (line for line in found[0].splitlines() if line.strip())
+    given = itertools.takewhile(lambda line: not line.startswith(ENDS), lines)
+    rows = [_row(line, f"{where}: row {row}") for row, line in enumerate(given, 1)]
     width = re.search(r"\bw=\s*(\S+)", head)
     if not rows or (width and width[1] != str(len(rows))):
         expected = f"w= {width[1]} rows" if width else "rows of four probabilities"

@@ -9,9 +9,7 @@ from sfc_lib.genomics import kmers
 from sfc_lib.genomics.dna import encode, reverse_complement
 from sfc_lib.genomics.kmers import (
     canonical_kmers,
-    kmer_counts,
     kmer_features,
-    reverse_complements,
 )
 
 
@@ -58,20 +56,8 @@ def test_a_sequence_and_its_reverse_complement_are_scored_alike():
     assert same.nnz == 0
 
 
-@pytest.mark.parametrize(("k", "kinds"), [(2, 10), (3, 32), (6, 2080)])
-def test_counts_are_squares_of_the_features_of_kmers_that_are_their_lower_one(k, kinds):
-    codes = random_codes(20, 60)
-    codes[2, 7] = 4
-    columns = np.unique(reverse_complements(k))
-    assert len(columns) == kinds
-    squares = kmer_features(codes, k).toarray()[:, columns] ** 2
-    np.testing.assert_allclose(kmer_counts(codes, k), squares, atol=1e-4)
-    np.testing.assert_array_equal(kmer_counts(codes, k), kmer_counts(reverse_complement(codes), k))
-
-
 def test_blocks_change_nothing(monkeypatch):
     codes = random_codes(11, 40)
-    whole, counts = kmer_features(codes, 4), kmer_counts(codes, 4)
+    whole = kmer_features(codes, 4)
     monkeypatch.setattr(kmers, "BLOCK", 3)
     assert (kmer_features(codes, 4) != whole).nnz == 0
-    np.testing.assert_array_equal(kmer_counts(codes, 4), counts)

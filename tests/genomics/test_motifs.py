@@ -129,7 +129,9 @@ def row_of(line):
         (GOOD.replace("w= 2", "w= 1", 1), "first: expected w= 1 rows, got 2"),
         (GOOD.replace(MATRIX, "", 1), "first: expected one letter-probability matrix, got 0"),
         (GOOD + MATRIX, "second: expected one letter-probability matrix, got 2"),
-        (f"MEME\nMOTIF first\n{MATRIX[:44]}\n", "expected w= 2 rows, got 0"),
+        (f"MEME\nMOTIF first\n{MATRIX[:42]}\n", "expected w= 2 rows, got 0"),
+        (GOOD.replace(" w= 2", "").replace("1 0 0 0", "A 0 0 1", 1), "row 2: expected four"),
+        (GOOD.replace(" w= 2", "").replace("1 0 0 0", "\nNaN 0 0 1", 1), "row 2: expected four"),
     ],
     ids=[
         "three fields",
@@ -149,6 +151,8 @@ def row_of(line):
         "no matrix",
         "second matrix",
         "no rows",
+        "letter in a matrix without width",
+        "nan behind an empty line",
     ],
 )
 def test_malformed_file_is_named_with_its_motif(written, text, message):
