@@ -1,5 +1,6 @@
 """The study of bfloat16: which runs it takes, and that its verdict can go either way."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from scripts import benchmark
@@ -13,9 +14,9 @@ def study():
     return benchmark("precision")
 
 
-def table(study, float32=(0.90, 0.92, 0.94), bfloat16=(0.91, 0.92, 0.99)):
+def table(study, float32=(*3 * (0.90, 0.92, 0.94), 0.92), bfloat16=(0.91, 0.92, 0.99)):
     rows = [
-        (experiment, model, precision, seed, score, 2.0 if precision == "float32" else 1.0)
+        (experiment, model, precision, seed, score)
         for experiment in study.EXPERIMENTS
         for model in study.MODELS
         for precision, values in (("float32", float32), ("bfloat16", bfloat16))
@@ -27,19 +28,28 @@ def table(study, float32=(0.90, 0.92, 0.94), bfloat16=(0.91, 0.92, 0.99)):
 def test_runs_differ_in_precision_alone_and_float32_is_published(study):
     runs = study.study("tensorflow")
     one, two = (runs[name].specs for name in ("float32", "bfloat16"))
-    assert len(one) == len(two) == 3 * 3 * 3
-    for plain, half in zip(one, two, strict=True):
-        assert plain.to_dict() | {"precision": "mixed_bfloat16"} == half.to_dict()
+    assert len(one) == 3 * 3 * 10
+    assert len(two) == 3 * 3 * 3
+    plain = [spec.to_dict() | {"precision": "mixed_bfloat16"} for spec in one if spec.seed < 3]
+    assert plain == [spec.to_dict() for spec in two]
     assert all(look_up(spec) for spec in one)
-    assert len(study.scores({"float32": runs["float32"]})) == 27
+    assert len(study.scores({"float32": runs["float32"]})) == 90
 
 
-def test_median_among_float32s_seeds_passes_and_another_does_not(study):
+def test_noise_alone_seldom_fails_a_study_and_a_loss_of_five_deviations_mostly_does(study):
+    rng = np.random.default_rng(0)
+    plain, half = rng.normal(size=(2000, 10)), rng.normal(size=(2000, 3))
+    most = np.array([study.noise(row) for row in plain])
+    failed = [abs(np.median(half - loss, 1) - np.median(plain, 1)) > most for loss in (0, 5)]
+    assert failed[0].mean() <= study.RISK
+    assert failed[1].mean() >= 0.8
+
+
+def test_medians_within_the_noise_pass_and_others_do_not(study):
     judged = study.judge(table(study))
     assert judged["passes"].tolist() == [True] * 9
-    assert judged["gain"].tolist() == [2.0] * 9
     assert study.verdict(judged["passes"]).startswith("bfloat16 is allowed")
-    for off in ((0.80, 0.89, 0.99), (0.91, 0.95, 0.99)):
+    for off in ((0.80, 0.87, 0.99), (0.91, 0.97, 0.99)):
         judged = study.judge(table(study, bfloat16=off))
         assert judged["passes"].tolist() == [False] * 9
     mixed = table(study)
@@ -51,6 +61,7 @@ def test_median_among_float32s_seeds_passes_and_another_does_not(study):
 def test_missing_runs_decide_nothing_and_diverged_ones_fail(study):
     fewer = study.judge(table(study, bfloat16=(0.91, 0.92)))
     assert fewer["passes"].isna().all()
+    assert study.judge(table(study, float32=(0.90, 0.92, 0.94)))["passes"].isna().all()
     assert study.verdict(fewer["passes"]).startswith("Not all runs")
     assert study.verdict([True]).startswith("Not all runs")
     diverged = study.judge(table(study, bfloat16=(0.91, 0.92, float("nan"))))
