@@ -37,15 +37,18 @@ def canonical_kmers(codes: np.ndarray, k: int) -> np.ndarray:
 
 
 def reverse_complements(k: int) -> np.ndarray:
-    """By the number of each k-mer the lower one of it and its reverse complement, (4^k,).
+    """The number of the reverse complement of each k-mer, (4^k,).
 
     Example:
 
-    >>> reverse_complements(1).tolist()  # A and T, C and G
-    [0, 1, 1, 0]
+    >>> reverse_complements(1).tolist()  # of A, C, G, T
+    [3, 2, 1, 0]
     """
-    digits = np.arange(4**k)[:, None] // 4 ** np.arange(k)[::-1] % 4
-    return canonical_kmers(digits, k)[:, 0]
+    left, found = np.arange(4**k), np.zeros(4**k, dtype=int)
+    for _ in range(k):
+        left, base = np.divmod(left, 4)  # the last base first
+        found = 4 * found + 3 - base
+    return found
 
 
 def kmer_features(codes: np.ndarray, k: int) -> csr_matrix:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sfc_lib.datasets.base import Split, is_continuous, is_known
-from sfc_lib.genomics.kmers import canonical_kmers
+from sfc_lib.genomics.kmers import canonical_kmers, reverse_complements
 from sfc_lib.runs.evaluation import kind_of
 
 SHARED = 0.2  # what a k-mer takes of the weight of one that differs in one base; squared, in two
@@ -61,7 +61,7 @@ class Kmers:
     """
 
     def __init__(self, codes: np.ndarray, positions: np.ndarray, k: int) -> None:
-        self.k, self.positions, self.others = k, positions, _others(k)
+        self.k, self.positions, self.others = k, positions, reverse_complements(k)
         kmers = canonical_kmers(np.asarray(codes), k)
         self.kmers = np.where(kmers < 0, 4**k, kmers)  # those with an N are counted, for nothing
 
@@ -94,15 +94,6 @@ def shared(table: np.ndarray, share: float = SHARED) -> np.ndarray:
     for place in range(k):
         table = (1 - share) * table + share * table.sum(axis=place, keepdims=True)
     return table.ravel()
-
-
-def _others(k: int) -> np.ndarray:
-    """The number of the reverse complement of each k-mer, (4^k,)."""
-    left, found = np.arange(4**k), np.zeros(4**k, dtype=int)
-    for _ in range(k):
-        left, base = np.divmod(left, 4)  # the last base first
-        found = 4 * found + 3 - base
-    return found
 
 
 def blend(train: Split, valid: Split, guesses: np.ndarray, k: int) -> Blend:

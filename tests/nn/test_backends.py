@@ -2,20 +2,23 @@
 
 import numpy as np
 import pytest
-from truth import expected_rows
+from truth import expected_rows, kmer_gains, kmer_sums
 
 from sfc_lib.nn.layers import FORMS
 
 BACKENDS = ("tensorflow", "jax", "torch")
 LENGTH, CHANNELS, UNITS, LIMIT = 7, 3, 4, 0.3
+KMERS = ("scale", "places", "table", "bias")  # weights of a KmerRegression
 
 # Runs in a process of its backend's own, because Keras chooses it once. `loss` is a function
 # of the two weights alone, so that every backend can differentiate it in one line.
-SCRIPT = """
+SCRIPT = (
+    f"KMERS = {KMERS}"
+    + """
 import sys
 import keras, numpy as np
 from sfc_lib.nn.curvature import CurvatureConstraint
-from sfc_lib.nn.layers import OneHotDNA, SeparableFC
+from sfc_lib.nn.layers import KmerRegression, OneHotDNA, SeparableFC
 from sfc_lib.nn.curvature import Curvature
 
 given, found = dict(np.load(sys.argv[1])), {}
@@ -65,8 +68,19 @@ for kind, symmetric in (("plain", False), ("symmetric", True)):
         found[f"{kind}_gradient_{name}"] = gradient
     found[f"{kind}_constrained"] = CurvatureConstraint(0.3)(layer.W_pos)
 found["one_hot"] = OneHotDNA()(given["codes"])
+
+regression, rows = KmerRegression(3), keras.Variable(found["one_hot"])
+regression.build([(None, 30, 4), (None, 1)])
+regression.set_weights([given[name] for name in KMERS])
+
+def total(values):
+    return keras.ops.sum(regression([values[0], given["logits"]]))
+
+found["kmers"] = regression([rows.value, given["logits"]])
+found["kmers_gradient"], = gradients(total, [rows])
 np.savez(sys.argv[2], **{name: keras.ops.convert_to_numpy(x) for name, x in found.items()})
 """
+)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +92,7 @@ def given():
         "symmetric_W_pos": (UNITS, 4),
         "W_chan": (UNITS, CHANNELS),
         "weighting": (5, UNITS),
+        **{"logits": (2, 1), "scale": (1,), "places": (28,), "table": (64, 1), "bias": (1,)},
     }
     arrays = {name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
     return {**arrays, "codes": rng.integers(0, 5, size=(2, 30), dtype=np.uint8)}
@@ -96,7 +111,9 @@ def truth(given):
     """Everything the script computes, in NumPy and float64."""
     given = {name: array.astype(np.float64) for name, array in given.items()}
     x, w_chan, weighting = given["x"], given["W_chan"], given["weighting"]
-    expected = {"one_hot": (given["codes"][..., None] == np.arange(4)).astype(float)}
+    rows = (given["codes"][..., None] == np.arange(4)).astype(float)
+    kmers = rows, [given[name] for name in KMERS], given["logits"]
+    expected = {"one_hot": rows, "kmers": kmer_sums(*kmers), "kmers_gradient": kmer_gains(*kmers)}
     for kind in ("plain", "symmetric"):
         w_pos = given[f"{kind}_W_pos"]
         whole = mirrored(w_pos.shape[1])
