@@ -74,9 +74,9 @@ regression.build([(None, 30, 4), (None, 1)])
 regression.set_weights([given[name] for name in KMERS])
 
 def total(values):
-    return keras.ops.sum(regression([values[0], given["logits"]]))
+    return keras.ops.sum(regression([1 * values[0], given["logits"]]))
 
-found["kmers"] = regression([rows.value, given["logits"]])
+found["kmers"] = regression([found["one_hot"], given["logits"]])
 found["kmers_gradient"], = gradients(total, [rows])
 np.savez(sys.argv[2], **{name: keras.ops.convert_to_numpy(x) for name, x in found.items()})
 """
