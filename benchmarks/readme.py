@@ -16,7 +16,7 @@ from pathlib import Path
 from sfc_lib.pages import claims, figure1_performance, overview
 from sfc_lib.pages.book import EXECUTED, chapters
 from sfc_lib.pages.notebook import notebook_path, run_notebook
-from sfc_lib.pages.results import Results, cpu_minutes, load_results, with_evidence
+from sfc_lib.pages.results import Results, cpu_minutes, drawn, load_results, with_evidence
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -90,8 +90,9 @@ def main() -> None:
 
 def draw(results: Results) -> None:
     """Draw both pictures."""
-    grades = claims.grade(with_evidence(results))
-    figures = overview.picture(grades), figure1_performance.performance(results, "auroc")
+    judged = with_evidence(results)
+    scores = figure1_performance.performance(drawn(judged), "auroc")
+    figures = overview.picture(claims.grade(judged)), scores
     for figure, file in zip(figures, PICTURES.values(), strict=True):
         figure.savefig(file, dpi=110, bbox_inches="tight", metadata={"Software": None})
 

@@ -7,7 +7,7 @@ experiment is evidence for it. A comparison comes out as
   by a two-sided test over seeds (`statistics.shift`), adjusted by Benjamini and Hochberg;
 - *no difference*: not so, and the 95 % interval lies within the smallest effect of interest;
 - *undecided*: neither; fewer than six seeds never decide;
-- *not measurable*: a number of an importance profile that is within its sampling noise;
+- *not measurable*: a number of an importance profile that is at least half sampling noise;
 - *confounded*: the models differ in more than the claim is about, so it says nothing.
 
 The last two carry no verdict. The others make that of the claim: `statistics.conclude`.
@@ -255,6 +255,7 @@ def grade_table(grades: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "verdict": grades.verdict,
+            "but": [remark(g) for g in rows],
             "data": [short_data(g.data) for g in rows],
             "metric": grades.metric.map(load_claims().words),
             "medians": [_medians(g) for g in rows],
@@ -266,6 +267,35 @@ def grade_table(grades: pd.DataFrame) -> pd.DataFrame:
             "power": [short(g.power, ".2f") for g in rows],
             "seeds": [str(g.seeds or "–") for g in rows],
         }
+    )
+
+
+SMALL, ALONE = "too little to matter", "0 is left out, if not adjusted"
+
+
+def remark(g: Any) -> str:
+    """What the verdict on a comparison (a row of `grade`) leaves unsaid; mostly nothing.
+
+    That a difference is real but smaller than what matters, or that its interval, which is that
+    of the comparison by itself, leaves out 0 although the p-value adjusted for the others of the
+    claim says nothing.
+    """
+    null = -g.margin if g.asks == "not worse" else 0.0
+    if g.verdict in ("supported", "contradicted") and not null:
+        return SMALL if -g.margin < g.low and g.high < g.margin else ""
+    if g.verdict in ("undecided", "no difference"):
+        return ALONE if g.low > null or g.high < null else ""
+    return ""
+
+
+def remark_line(grades: pd.DataFrame) -> str:
+    """One Markdown sentence: how often verdict and interval say less or more than each other."""
+    said = [remark(g) for g in grades[grades.asks != "exact"].itertuples()]
+    return (
+        f"Of {len(said)} comparisons {said.count(SMALL)} show a difference that is smaller than "
+        f"what matters, though supported or contradicted; and of {said.count(ALONE)} the interval "
+        "leaves out 0, while the p-value that is adjusted for the other comparisons of the claim "
+        "is not below .05. Both are marked."
     )
 
 
@@ -474,11 +504,15 @@ def _pair(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _best_of(runs: pd.DataFrame, model: str) -> str:
-    """Of models parted by a bar, the one with the highest median auROC."""
+    """Of models parted by a bar, the one with the highest median auROC.
+
+    Where any has seeds enough to decide, of those alone: one lucky seed is no best rate.
+    """
     if "|" not in model:
         return model
-    medians = runs[runs.model.isin(model.split("|"))].groupby("model").auroc.median()
-    return str(medians.idxmax())
+    scores = runs[runs.model.isin(model.split("|"))].groupby("model").auroc
+    enough = scores.size() >= MIN_SEEDS
+    return str(scores.median()[enough | ~enough.any()].idxmax())
 
 
 def _differ(runs: pd.DataFrame, models: Sequence[str]) -> set[str]:
@@ -513,16 +547,18 @@ def _measured(results: Results, experiment: str, metric: str) -> tuple[pd.DataFr
 
 
 def _measurable(results: Results, experiment: str, metric: str, models: Sequence[str]) -> bool:
-    """Whether the metric exceeds its noise, where that is known, in the model that has more.
+    """Whether the metric is mostly no noise, where that is known, in the model that has more.
 
-    The other may be down in the noise: then it is lower all the same.
+    The same number of half the difference between two halves of the sequences is what noise
+    alone would give; signal that is as large makes it greater by the root of two. The other
+    model may be down in the noise: then it is lower all the same.
     """
     table, column = _measured(results, experiment, metric)
     if f"{column}_noise" not in table:
         return True
     medians = table.groupby("model")[[column, f"{column}_noise"]].median()
     value, noise = medians.reindex(list(models)).sort_values(column).iloc[-1]
-    return bool(value > noise) or bool(np.isnan(value))
+    return bool(value > np.sqrt(2) * noise) or bool(np.isnan(value))
 
 
 def _parameters(results: Results) -> list[dict[str, Any]]:
@@ -605,7 +641,8 @@ def _counted(grades: pd.DataFrame) -> str:
 
 def _verdict_text(g: Any) -> str:
     few = g.verdict == "undecided" and g.seeds < MIN_SEEDS
-    return f"undecided ({g.seeds} seed{'s' * (g.seeds != 1)})" if few else g.verdict
+    more = f"{g.seeds} seed{'s' * (g.seeds != 1)}" if few else remark(g)
+    return f"{g.verdict} ({more})" if more else g.verdict
 
 
 def _medians(g: Any) -> str:

@@ -38,7 +38,10 @@ NUMBERS = {
     "asymmetry": "asymmetry",
     "roughness": "roughness",
 }
-PANELS = {"simulated_tf": "3a", "ctcf": "3b", "hematopoiesis": "3c"}  # of the paper
+PANELS = {  # of the paper
+    **{"simulated_tf": "3a", "ctcf": "3b", "hematopoiesis": "3c"},
+    **{"ctcf_converged": "3b", "hematopoiesis_learnt": "3c"},
+}
 NOT_IN_FIGURE = ("simulated_accessibility",)  # the paper shows no importance on these data
 ORIGINAL, MIRROR = "#1f4fd8", "#2ca02c"  # blue and green, as in the paper
 NOISE = "#c62828"

@@ -85,9 +85,10 @@ def headline(grades: pd.DataFrame) -> str:
     ):
         part = fair[fair.claim == claim]
         if len(part):
-            won = part.data[part.verdict == "supported"].nunique()
+            data = part["data"].map(same_data)
+            won = data[part.verdict == "supported"].nunique()
             parts.append(
-                f"{name} on **{won} of {part.data.nunique()}** data sets "
+                f"{name} on **{won} of {data.nunique()}** data sets "
                 f"({short(part.effect.min(), '+.3f')} to {short(part.effect.max(), '+.3f')})"
             )
     text = claims.conclusion(grades)

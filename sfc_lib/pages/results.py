@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from sfc_lib.errors import UserError
 from sfc_lib.files import checkout, published_dir
+from sfc_lib.pages.statistics import MIN_SEEDS
 from sfc_lib.runs.evaluation import importance_of, target
 from sfc_lib.runs.pool import ensure
 from sfc_lib.runs.sizes import Experiment, Size, choose, cost_line, load_size
@@ -208,14 +209,34 @@ def load_finished(size: str, seeds: int = 0, published: bool = True) -> Results:
     return Results(replace(wanted, experiments=experiments), records)
 
 
-def with_evidence(results: Results, published: bool = True) -> Results:
+def with_evidence(results: Results, published: bool = True, *, replaced: bool = False) -> Results:
     """Results, and those of the sizes that are evidence too: what claims are judged by.
 
-    Of the latter there are no more seeds than the former have.
+    Of the latter there are no more seeds than the former have. An experiment is left out, unless
+    `replaced` ones are wanted too, where one that replaces it has seeds enough to decide.
     """
     seeds = max(experiment.seeds for experiment in results.size.experiments.values())
     more = [load_finished(name, seeds, published) for name in results.size.evidence]
-    return together([results, *more])
+    found = together([results, *more])
+    experiments = found.size.experiments.values()
+    gone = {e.replaces for e in experiments if e.seeds >= MIN_SEEDS and not replaced}
+    return part(found, [e.name for e in experiments if e.name not in gone])
+
+
+def drawn(judged: Results) -> Results:
+    """What figures draw of `with_evidence`: the size's own experiments, or what replaces them."""
+    own, have = list(load_size(judged.size.name).experiments), judged.size.experiments
+    newer = {e.replaces: e.name for e in have.values() if e.replaces in own}
+    shown = [name if name in have else newer.get(name) for name in own]
+    return part(judged, [name for name in shown if name])
+
+
+def part(results: Results, names: Sequence[str]) -> Results:
+    """The experiments of these names, in their order."""
+    experiments = {name: results.size.experiments[name] for name in names}
+    by_spec = {record.spec: record for record in results.records}
+    records = [by_spec[spec] for e in experiments.values() for spec in e.specs]
+    return Results(replace(results.size, experiments=experiments), records)
 
 
 def together(parts: Sequence[Results]) -> Results:

@@ -129,7 +129,8 @@ def conclude(verdicts: Iterable[str]) -> str:
 def power(first: np.ndarray, second: np.ndarray, margin: float) -> float:
     """Chance that `shift` finds a true difference of `margin`, given how seeds scatter.
 
-    By simulation with normal differences of the standard deviation at hand.
+    That p is below .05 before it is adjusted: what the comparison can by itself. By simulation
+    with normal differences of the standard deviation at hand.
     """
     between = differences(first, second)
     if len(between) < MIN_SEEDS or not np.isfinite(between).all():
@@ -179,55 +180,90 @@ def superiority(first: np.ndarray, second: np.ndarray) -> float:
     return float((1 + pairs).mean() / 2)
 
 
-# Made-up truths: true effects of a claim's comparisons, and how far the runs of a model scatter,
-# both in units of the smallest effect of interest; and whether values are whole, like epochs.
-TRIALS: dict[str, tuple[tuple[float, ...], float, bool]] = {
-    "no effect": ((0.0,), 0.5, False),
-    "no effect, runs scatter four times as much": ((0.0,), 2.0, False),
-    "no effect, in whole epochs": ((0.0,), 2.0, True),
-    "as claimed, twice the smallest effect": ((2.0,), 0.5, False),
-    "as claimed, runs scatter four times as much": ((2.0,), 2.0, False),
-    "the opposite, twice the smallest effect": ((-2.0,), 0.5, False),
-    "as claimed on half of the data, else no effect": ((2.0, 0.0), 0.5, False),
-    "as claimed, just the smallest effect": ((1.0,), 0.5, False),
-    "as claimed, a tenth of the smallest effect": ((0.1,), 0.5, False),
+@dataclass(frozen=True)
+class Trial:
+    """Made-up claims: the true `effects` of their comparisons, taken in turn.
+
+    They, and the `scatter` of a model's runs, are in units of the smallest effect of interest;
+    values may be `whole`, like epochs. What is asked is that of `compare`.
+    """
+
+    effects: tuple[float, ...]
+    scatter: float = 0.5
+    whole: bool = False
+    asks: str = "better"
+
+
+TRIALS = {
+    "no effect": Trial((0.0,)),
+    "no effect, runs scatter four times as much": Trial((0.0,), 2.0),
+    "no effect, in whole epochs": Trial((0.0,), 2.0, whole=True),
+    "as claimed, twice the smallest effect": Trial((2.0,)),
+    "as claimed, runs scatter four times as much": Trial((2.0,), 2.0),
+    "the opposite, twice the smallest effect": Trial((-2.0,)),
+    "as claimed on half of the data, else no effect": Trial((2.0, 0.0)),
+    "as claimed, just the smallest effect": Trial((1.0,)),
+    "as claimed, a tenth of the smallest effect": Trial((0.1,)),
+    "asked if not worse, worse by just the smallest effect": Trial((-1.0,), asks="not worse"),
+    "asked if not worse, no effect": Trial((0.0,), asks="not worse"),
 }
 
 
-def trial_table(studies: int = 1000, seeds: int = 10, comparisons: int = 6) -> pd.DataFrame:
+def trial_table(
+    studies: int = 1000, seeds: int = 10, comparisons: int = 6, correlation: float = 0.3
+) -> pd.DataFrame:
     """How often made-up studies with a known truth come out how, judged as the runs are.
 
-    Each study is a claim with some comparisons; runs of one seed correlate by .3.
+    Each study is a claim with some comparisons. All are held against the same runs, as several
+    models are against std; runs of one seed correlate. Besides the verdicts on the claim: how
+    many comparisons come out as no difference, and how many intervals cover the truth.
     """
     rows: list[dict[str, Any]] = []
-    for name, (effects, scatter, whole) in TRIALS.items():
+    for name, trial in TRIALS.items():
         rng = np.random.default_rng((studies, seeds, len(rows)))
-        truth = np.resize(effects, comparisons)
-        values = scatter * rng.normal(size=(3, studies, comparisons, seeds))
-        first, second = np.sqrt(0.3) * values[0] + np.sqrt(0.7) * values[1:]
+        truth = np.resize(trial.effects, comparisons)
+        luck = rng.normal(size=(studies, 1, seeds))
+        first, second = rng.normal(size=(studies, comparisons, seeds)), rng.normal(size=luck.shape)
+        shared, own = np.sqrt(correlation), np.sqrt(1 - correlation)
+        first, second = (trial.scatter * (shared * luck + own * each) for each in (first, second))
         first = first + truth[:, None]
-        if whole:
+        if trial.whole:
             first, second = np.round(first), np.round(second)
-        averages = walsh(first - second)
-        rejected = _rejected(seeds)
-        low, high = averages[..., rejected - 1], averages[..., -rejected]
-        found = {"effect": np.median(averages, axis=-1), "low": low, "high": high}
-        found["p"] = _p_values(averages, 0.0, seeds)
-        verdicts = [_study(found, study, seeds) for study in range(studies)]
-        covered = (low <= truth) & (truth <= high)
-        shares = {c: np.mean([v == c for v in verdicts]) for c in CONCLUSIONS[:-1]}
-        rows.append({"made-up truth": name, **shares, "interval covers": np.mean(covered)})
+        found = _intervals(first - second, trial, seeds)
+        settled = [_settled(found, trial, study, seeds) for study in range(studies)]
+        verdicts = [conclude(rows) for rows in settled]
+        covered = (found["low"] <= truth) & (truth <= found["high"])
+        rows.append(
+            {"made-up truth": name}
+            | {c: np.mean([v == c for v in verdicts]) for c in CONCLUSIONS[:-1]}
+            | {"comparisons without difference": np.mean(np.array(settled) == "no difference")}
+            | {"interval covers": np.mean(covered)}
+        )
     return pd.DataFrame(rows)
 
 
-def _study(found: dict[str, np.ndarray], study: int, seeds: int) -> str:
-    """The verdict on one made-up claim."""
-    fixed = {"confounded": "", "measurable": True, "margin": 1.0, "asks": "better", "seeds": seeds}
+def _intervals(between: np.ndarray, trial: Trial, seeds: int) -> dict[str, np.ndarray]:
+    """What `shift` says of differences, shape (studies, comparisons, seeds)."""
+    averages, rejected = walsh(between), _rejected(seeds)
+    null = -1.0 if trial.asks == "not worse" else 0.0
+    return {
+        "effect": np.median(averages, axis=-1),
+        "low": averages[..., rejected - 1],
+        "high": averages[..., -rejected],
+        "p": _p_values(averages, null, seeds),
+    }
+
+
+def _settled(found: dict[str, np.ndarray], trial: Trial, study: int, seeds: int) -> list[str]:
+    """The verdicts on the comparisons of one made-up claim."""
+    fixed = {"confounded": "", "measurable": True, "margin": 1.0, "seeds": seeds}
     rows = [
-        fixed | {name: values[study, place] for name, values in found.items()}
+        fixed
+        | {"asks": trial.asks}
+        | {name: values[study, place] for name, values in found.items()}
         for place in range(found["p"].shape[1])
     ]
-    return conclude(row["verdict"] for row in settle(rows))
+    return [row["verdict"] for row in settle(rows)]
 
 
 def adjusted(p_values: np.ndarray) -> np.ndarray:

@@ -31,13 +31,15 @@ SIZES_FILE = Path(__file__).parent / "sizes.toml"
 class Experiment:
     """Runs compared in one panel: models by label, each with one spec a seed.
 
-    A `control` is no panel of the paper's: it is evidence only for claims that name it.
+    A `control` is no panel of the paper's: it is evidence only for claims that name it. One that
+    `replaces` another takes its place, once it has seeds enough.
     """
 
     name: str
     title: str
     models: Mapping[str, tuple[RunSpec, ...]]
     control: bool = False
+    replaces: str = ""
 
     @property
     def seeds(self) -> int:
@@ -237,7 +239,8 @@ def _experiment(key: str, table: dict, override: dict, seeds: Sequence[int]) -> 
             options = {**values["dataset_options"], **layer.get("dataset_options", {})}
             values = {**values, **layer, "dataset_options": options}
         models[label] = tuple(RunSpec(**{**values, "seed": seed}) for seed in seeds)
-    return Experiment(key, table["title"], models, table.get("control", False))
+    about = {name: table[name] for name in ("control", "replaces") if name in table}
+    return Experiment(key, table["title"], models, **about)
 
 
 def _sizes_file() -> dict[str, Any]:

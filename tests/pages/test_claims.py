@@ -73,6 +73,57 @@ def test_higher_follows_the_scores(sep, std, verdict, seeds, graded):
     assert (found.verdict, found.seeds) == (verdict, seeds)
 
 
+def test_a_difference_too_small_to_matter_is_marked(graded):
+    found = graded(HIGHER, {"sep": [x + 0.003 for x in BAD], "std": BAD})
+    assert (found.verdict, claims.remark(found)) == ("supported", claims.SMALL)
+    found = graded(HIGHER, {"sep": GOOD, "std": BAD})
+    assert (found.verdict, claims.remark(found)) == ("supported", "")
+
+
+def test_an_interval_that_only_adjusting_takes_the_say_from_is_marked(tmp_path, claiming):
+    claiming(HIGHER, *(Comparison(("auroc",), ("sep", f"other {n}")) for n in range(9)))
+    luck = [[0.01 * ((n + place) % 2) for place in range(6)] for n in range(9)]
+    others = {f"other {n}": [x + by for x, by in zip(GOOD, luck[n], strict=True)] for n in range(9)}
+    found = grade(scored(tmp_path, {"sep": GOOD, "std": [x - 0.01 for x in GOOD], **others}))
+    first = next(found.itertuples())
+    assert first.low > 0
+    assert (first.verdict, claims.remark(first)) == ("undecided", claims.ALONE)
+    assert "of 1 the interval leaves out 0" in claims.remark_line(found)
+    assert grade_table(found)["but"].tolist().count(claims.ALONE) == 1
+
+
+def test_at_its_best_rate_a_model_is_not_one_with_a_single_lucky_seed(graded):
+    best = Comparison(("auroc",), ("sep|sep_slow", "std"), varies=("learning_rate",))
+    few = {"sep": GOOD, "sep_slow": [0.99], "std": BAD}
+    assert graded(best, few).favoured == "sep"
+    assert graded(best, {**few, "sep_slow": [0.99] * 6}).favoured == "sep_slow"
+    assert graded(best, {**few, "sep": GOOD[:2]}).favoured == "sep_slow", "none has enough"
+
+
+def test_pure_noise_is_not_measurable(tmp_path):
+    """Profiles that are nothing but sampling noise, as the noise beside them says."""
+    rng, told = np.random.default_rng(0), []
+    for study in range(10):
+        groups = {
+            variant: [
+                record(
+                    tmp_path / str(study),
+                    RunSpec(
+                        dataset="chip_seq", architecture="chip_seq", variant=variant, seed=seed
+                    ),
+                    importance=rng.normal(size=(2, 2, 1000)).astype(np.float32),
+                )
+                for seed in range(6)
+            ]
+            for variant in ("std", "sep")
+        }
+        made = results(groups, name="ctcf")
+        found = grade(made, figure=3)
+        assert len(found) >= 4
+        told += found.verdict.tolist()
+    assert told.count("not measurable") >= 0.95 * len(told)
+
+
 def test_effect_is_the_difference_between_runs_of_one_seed(graded):
     luck = np.array([0.0, 0.04, -0.03, 0.02, -0.05, 0.01])
     found = graded(HIGHER, {"sep": 0.9 + luck + 0.003, "std": 0.9 + luck})
@@ -262,7 +313,8 @@ def test_text_fits_eighty_columns_and_says_every_comparison(grades):
     assert max(map(len, text.splitlines())) <= 80
     flat = " ".join(text.split())
     for row in grade_table(grades).itertuples(index=False):
-        assert f": {row[1]}, {row[2]}, {row[3]}; {row[4]}" in flat
+        assert row.but in flat
+        assert f": {row.data}, {row.metric}, {row.medians}; {row[5]}" in flat
     assert flat.endswith(claims.conclusion(grades).replace("**", ""))
 
 

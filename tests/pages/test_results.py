@@ -264,3 +264,53 @@ def test_without_two_whole_models_there_are_none(tmp_path, whole_records):
     assert whole_networks(narrowed(tmp_path)) is None
     whole_records({("ctcf", "std", "jax"): 3, ("ctcf", "sep", "jax"): 3})
     assert whole_networks(narrowed(tmp_path)) is None
+
+
+# What takes the place of another experiment
+
+
+def newer(tmp_path, monkeypatch, seeds):
+    """Results of ctcf and spi1, six seeds, with those of `ctcf_converged`, of so many seeds."""
+    old = [
+        replaced_by(tmp_path, name, tf, 6, epochs=12)
+        for name, tf in (("ctcf", "CTCF"), ("spi1", "SPI1"))
+    ]
+    new = replaced_by(tmp_path, "ctcf_converged", "CTCF", seeds, replaces="ctcf")
+    asked = pages.together(old)
+    size = dataclasses.replace(asked.size, name="standard", evidence=("converged",))
+    monkeypatch.setattr(pages, "load_finished", lambda name, seeds, published: new)
+    return dataclasses.replace(asked, size=size)
+
+
+def replaced_by(tmp_path, name, tf, seeds, replaces="", **spec):
+    own = {"dataset": "chip_seq", "architecture": "chip_seq", "dataset_options": {"tf": tf}}
+    found = scored(tmp_path / name, {m: [0.9] * seeds for m in ("std", "sep")}, **own, **spec)
+    (experiment,) = found.size.experiments.values()
+    experiment = dataclasses.replace(experiment, name=name, replaces=replaces)
+    return dataclasses.replace(
+        found, size=dataclasses.replace(found.size, experiments={name: experiment})
+    )
+
+
+def test_an_experiment_is_judged_and_drawn_in_the_place_of_what_it_replaces(tmp_path, monkeypatch):
+    asked = newer(tmp_path, monkeypatch, seeds=6)
+    judged = pages.with_evidence(asked)
+    assert set(judged.size.experiments) == {"spi1", "ctcf_converged"}
+    drawn = pages.drawn(judged)
+    assert list(drawn.size.experiments) == ["ctcf_converged", "spi1"], "in the old one's place"
+    assert set(drawn.runs.experiment) == {"ctcf_converged", "spi1"}
+    assert [r.spec for r in drawn.records] == drawn.size.specs
+    everything = pages.with_evidence(asked, replaced=True)
+    assert set(everything.size.experiments) == {"ctcf", "spi1", "ctcf_converged"}
+
+
+def test_with_too_few_seeds_it_is_only_more_evidence(tmp_path, monkeypatch):
+    judged = pages.with_evidence(newer(tmp_path, monkeypatch, seeds=5))
+    assert set(judged.size.experiments) == {"ctcf", "spi1", "ctcf_converged"}
+    assert list(pages.drawn(judged).size.experiments) == ["ctcf", "spi1"]
+
+
+def test_what_is_replaced_is_an_experiment_of_standard_with_the_same_models():
+    old = load_size("standard").experiments
+    for experiment in load_size("converged").experiments.values():
+        assert list(old[experiment.replaces].models) == list(experiment.models)

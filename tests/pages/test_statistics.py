@@ -142,6 +142,30 @@ def test_claims_are_wrongly_held_or_refuted_in_at_most_one_study_of_twenty(trial
     assert opposite["does not hold"] == 1
 
 
+def test_one_comparison_is_seldom_called_equal_or_not_worse_at_the_margin(trials):
+    margin = trials.loc["as claimed, just the smallest effect"]
+    assert margin["comparisons without difference"] <= 0.05
+    worse = trials.loc["asked if not worse, worse by just the smallest effect"]
+    assert worse["holds"] + worse["holds in part"] <= 0.05
+    assert trials.loc["asked if not worse, no effect", "holds"] > 0.9
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.85])
+def test_claims_without_effect_seldom_hold_however_much_luck_is_shared(correlation):
+    trials = statistics.trial_table(400, correlation=correlation).set_index("made-up truth")
+    null = trials.loc[[name for name in trials.index if name.startswith("no effect")]]
+    assert (null["holds"] + null["holds in part"]).max() <= 0.05
+
+
+def test_power_is_how_often_the_comparison_by_itself_finds_the_margin():
+    rng = np.random.default_rng(0)
+    scatter = np.array([1, -1, 2, -2, 0.5, -0.5, 1.5, -1.5, 0.1, -0.1])
+    stated = power(scatter, np.zeros(10), 1.0)
+    draws = 1.0 + scatter.std(ddof=1) * rng.normal(size=(1000, 10))
+    found = np.mean([shift(row, np.zeros(10)).p < ALPHA for row in draws])
+    assert found == pytest.approx(stated, abs=0.05)
+
+
 def test_intervals_cover_the_truth(trials):
     assert trials["interval covers"].min() > 0.94
 
