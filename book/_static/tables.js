@@ -1,10 +1,11 @@
 // A click on the head of a column sorts its table: as numbers where all cells begin with one.
-// A link to something folded unfolds it.
+// A link to something folded, or to a row of a table in it, unfolds it.
 const unfold = () => {
   const goal = document.getElementById(location.hash.slice(1));
-  if (goal && goal.tagName === "DETAILS") {
-    goal.open = true;
-    goal.scrollIntoView();
+  const around = goal && goal.closest("details");
+  if (around) {
+    around.open = true;
+    goal.scrollIntoView({ block: goal === around ? "start" : "center" });
   }
 };
 addEventListener("hashchange", unfold);

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from sfc_lib.pages import claims
 from sfc_lib.pages.statistics import MIN_SEEDS
-from sfc_lib.pages.style import PAGE, SMALL, STYLE, VERDICT_STYLES, closed, same_data, short
+from sfc_lib.pages.style import PAGE, SMALL, STYLE, VERDICT_STYLES, closed, row_id, same_data, short
 
 CENTRED: Any = {"ha": "center", "va": "center", "fontweight": "bold"}
 TOGETHER = "all together"  # the column of the verdict on a claim
@@ -31,7 +31,10 @@ def matrix(grades: pd.DataFrame) -> HTML:
     """
     table = verdicts(grades)
     heads = "".join(f'<th scope="col"><span>{html.escape(name)}</span></th>' for name in table)
-    rows = "".join(_row(claim, table.loc[claim.id]) for claim in claims.judge(grades).itertuples())
+    rows = "".join(
+        _row(claim, table.loc[claim.id], grades[grades.claim == claim.id])
+        for claim in claims.judge(grades).itertuples()
+    )
     legend = " · ".join(f"{_letter(verdict)} {verdict}" for verdict in LEGEND)
     return HTML(
         f"<p class='sfc-legend'>{legend}</p>"
@@ -104,8 +107,10 @@ def _on_one(part: pd.DataFrame) -> str:
     return claims.conclude_on(part)
 
 
-def _row(claim: Any, found: pd.Series) -> str:
-    cells = [_cell(claim, found[name], name) for name in found.index]
+def _row(claim: Any, found: pd.Series, grades: pd.DataFrame) -> str:
+    evidence, data = claims.grade_table(grades), grades["data"].map(same_data).to_list()
+    rows = {name: row_id(evidence, data.index(name)) for name in found.index if name in data}
+    cells = [_cell(claim, found[name], name, rows.get(name, claim.id)) for name in found.index]
     short = html.escape(claim.short)
     return (
         f'<tr><th scope="row"><a href="claims.html#{claim.id}">{short}</a></th>'
@@ -113,13 +118,14 @@ def _row(claim: Any, found: pd.Series) -> str:
     )
 
 
-def _cell(claim: Any, verdict: str, about: str) -> str:
+def _cell(claim: Any, verdict: str, about: str, goal: str) -> str:
+    """A verdict, and the link to the row of its first comparison, or to the claim."""
     if not verdict:
         return "<td></td>"
     about = claim.says if about == TOGETHER else about
     title = html.escape(f"{about}: {verdict}")
     return (
-        f'<td><a href="claims.html#{claim.id}" title="{title}" '
+        f'<td><a href="claims.html#{goal}" title="{title}" '
         f'aria-label="{title}">{_letter(verdict)}</a></td>'
     )
 

@@ -245,11 +245,20 @@ def show(table: pd.DataFrame) -> HTML:
     """
     if table.empty:
         return HTML("")
-    name = sha256_json(table.astype(str).to_dict("list"))[:8]  # same table, same HTML
-    styled = table.style.set_uuid(name).hide(axis="index").format(_folded)
+    styled = table.style.set_uuid(_name_of(table)).hide(axis="index").format(_folded)
     if "verdict" in table:
         styled = styled.format(chip, subset=["verdict"])
     return HTML(f'<div class="sfc-table" tabindex="0">{styled.to_html()}</div>')
+
+
+def row_id(table: pd.DataFrame, row: int) -> str:
+    """The id that the first cell of a row has in the HTML of `show`, for links to it."""
+    return f"T_{_name_of(table)}_row{row}_col0"
+
+
+def _name_of(table: pd.DataFrame) -> str:
+    """The same for the same table, so that its HTML is the same."""
+    return sha256_json(table.astype(str).to_dict("list"))[:8]
 
 
 def folded(summary: str, content: pd.DataFrame | Figure, alt: str = "") -> HTML:

@@ -286,6 +286,18 @@ def test_a_link_to_a_claim_unfolds_its_comparisons_and_a_click_sorts_them(html, 
     reader.context.close()
 
 
+def test_a_cell_of_the_front_page_leads_to_its_row_of_the_evidence(html, browser):
+    reader = Reader(browser, DESKTOP)
+    page = reader.open(html / "_executed" / "index.html")
+    page.locator(".sfc-matrix td a[title^='CTCF']").first.click()
+    page.wait_for_url("**/claims.html#T_*")
+    row = page.locator("tr:has(:target)")
+    row.wait_for(state="visible")
+    assert row.locator("td").nth(2).inner_text() == "CTCF"
+    assert 0 < row.bounding_box()["y"] < DESKTOP["height"]
+    reader.context.close()
+
+
 def test_the_verdicts_lie_beside_the_pages(html):
     content = json.loads((html / "claims.json").read_text())
     assert [claim["id"] for claim in content["claims"]] == [c.id for c in load_claims().claims]

@@ -23,6 +23,20 @@ def test_table_html_and_picture_say_the_same(published):
     assert len(axes.collections) == len(letters)
 
 
+def test_a_cell_leads_to_its_own_row_of_the_evidence(published):
+    grades = claims.grade(with_evidence(published))
+    page, evidence = overview.matrix(grades).data, claims.evidence(grades).data
+    goals = re.findall(r'<td><a href="claims.html#([^"]+)"', page)
+    assert len(goals) > 50
+    assert all(f'id="{goal}"' in evidence for goal in goals)
+    (row,) = re.findall(r'#(T_\w+)" title="CTCF: [^"]*"', page.partition("SFC: fewer epochs")[2])[
+        :1
+    ]
+    cells = evidence.partition(f'id="{row}"')[2].partition("</tr>")[0]
+    assert ">CTCF<" in cells
+    assert "epochs to 95 %" in cells
+
+
 def test_a_claim_has_no_verdict_on_data_that_it_was_not_tested_on(published):
     table = overview.verdicts(claims.grade(with_evidence(published)))
     assert table.loc["performance", "CTCF"]
