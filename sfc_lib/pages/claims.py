@@ -30,6 +30,7 @@ import numpy as np
 import pandas as pd
 from IPython.display import HTML
 
+from sfc_lib.files import checkout
 from sfc_lib.pages import figure2_learning_curves, figure3_importance, figure4_positional_weights
 from sfc_lib.pages.results import Results, by_experiment
 from sfc_lib.pages.statistics import (
@@ -46,7 +47,7 @@ from sfc_lib.pages.style import chip, same_data, short, short_data, show
 
 CLAIMS_FILE = Path(__file__).with_name("claims.toml")
 ANY = "any data but controls"
-EXACT = 1e-9
+EXACT, FLOAT32 = 1e-9, 1e-5  # of equal results, in float64 and in float32
 
 TERMINAL = 80  # characters of a terminal
 # Of a spec, what two models of a fair comparison share; not which readout they have.
@@ -590,8 +591,12 @@ def _variance(results: Results) -> list[dict[str, Any]]:
 
 
 def _special_case(results: Results) -> list[dict[str, Any]]:
-    """The FC layer with the outer product of published W_pos and drawn W_chan as its weights."""
-    return [
+    """The FC layer with the outer product of published W_pos and drawn W_chan as its weights.
+
+    And, where `benchmarks/equality.py` has measured it, whole published networks and their twins
+    with plain layers: the largest difference of a probability, in float32.
+    """
+    alone = [
         {"data": runs["data"].iat[0], "experiment": runs.experiment.iat[0]}
         | {"metric": "largest difference", "favoured": "SFC", "other": "FC"}
         | {"effect": (error := max(map(_folding_error, runs.W_pos[runs.best])))}
@@ -599,6 +604,22 @@ def _special_case(results: Results) -> list[dict[str, Any]]:
         for runs in by_experiment(results.weights[~results.weights.control])
         if runs.best.any()
     ]
+    titles = results.runs.groupby("experiment")["data"].first()
+    whole = [
+        {"data": titles[row["experiment"]], "experiment": row["experiment"]}
+        | {"metric": "largest difference of a probability", "effect": row["worst"]}
+        | {"favoured": row["model"], "other": f"{row['model']}, folded"}
+        | {"verdict": "supported" if row["worst"] < FLOAT32 else "contradicted"}
+        for row in _equality()
+        if row["form"] == "Keras, folded" and row["model"] != "std" and row["experiment"] in titles
+    ]
+    return alone + whole
+
+
+def _equality() -> list[dict[str, Any]]:
+    """What `benchmarks/equality.py` measured; nothing outside a clone."""
+    path = (checkout() or Path()) / "benchmarks" / "equality.json"
+    return json.loads(path.read_text())["rows"] if path.is_file() else []
 
 
 def _folding_error(w_pos: np.ndarray) -> float:
@@ -662,6 +683,8 @@ def _effect(g: Any) -> str:
 def _digits(g: Any) -> str:
     if g.metric == "parameters":
         return ",.0f"
+    if g.metric.startswith("largest difference"):
+        return ".0e"
     return ".1f" if g.metric.startswith("epochs") else ".4f"
 
 

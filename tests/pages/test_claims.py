@@ -291,6 +291,18 @@ def grades(published):
     return grade(published)
 
 
+def test_whole_networks_are_folded_too_and_one_that_is_not_equal_contradicts(
+    grades, published, monkeypatch
+):
+    found = grades[(grades.claim == "special_case") & grades.other.str.endswith(", folded")]
+    assert set(found.favoured) == {"sep", "symm"}
+    assert set(found.verdict) == {"supported"}
+    wrong = {"experiment": "ctcf", "form": "Keras, folded", "model": "sep", "worst": 0.01}
+    monkeypatch.setattr(claims, "_equality", lambda: [wrong])
+    again = grade(published, figure=0)
+    assert again[again.other == "sep, folded"].verdict.tolist() == ["contradicted"]
+
+
 def test_unequal_rates_on_accessibility_are_confounded(grades):
     odd = grades[(grades.favoured.isin(["sep", "symm"])) & (grades.other == "std")]
     odd = odd[odd.experiment == "simulated_accessibility"]
