@@ -40,6 +40,15 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", f"ignore:{message}:DeprecationWarning")
 
 
+# Files of tests that take minutes: begun first, so that no process is left alone with one.
+LONGEST = ("test_book", "test_training", "test_pool", "test_faults", "test_report", "test_bundle")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first; otherwise in the order of their paths."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
+
+
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory):
     """Temporary folder of the whole test session, one for all of its processes."""

@@ -42,10 +42,12 @@ def html(tmp_path_factory):
     """Folder of the built book."""
     if os.environ.get("SFC_BOOK"):
         return Path(os.environ["SFC_BOOK"]).resolve()
+    runs = tmp_path_factory.mktemp("book") / "runs"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SFC_RUNS_DIR", str(tmp_path_factory.mktemp("runs")))
-        output = tmp_path_factory.mktemp("book") / "html"
-        return book.build_book(output).parent
+        patch.setenv("SFC_RUNS_DIR", str(runs))
+        page = book.build_book(runs.with_name("html"))
+    assert not runs.exists(), "from the published records alone; nothing is trained"
+    return page.parent
 
 
 class Reader:
@@ -267,6 +269,20 @@ def test_the_first_screen_holds_the_verdicts_on_all_claims(html, browser, screen
     assert box["x"] + box["width"] <= width
     assert page.locator(".sfc-matrix tbody tr").count() == len(load_claims().claims)
     reader.context.close()
+
+
+@pytest.mark.parametrize(
+    ("page", "says"),
+    [
+        ("longer", "is ahead of std by"),
+        ("controls", "of the size controls have a record"),
+        ("when_it_helps", "Symmetry"),
+    ],
+)
+def test_pages_tell_what_the_published_records_say(html, page, says):
+    text = re.sub(r"<[^>]+>", "", (html / "_executed" / f"{page}.html").read_text())
+    assert says in text
+    assert "Traceback" not in text
 
 
 def test_a_link_to_a_claim_unfolds_its_comparisons_and_a_click_sorts_them(html, browser):

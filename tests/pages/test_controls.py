@@ -1,19 +1,15 @@
 """The page of controls: numbers against SciPy, figures read back, and what is missing is said."""
 
 import dataclasses
-import json
 
-import nbformat
 import numpy as np
 import pytest
 from made_up import record
 from matplotlib.text import Text
 from scipy import stats
 
-from sfc_lib.files import checkout
 from sfc_lib.pages import controls
 from sfc_lib.pages.controls import ahead, answer, load_controls
-from sfc_lib.pages.notebook import run_notebook
 from sfc_lib.pages.statistics import Compared
 from sfc_lib.runs.sizes import load_size
 
@@ -312,16 +308,6 @@ def test_without_any_run_the_page_says_so_and_draws_nothing(loaded):
     assert "not tried yet" in controls.gain_parts(made)
     assert len(controls.missing(made)) == 7
     assert set(controls.answers(made).answer) == {"not tried yet"}
-
-
-def test_notebook_shows_the_published_runs_and_trains_nothing(tmp_path, monkeypatch):
-    monkeypatch.setenv("SFC_RUNS_DIR", str(tmp_path / "mine"))
-    path = checkout() / "notebooks" / "controls.ipynb"
-    out = run_notebook(path, tmp_path / "out.ipynb", {"seeds": 3})
-    text = json.dumps(nbformat.read(out, 4), ensure_ascii=False)
-    assert "runs** of the size controls have a record" in text
-    assert "image/svg+xml" in text
-    assert not (tmp_path / "mine").exists()
 
 
 def test_notes_leave_out_what_is_empty(loaded):

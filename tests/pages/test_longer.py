@@ -7,10 +7,8 @@ import pandas as pd
 import pytest
 from made_up import record
 
-from sfc_lib.files import checkout
 from sfc_lib.pages import longer
 from sfc_lib.pages import results as results_module
-from sfc_lib.pages.notebook import run_notebook
 from sfc_lib.pages.results import Results, load_finished
 from sfc_lib.runs.sizes import load_size
 
@@ -136,9 +134,3 @@ def test_finished_runs_are_those_that_every_model_has():
         assert by_model.nunique() == 1
     assert [r.spec for r in found.records] == list(found.size.specs)
     assert isinstance(found.runs, pd.DataFrame)
-
-
-def test_the_page_runs_from_the_published_records(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    run_notebook(checkout() / "notebooks" / "longer.ipynb", tmp_path / "out.ipynb", {})
-    assert "is ahead of *std* by" in (tmp_path / "out.ipynb").read_text()

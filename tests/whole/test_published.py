@@ -55,10 +55,15 @@ def test_only_the_best_seed_of_each_network_keeps_its_model_if_it_is_small():
 
 
 def _one_of_each_dataset():
-    first = {}
+    """Of each the run with the quickest epochs; on all of hg19 only building the set takes long."""
+    quickest = {}
     for name, record in RECORDS.items():
-        first.setdefault((record.spec.dataset, record.spec.dataset_options.get("source")), name)
-    return first.values()
+        options, result = record.spec.dataset_options, record.result
+        if options.get("profile") != "full":
+            seconds = result["cpu_seconds"] / result["epochs"]
+            key = record.spec.dataset, options.get("source")
+            quickest[key] = min(quickest.get(key, (seconds, name)), (seconds, name))
+    return [name for _, name in quickest.values()]
 
 
 @pytest.mark.parametrize("name", _one_of_each_dataset())
