@@ -8,7 +8,8 @@ size `standard`, std, sep and symm, three seeds in bfloat16 and ten in float32, 
 TensorFlow the published records count. A network passes where the medians of the two precisions
 are no further apart than two medians of float32 would be, by the scatter of its seeds, at a risk
 of 5 % for all networks together. bfloat16 is allowed where every one passes, and stays off
-otherwise. `benchmarks/precision.json` keeps the table. To train it elsewhere: `sfc runs pack
+otherwise. `benchmarks/precision.json` keeps the table, which is written into the book's page
+*Elsewhere*. To train it elsewhere: `sfc runs pack
 standard --only ctcf --seeds 3 --change precision mixed_bfloat16`.
 """
 
@@ -21,13 +22,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import scipy.stats
+from marks import with_part
 
 from sfc_lib.files import write_json
 from sfc_lib.runs.pool import ensure
 from sfc_lib.runs.sizes import Size, choose
-from sfc_lib.runs.store import Record, look_up
+from sfc_lib.runs.store import Record, environment, look_up
 
-RESULTS = Path(__file__).resolve().parent / "precision.json"
+HERE = Path(__file__).resolve().parent
+RESULTS, PAGE = HERE / "precision.json", HERE.parent / "book" / "elsewhere.md"
 SIZE, SEEDS = "standard", 3
 EXPERIMENTS = ("simulated_tf", "ctcf", "simulated_accessibility")
 MODELS = ("std", "sep", "symm")
@@ -101,6 +104,26 @@ def verdict(passes: Iterable[bool | None]) -> str:
     return "bfloat16 is allowed: no two medians are further apart than float32's seeds are."
 
 
+def as_markdown(judged: pd.DataFrame, said: str) -> str:
+    """The table for the page, and what follows."""
+    shown = judged.assign(
+        network=judged["experiment"].str.replace("_", " ") + ", " + judged["model"],
+        passes=judged["passes"].map({True: "yes", False: "no"}).fillna("not known"),
+    )
+    for name in ("float32", "bfloat16"):
+        seeds = judged[f"{name} runs"].astype(str)
+        shown[name] = judged[name].map("{:.4f}".format) + " (" + seeds + " seeds)"
+    shown["difference"] = judged["difference"].map("{:+.4f}".format).str.replace("-", "−")
+    shown["noise"] = judged["noise"].map("±{:.4f}".format)
+    columns = ["network", "float32", "bfloat16", "difference", "noise", "passes"]
+    return f"Median validation auROC. {said}\n\n{_table(shown[columns])}"
+
+
+def _table(frame: pd.DataFrame) -> str:
+    rows = [frame.columns, ["---"] * frame.shape[1], *frame.astype(str).to_numpy()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
 def main() -> None:
     """Train what is missing, unless told not to, and judge."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -111,11 +134,18 @@ def main() -> None:
     runs = study(options.backend)
     if not options.report:
         ensure([spec for size in runs.values() for spec in size.specs], jobs=options.jobs)
-    judged = judge(scores(runs))
+    found = scores(runs)
+    judged = judge(found)
     said = verdict(judged["passes"])
     if not options.report:
-        rows = judged.astype(object).where(judged.notna(), None).to_dict("records")
-        write_json(RESULTS, {"backend": options.backend, "rows": rows, "verdict": said})
+        content = {
+            "environment": environment(options.backend),
+            "runs": found.astype(object).where(found.notna(), None).to_dict("records"),
+            "rows": judged.astype(object).where(judged.notna(), None).to_dict("records"),
+            "verdict": said,
+        }
+        write_json(RESULTS, content)
+        PAGE.write_text(with_part(PAGE.read_text(), "precision", as_markdown(judged, said)))
     print(judged.to_string(index=False, float_format="%.4f"))
     print(said)
 

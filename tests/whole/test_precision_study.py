@@ -1,5 +1,7 @@
 """The study of bfloat16: which runs it takes, and that its verdict can go either way."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -66,3 +68,18 @@ def test_missing_runs_decide_nothing_and_diverged_ones_fail(study):
     assert study.verdict([True]).startswith("Not all runs")
     diverged = study.judge(table(study, bfloat16=(0.91, 0.92, float("nan"))))
     assert diverged["passes"].tolist() == [False] * 9
+
+
+def test_the_table_of_the_page_says_what_was_judged(study):
+    judged = study.judge(table(study, bfloat16=(0.80, 0.87, 0.99)))
+    text = study.as_markdown(judged, study.verdict(judged["passes"]))
+    assert "bfloat16 stays off" in text
+    row = "| ctcf, sep | 0.9200 (10 seeds) | 0.8700 (3 seeds) | −0.0500 | ±"
+    assert text.count("| no |") == 9
+    assert row in text
+
+
+def test_the_page_has_the_table_of_the_last_study(study):
+    content = json.loads(study.RESULTS.read_text())
+    text = study.as_markdown(pd.DataFrame(content["rows"]), content["verdict"])
+    assert text in study.PAGE.read_text()
