@@ -158,6 +158,11 @@ def _check_config(path: Path, config: Any) -> None:
                 f"{path}: expected only classes that this library saves, got {name!r} of "
                 f"module {module!r}, registered as {alias!r}."
             )
+        if name == "KmerRegression" and "half" in node.get("config", {}):
+            raise UserError(
+                f"{path}: saved by an earlier sfc_lib, whose regression counted k-mers in another "
+                "way. Train the network again, or read it with that version."
+            )
 
 
 def _dictionaries(value: Any) -> Iterator[dict]:

@@ -327,6 +327,13 @@ def test_foreign_class_in_the_config_is_refused(change, record, untouched):
         verify_record(record).model()
 
 
+def test_a_regression_of_an_earlier_version_is_told_by_name(record, untouched):
+    old = {**node("sfc_lib.nn.layers", "KmerRegression"), "config": {"k": 6, "half": 3}}
+    reconfigured(record, replace_layer(old))
+    with untouched(), pytest.raises(UserError, match="saved by an earlier sfc_lib, whose regress"):
+        verify_record(record).model()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
