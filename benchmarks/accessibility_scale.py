@@ -158,7 +158,9 @@ def chain(scale: float) -> dict[str, Any]:
     return {
         "windows": kept,
         "windows without min_motifs": {split: kept[split] + left_out[split] for split in kept},
+        "windows without summits": dataset.dropped[accessibility.NO_SUMMITS],
         "motifs": dataset.counts["motifs inserted"],
+        "motifs skipped": dataset.dropped["motifs without a free place"],
     }
 
 

@@ -45,6 +45,7 @@ def test_windows_without_a_genome_are_counted_with_and_without_motifs(
     found = scale.measured("chain", 0.002)
     recipe = scale.Chain(scale=0.002)
     assert found["windows without min_motifs"] == recipe.expected()
+    assert found["windows without summits"] == 208_376  # those of whole chromosomes, at any scale
     assert all(0 < found["windows"][split] < recipe.expected()[split] for split in base.SPLITS)
     chroms = {region.chrom: region.end for region in recipe.used_regions()}
     assert chroms["chr3"] == int(0.002 * 198_022_430)
@@ -69,7 +70,7 @@ def test_a_limit_that_is_missed_is_named(scale):
 
 
 def test_the_data_page_says_what_was_measured(scale):
-    """Its table of windows, motifs, minutes and memory is that of the JSON."""
+    """Its windows, motifs, minutes and memory are those of the JSON."""
     found = json.loads(scale.RESULTS.read_text())
     assert scale.missed(found) == []
     chain = found["chain"]
@@ -77,7 +78,12 @@ def test_the_data_page_says_what_was_measured(scale):
     part = text.partition("| all of hg19, `min_motifs=1`")[2]
     row = " | ".join(f"{chain['windows'][split]:,}" for split in base.SPLITS)
     assert f"| windows | {row} |" in part
-    assert f"{chain['motifs']:,} instances are inserted" in part
+    left_out = chain["windows without summits"]
+    every = sum(chain["windows without min_motifs"].values()) + left_out
+    assert f"The steps give {every:,} windows" in part
+    assert f"Of ours {left_out:,} lie on chr1, chr8 and chr21" in part
+    assert f"{chain['motifs']:,} instances are inserted, none skipped" in part
+    assert chain["motifs skipped"] == 0
     assert f"took {chain['cpu_seconds'] / 60:.1f} CPU minutes" in part
     assert f"at most {chain['peak_gb']:.2f} GB of memory" in part
     assert "`benchmarks/accessibility_scale.json`" in part
