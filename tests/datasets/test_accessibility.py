@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -273,6 +274,30 @@ def test_chain_needs_no_genome_and_is_the_same_in_any_chunks(toy):
         assert all(np.array_equal(codes[split], pieces[0][0][split]) for split in SPLITS)
         assert (dropped, counts) == pieces[0][1:]
     assert sum(map(len, pieces[0][0].values())) == len(tiled.windows)
+
+
+def peak_of_chain(number, size):
+    """Bytes that at most are held while a set of so many windows without a genome is made."""
+    starts = 1000 * np.arange(number)
+    windows = pd.DataFrame({"chrom": "chr1", "start": starts, "end": starts + 1000})
+    labels, splits = np.zeros((number, 2), np.uint8), np.full(number, "train")
+    tiled = Tiling(windows, labels, splits, dict.fromkeys(SPLITS, 0))
+    summits = pd.DataFrame({"chrom": "chr1", "summit": starts + 500, "motif": 0})
+    tracemalloc.start()
+    try:
+        for _ in with_motifs(drawn_codes(tiled, 0, size), tiled, summits, [ACG], 0, 1):
+            pass
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_of_the_chain_is_that_of_a_chunk_however_many_windows():
+    """NumPy tells tracemalloc of its arrays. Of the whole set there are some bytes a window."""
+    peak_of_chain(50, 50)  # what is imported and kept with a first call
+    few, many, at_once = (peak_of_chain(*case) for case in ((200, 100), (2000, 100), (2000, 2000)))
+    assert many < few + 1800 * 100
+    assert many < 2000 * 1000 < at_once  # less than the codes of all, a byte a base
 
 
 @pytest.mark.parametrize("least", [1, 2, 5])
