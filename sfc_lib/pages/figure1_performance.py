@@ -23,6 +23,7 @@ from sfc_lib.pages.style import (
 )
 
 METRIC_NAMES = {"auroc": "auROC", "auprc": "auPRC"}
+CEILING = "ceiling of auROC"
 COUNTED = "6-mer regression"  # of the yardsticks, what needs no network
 NEAR = 0.5  # of an axis: how far above it a dashed line may make it reach
 TITLE = 12  # characters of a title in an inch
@@ -77,8 +78,9 @@ def performance(
 def score_table(results: Results) -> pd.DataFrame:
     """Median, worst and best seed of each model, beside what they are held against.
 
-    Chance is .5 for auROC and the share of positives for auPRC; they are held against the first
-    of `results.held_against`.
+    Chance is .5 for auROC and the share of positives for auPRC. The column `CEILING` is there if
+    it is known of any of the data; besides, auROC is held against the first other one of
+    `results.held_against`.
     """
     known = yardsticks()
     rows = []
@@ -90,12 +92,22 @@ def score_table(results: Results) -> pd.DataFrame:
             row[f"{name}: median (min – max)"] = spread(runs[metric], short)
             row[f"{name}, test set"] = short(runs[f"test_{metric}"].median())
             row[f"{name} by chance"] = short(chance[metric])
-        others = held_against(runs).items()
-        row["auROC, held against"] = next((f"{short(v)} ({what})" for what, v in others), "–")
+        others = held_against(runs)
+        row[CEILING] = short(others.pop("ceiling", float("nan")))
+        row["auROC, held against"] = next(
+            (f"{short(score)} ({what})" for what, score in others.items()), "–"
+        )
         row["best epoch: median"] = f"{runs.best_epoch.median():g}"
         row["diverged"] = int(runs.diverged.sum())
         rows.append(row)
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    return table.drop(columns=CEILING) if (table[CEILING] == "–").all() else table
+
+
+def score_title(table: pd.DataFrame) -> str:
+    """What to write above a `score_table`: it has a ceiling only where one is known."""
+    ceiling = ", ceiling" * (CEILING in table)
+    return f"Scores of every model, with chance{ceiling} and test set"
 
 
 def not_learnt(results: Results) -> str:

@@ -91,8 +91,8 @@ def figure_line(figure: int) -> str:
     )
     return (
         f"Of its Figure {figure} the paper prints in numbers only {told}. The picture was not at "
-        "hand to read off more. Below, this stands beside ours, with what others printed of the "
-        "same networks."
+        "hand to read off more. Where this page has the data, a table below has ours beside it, "
+        "and beside what was printed elsewhere of the same networks."
     )
 
 

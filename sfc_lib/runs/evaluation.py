@@ -3,7 +3,7 @@
 Figure 3 shows, position by position, what the bases there add to a task's logit, averaged
 over sequences that are positive for the task, or measured high. For the simulated TF set they
 are newly generated, 100,000 at the paper's size of the data and fewer with less; for other data
-they are regions of the test split.
+they are regions of the validation and test splits, which do not train.
 """
 
 from __future__ import annotations

@@ -5,7 +5,13 @@ import pytest
 from made_up import scored, together
 
 from sfc_lib.pages import results
-from sfc_lib.pages.figure1_performance import not_learnt, performance, score_table
+from sfc_lib.pages.figure1_performance import (
+    CEILING,
+    not_learnt,
+    performance,
+    score_table,
+    score_title,
+)
 from sfc_lib.pages.style import short
 
 SCORES = {"std": [0.91, 0.96, 0.79], "sep": [0.97, 0.95, 0.99], "symm": [0.81, 0.9, 0.95]}
@@ -130,3 +136,22 @@ def test_what_scores_are_held_against_is_a_line_where_it_is_in_sight(made, monke
         assert all(line.get_linestyle() == "-" for line in auprc.lines)
         told = f"{short(score)} (6-mer regression)"
         assert set(score_table(made)["auROC, held against"]) == {told}
+
+
+def test_a_ceiling_is_a_column_and_in_the_title_only_where_it_is_known(made, tmp_path, monkeypatch):
+    both = together(made, scored(tmp_path / "other", {"std": [0.6]}))
+    both.runs.loc[both.runs.experiment != made.runs.experiment.iat[0], "fingerprint"] = "e" * 64
+    for known, shown in (
+        ({"ceiling": {"valid": 0.87}, "6-mer regression": {"valid": 0.7}}, True),
+        ({"6-mer regression": {"valid": 0.7}}, False),
+        ({}, False),
+    ):
+        monkeypatch.setattr(results, "yardsticks", lambda known=known: {"f" * 64: known})
+        table = score_table(both)
+        assert (CEILING in table) == shown
+        assert ("ceiling" in score_title(table)) == shown
+        told = ".7000 (6-mer regression)" if known else "–"
+        assert table["auROC, held against"].tolist() == [told, told, told, "–"]
+        if shown:
+            assert table[CEILING].tolist() == [".8700", ".8700", ".8700", "–"]
+    assert score_title(table) == "Scores of every model, with chance and test set"
