@@ -28,6 +28,7 @@ HOW = (
     "seeds",
 )
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+NOT_PRINTED = "not-printed"
 PAPER = """
 @page { size: A4; margin: 16mm 17mm; }
 body { font: 9.8pt/1.35 "DejaVu Serif", serif; color: black; }
@@ -146,11 +147,16 @@ def print_pdf(output: Path) -> Path:
 
 
 def as_html(executed: Path) -> str:
-    """An executed notebook's prose and outputs as one page to print, without code and logs."""
+    """An executed notebook's prose and outputs as one page to print, without code and logs.
+
+    Cells with the tag `NOT_PRINTED` are for the book only.
+    """
     import nbformat
     from nbconvert import HTMLExporter
 
     notebook = nbformat.read(executed, as_version=4)
+    cells = notebook.cells
+    notebook.cells = [c for c in cells if NOT_PRINTED not in c.metadata.get("tags", [])]
     for cell in notebook.cells:
         if "outputs" in cell:
             cell.outputs = [item for item in cell.outputs if item.output_type != "stream"]

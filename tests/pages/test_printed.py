@@ -35,7 +35,7 @@ def test_the_half_that_the_paper_prints_stands_beside_std_at_that_rate(published
     runs = published.runs[published.runs.model == "std_fast"]
     assert set(runs.learning_rate) == {0.001}  # the rate that the paper says it of
     assert (row["data"], row["printed"], row["seeds"]) == (
-        *("accessibility", ".5000"),
+        *("accessibility", ".5"),
         len(runs),
     )
     assert len(table) == 1 + 2 * 3
@@ -55,4 +55,4 @@ def test_of_figure_1_it_prints_one():
     assert "only auROC .5 of networks without an SFC layer on simulated accessibility" in line
     assert "(section 3.1)" in line
     assert "bioRxiv" not in line
-    assert [each.value for each in PRINTED if each.by.startswith("the paper")] == [0.5]
+    assert [each.value for each in PRINTED if each.by.startswith("the paper")] == [".5"]

@@ -108,6 +108,7 @@ def test_the_printed_page_has_prose_and_outputs_but_no_code(tmp_path):
 
     cells = [
         nbformat.v4.new_markdown_cell("# Title"),
+        nbformat.v4.new_markdown_cell("For the book.", metadata={"tags": [report.NOT_PRINTED]}),
         nbformat.v4.new_code_cell(
             "secret = 1",
             execution_count=1,
@@ -125,6 +126,7 @@ def test_the_printed_page_has_prose_and_outputs_but_no_code(tmp_path):
     assert "<table></table>" in page
     assert "log" not in page.partition("<body>")[2]
     assert "Title" in page
+    assert "For the book" not in page
     assert "secret" not in page
     assert "Out[" not in page
     assert not re.search(r"""(src|href)=["']https?:""", page)

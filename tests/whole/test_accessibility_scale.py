@@ -78,6 +78,11 @@ def test_the_data_page_says_what_was_measured(scale):
     part = text.partition("| all of hg19, `min_motifs=1`")[2]
     row = " | ".join(f"{chain['windows'][split]:,}" for split in base.SPLITS)
     assert f"| windows | {row} |" in part
+    gone = [
+        chain["windows without min_motifs"][split] - chain["windows"][split]
+        for split in base.SPLITS
+    ]
+    assert f"| left out: no motif | {' | '.join(f'{count:,}' for count in gone)} |" in part
     left_out = chain["windows without summits"]
     every = sum(chain["windows without min_motifs"].values()) + left_out
     assert f"The steps give {every:,} windows" in part
