@@ -1,10 +1,12 @@
 """What the published scores are to be held against, by dataset: `data/yardsticks.json`.
 
 - chance of auPRC: the share of positives, of validation and test set, mean of the tasks;
+- of accessibility, how many windows each split has and how many were left out, by reason; and how
+  many windows the whole genome has, in how many open regions, before any is left out;
 - `--kmers`: what counting 6-mers learns, linear (ridge) regression on the square roots of their
   counts on both strands;
-- `--ceiling`: what could be learnt of genome-wide simulated accessibility: boosted trees are told
-  every true motif of a window and its distance from the centre;
+- `--ceiling`: what could be learnt of simulated accessibility: boosted trees are told every true
+  motif of a window and its distance from the centre;
 - `--composition`: what a window's composition alone tells of simulated accessibility, the same
   regression on counts of 2-mers. Of the windows on a piece of hg19 also with the background that
   genome-wide ones have, which draws from one chain for all windows and so has none.
@@ -20,6 +22,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import Ridge
 from sklearn.metrics import roc_auc_score
@@ -27,20 +30,23 @@ from sklearn.metrics import roc_auc_score
 from sfc_lib.datasets.accessibility import (
     LENGTH,
     SimulatedAccessibility,
+    TiledRecipe,
+    accessible_windows,
     read_summits,
     summits_inside,
     tiling,
 )
-from sfc_lib.datasets.base import SPLITS, Dataset, load_dataset
+from sfc_lib.datasets.base import SPLITS, Dataset, load_dataset, make_recipe
 from sfc_lib.datasets.chip_seq import factors
 from sfc_lib.files import write_json
+from sfc_lib.genomics.intervals import merge
 from sfc_lib.genomics.kmers import kmer_features
 from sfc_lib.runs.sizes import load_size
 
 FILE = Path(__file__).resolve().parent.parent / "data" / "yardsticks.json"
 SIZES = ("standard", "converged")
 PARTS = ("valid", "test")
-WINDOWS = 200_000  # of genome-wide accessibility that the trees are fitted on
+WINDOWS = 200_000  # the most that the trees are fitted on
 
 CHAIN_BACKGROUND = {"profile": "hg19-subset", "background": "chain"}
 K = 6
@@ -93,12 +99,12 @@ def true_motifs(recipe: SimulatedAccessibility) -> dict[str, tuple[np.ndarray, n
     return {split: (features[mask], tiled.labels[mask]) for split, mask in rows.items()}
 
 
-def ceiling() -> dict[str, float]:
+def ceiling(recipe: SimulatedAccessibility) -> dict[str, float]:
     """Mean auROC over cell types of trees that are told the true motifs."""
-    recipe = SimulatedAccessibility(profile="full", background="chain", min_motifs=1)
     windows = true_motifs(recipe)
     features, labels = windows["train"]
-    rows = np.sort(np.random.default_rng(0).choice(len(features), WINDOWS, replace=False))
+    count = min(WINDOWS, len(features))
+    rows = np.sort(np.random.default_rng(0).choice(len(features), count, replace=False))
     scores = []
     for column in range(len(recipe.task_names)):
         trees = HistGradientBoostingClassifier(max_iter=300, random_state=0)
@@ -109,6 +115,17 @@ def ceiling() -> dict[str, float]:
     return dict(zip(PARTS, np.mean(scores, axis=0).tolist(), strict=True))
 
 
+def window_counts(dataset: Dataset, recipe: TiledRecipe) -> dict[str, dict[str, int]]:
+    """Windows by split, those `left out` by reason, and of the whole `genome` also its regions."""
+    peaks = recipe.peaks()
+    regions, windows = merge(pd.concat(peaks)), accessible_windows(peaks)
+    return {
+        "windows": {split: len(getattr(dataset, split)) for split in SPLITS},
+        "left out": {reason: count for reason, count in dataset.dropped.items() if count},
+        "genome": {"regions": len(regions), "windows": len(windows)},
+    }
+
+
 def main(*wanted: str) -> None:
     known = json.loads(FILE.read_text()) if FILE.exists() else {}
     specs = [spec for size in SIZES for spec in load_size(size, 1).specs]
@@ -116,18 +133,21 @@ def main(*wanted: str) -> None:
     if "--composition" in wanted:
         wanted_sets.append(("simulated_accessibility", CHAIN_BACKGROUND))
     for name, options in {json.dumps(each): each for each in wanted_sets}.values():
-        dataset = load_dataset(name, **options)
+        dataset, recipe = load_dataset(name, **options), make_recipe(name, options)
         entry = known.setdefault(dataset.fingerprint, {"dataset": dataset.name})
         entry["positives"] = {
             part: float(np.mean(getattr(dataset, part).labels.mean(axis=0))) for part in PARTS
         }
+        if isinstance(recipe, TiledRecipe):
+            entry |= window_counts(dataset, recipe)
         if "--kmers" in wanted and options != CHAIN_BACKGROUND:
             entry["6-mer regression"] = kmer_regression(dataset)
         if "--composition" in wanted and name == "simulated_accessibility":
             entry["options"] = options
             entry["2-mer regression"] = kmer_regression(dataset, 2)
-        if "--ceiling" in wanted and options.get("min_motifs"):
-            entry["ceiling"] = ceiling()
+        told = "--ceiling" in wanted and options != CHAIN_BACKGROUND
+        if told and isinstance(recipe, SimulatedAccessibility):
+            entry["ceiling"] = ceiling(recipe)
         print(entry, flush=True)
         write_json(FILE, known)
 

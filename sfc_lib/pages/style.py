@@ -92,7 +92,6 @@ SHORT_DATA = (  # words of experiments' titles, and what stands for them where r
     ("Simulated accessibility", "accessibility"),
     (", 0.125 of the filters", ""),
     (", genome-wide", ", genome"),
-    (", to convergence", ", converged"),
 )
 SHARED = {  # how settings are told that all networks share
     "batch": "batches of {}",
@@ -125,7 +124,7 @@ def short_data(title: str) -> str:
 def same_data(title: str) -> str:
     """Data in few words; the same if learnt longer, or more of them, or in controls."""
     name = short_data(title)
-    for suffix in (", converged", ", genome", ", controls"):
+    for suffix in (", longer and wider", ", longer", ", genome", ", controls"):
         name = name.removesuffix(suffix)
     return name
 

@@ -425,7 +425,7 @@ def test_data_without_enough_seeds_keep_a_claim_from_holding_everywhere(tmp_path
     claiming(HIGHER)
     many = {"sep": GOOD, "std": BAD}
     few = {"sep": GOOD[:2], "std": BAD[:2]}
-    longer = scored(tmp_path / "b", few, title="CTCF ChIP-seq, GM12878, to convergence")
+    longer = scored(tmp_path / "b", few, title="CTCF ChIP-seq, GM12878, longer")
     known = scored(tmp_path / "a", many, title="CTCF ChIP-seq, GM12878")
     other = scored(tmp_path / "c", few, title="MAX ChIP-seq, GM12878")
     assert claims.judge(grade(together(known, longer))).verdict.tolist() == ["holds"]

@@ -7,17 +7,20 @@ import pandas as pd
 import pytest
 from made_up import record
 
+from sfc_lib.datasets import accessibility
+from sfc_lib.files import checkout
 from sfc_lib.pages import longer
 from sfc_lib.pages import results as results_module
 from sfc_lib.pages.results import Results, load_finished
+from sfc_lib.pages.statistics import shift
 from sfc_lib.runs.sizes import load_size
 
 CTCF, GENOME = "ctcf_converged", longer.ACCESSIBILITY
 
 
-def results(tmp_path, name, curves, seeds=7):
-    """Made-up runs of an experiment of `converged`; `curves(model, seed)`: auROC by epoch."""
-    size = load_size("converged", seeds)
+def results(tmp_path, name, curves, seeds=7, size="converged"):
+    """Made-up runs of an experiment of a size; `curves(model, seed)`: auROC by epoch."""
+    size = load_size(size, seeds)
     size = dataclasses.replace(size, experiments={name: size.experiments[name]})
     records = [
         record(tmp_path, spec, max(curve := curves(model, spec.seed)), curve=curve)
@@ -75,13 +78,80 @@ def test_the_early_epoch_is_that_of_the_standard_size():
 
 
 def test_figures_show_a_panel_a_factor_and_a_line_a_network(tmp_path):
-    figure = longer.gap_figure(results(tmp_path, CTCF, closing, 2))
-    (panel,) = figure.axes
-    assert panel.get_title() == "CTCF, 2 seeds"
-    thick = [line for line in panel.get_lines() if line.get_linewidth() > 2]
-    np.testing.assert_allclose(thick[0].get_ydata()[11], 0.0505)
-    low, high = panel.get_ylim()
+    figure = longer.chip_figure(results(tmp_path, CTCF, closing, 2))
+    above, below = figure.axes
+    assert above.get_title() == "CTCF, 2 seeds"
+    std, sep, symm = (line.get_ydata() for line in thick(above))
+    np.testing.assert_allclose([std[19], sep[19]], [0.85 - 0.0005, 0.9])
+    assert np.isfinite(sep).all()
+    assert len(symm) == 5
+    np.testing.assert_allclose(thick(below)[0].get_ydata()[11], 0.0505)
+    low, high = below.get_ylim()
     assert low < 0 < 0.0505 < high
+    for axes in (above, below):
+        dotted = [line.get_xdata()[0] for line in axes.get_lines() if line.get_linestyle() == ":"]
+        assert dotted == [longer.early()]
+
+
+def thick(axes):
+    return [line for line in axes.get_lines() if line.get_linewidth() > 2]
+
+
+def test_the_median_curve_ends_where_the_first_seed_stops(tmp_path):
+    found = results(tmp_path, CTCF, lambda model, seed: [0.6, 0.7, 0.8][: 3 - seed], 2)
+    for line in thick(longer.chip_figure(found).axes[0]):
+        np.testing.assert_allclose(line.get_ydata(), [0.6, 0.7, np.nan])
+
+
+def test_bands_are_intervals_where_seeds_are_enough_for_one(tmp_path):
+    many = results(tmp_path / "many", CTCF, closing, 7)
+    band = longer.chip_figure(many).axes[1].collections[0].get_paths()[0].vertices
+    found = shift(0.05 + 0.001 * np.arange(7), np.zeros(7))
+    at_twelve = np.unique(band[band[:, 0] == 12, 1])
+    np.testing.assert_allclose(at_twelve, [found.low, found.high], atol=1e-12)
+    assert "Bands are its 95 % interval." in longer.chip_caption(many)
+    assert "No band" not in longer.chip_caption(many)
+    few = results(tmp_path / "few", CTCF, closing, 2)
+    assert not longer.chip_figure(few).axes[1].collections
+    assert "No band, with fewer than 6 seeds: CTCF (2 seeds)." in longer.chip_caption(few)
+    assert "Bands" not in longer.chip_caption(few)
+
+
+def test_leads_on_the_test_set_are_those_of_pairs(tmp_path):
+    found = results(tmp_path, CTCF, closing, 3)
+    assert longer.gap_table(found)["at the end, test set"].tolist() == ["–", "–"]
+    for run in found.records:
+        score = {"std": 0.7, "sep": 0.72, "symm": 0.65}[run.spec.variant]
+        run.result["test"] = {"auroc": score, "auprc": score}
+    table = longer.gap_table(Results(found.size, found.records))
+    assert table["at the end, test set"].tolist() == [
+        "+.0200 [too few seeds]", "−.0500 [too few seeds]"
+    ]  # fmt: skip
+
+
+def test_runs_that_were_still_learning_are_counted(tmp_path):
+    ends = {"std": 80, "sep": 72, "symm": 30}  # best epochs; symm is then stopped by patience
+
+    def curve(model, seed):
+        epochs = 50 if model == "symm" else 80
+        return [0.6 + 0.1 * (epoch == ends[model]) for epoch in range(1, epochs + 1)]
+
+    line = longer.unfinished(results(tmp_path, CTCF, curve, 2))
+    assert line == (
+        "How they ended: **CTCF**: of 6 runs 2 still learning (best epoch in the last tenth of "
+        "all 80), 2 past the best epoch when all 80 were over, 2 stopped by 20 epochs that brought "
+        "nothing better."
+    )
+
+
+def test_runs_that_diverged_are_not_said_to_have_ended_otherwise(tmp_path):
+    found = results(tmp_path, GENOME, lambda model, seed: [0.5] * 25, 1)
+    found.records[0].result["status"] = "diverged"
+    line = longer.unfinished(Results(found.size, found.records), [GENOME])
+    assert line == (
+        "How they ended: **accessibility, genome**: of 6 runs 5 past the best epoch when all 25 "
+        "were over, 1 diverged."
+    )
 
 
 def test_the_way_to_the_ceiling_starts_at_chance(tmp_path, monkeypatch):
@@ -108,6 +178,105 @@ def test_learning_is_drawn_against_sequences_seen(tmp_path):
     assert figure.axes[0].get_lines()[0].get_xdata().tolist() == [20_000, 40_000]
 
 
+def test_scores_stand_beside_chance(tmp_path, monkeypatch):
+    known = {"f" * 64: {"positives": {"valid": 0.25, "test": 0.3}}}
+    monkeypatch.setattr(longer, "yardsticks", lambda: known)
+    found = results(tmp_path, GENOME, lambda model, seed: [0.6 + 0.1 * seed], 3)
+    row = longer.reach(found, GENOME).iloc[0]
+    assert row[["auROC by chance", "auPRC: median", "auPRC by chance"]].tolist() == [
+        ".5", ".7000", ".2500"
+    ]  # fmt: skip
+
+
+def test_what_was_picked_is_that_of_the_specs():
+    spec = load_size("converged", 1).experiments[GENOME].specs[0]
+    line = longer.picked()
+    assert f"{spec.width:g} of the filters" in line
+    assert "learning rate 0.0001 or 0.001" in line
+    assert f"{spec.epochs * spec.samples_per_epoch:,} in all" in line
+
+
+def test_the_pilot_tells_what_more_sequences_bring(tmp_path):
+    rise = {"std": 0.004, "sep": 0.0}
+
+    def curve(model, seed):
+        return 0.6 + rise.get(model, 0.001) * np.arange(50)
+
+    found = results(tmp_path, longer.ACCESSIBILITY_PILOT, curve, 1, "pilots")
+    line = longer.more_samples(found)
+    assert "With 1,000,000 sequences in place of 500,000 the best" in line
+    assert "(1 seed): *std (no SFC)* from .696 to .796, *sep (SFC)* from .600 to .600, " in line
+    figure = longer.learnt_figure(found, longer.ACCESSIBILITY_PILOT)
+    assert figure.axes[0].get_lines()[0].get_xdata()[-1] == 1_000_000
+
+
+def test_changes_are_told_by_what_they_gain_on_their_base(tmp_path, monkeypatch):
+    reached = {"std": 0.7, "sep": 0.71, "sep_wide": 0.73, "sep_less_dropout": 0.69}
+    found = results(
+        tmp_path, longer.PILOTS, lambda model, seed: [reached.get(model, 0.72)], 1, "pilots"
+    )
+    shorter = {
+        spec: record(tmp_path / "short", spec, 0.705)
+        for spec in load_size("standard", 1).experiments[longer.HEMATOPOIESIS].specs
+    }
+    monkeypatch.setattr(longer, "look_up", lambda s, _: shorter.get(s) or held(found, s))
+    known = {"f" * 64: {"6-mer regression": {"valid": 0.725}}}
+    monkeypatch.setattr(results_module, "yardsticks", lambda: known)
+    table = longer.changes(found).set_index("model")
+    gains = {"std": -0.005, "sep": 0.005, "sep_wide": 0.02, "sep_less_dropout": -0.02}
+    for model, gain in gains.items():
+        assert table.gain[model] == pytest.approx(gain)
+    line = longer.changes_line(found)
+    assert "one seed each: *sep*, width 0.25 in place of 0.125: +.0200; " in line
+    assert "*sep*, dropout 0.1 in place of 0.3: −.0200" in line
+    assert "*sep*, epochs 25 in place of 6: +.0050" in line
+    assert line.endswith("reaches .7300, .0050 above a 6-mer regression (.7250).")
+
+
+def held(found, spec):
+    return next((r for r in found.records if r.spec == spec), None)
+
+
+WINDOWS = {
+    "options": {"profile": "full", "dnase": "uniform", "seed": 0, "background": "chain"},
+    "windows": {"train": 600, "valid": 50, "test": 40},
+    "left out": {
+        accessibility.NO_SUMMITS: 200,
+        **{f"{split}: fewer than 1 motifs": 100 for split in ("train", "valid", "test")},
+    },
+    "genome": {"regions": 300, "windows": 1190},
+}
+WINDOWS["options"]["min_motifs"] = 1
+
+
+def test_windows_stand_beside_the_papers(monkeypatch):
+    other = {**WINDOWS, "options": {"profile": "full"}}
+    monkeypatch.setattr(longer, "yardsticks", lambda: {"a": other, "b": WINDOWS})
+    assert longer.windows_table().to_numpy().tolist() == [
+        ["of the paper", "2,178,417", "not said", "not said"],
+        ["here, all", "700", "150", "140"],
+        ["here, with at least 1 motif", "600", "50", "40"],
+    ]
+    line = longer.windows_line()
+    assert "make 1,190 windows in 300 open regions, 4.0 a region." in line
+    assert f"Of these 200 lie {accessibility.NO_SUMMITS}, 290 validate or test." in line
+    assert "300 hold no motif" in line
+
+
+def test_windows_are_counted_and_add_up():
+    (entry,) = longer._genome_wide()
+    assert (
+        sum([*entry["windows"].values(), *entry["left out"].values()])
+        == (entry["genome"]["windows"])
+    )
+
+
+def test_windows_that_nobody_counted_are_not_told(monkeypatch):
+    monkeypatch.setattr(longer, "yardsticks", dict)
+    assert longer.windows_line() == ""
+    assert len(longer.windows_table()) == 1
+
+
 def test_composition_is_that_of_the_file(monkeypatch):
     entry = {"options": {"profile": "full", "background": "chain"}}
     entry |= {"2-mer regression": {"valid": 0.51, "test": 0.52}}
@@ -119,9 +288,14 @@ def test_composition_is_that_of_the_file(monkeypatch):
 def test_a_page_without_any_run_says_so():
     nothing = longer.load_longer(published=False)
     assert not nothing.records
-    assert longer.gap_line(nothing) == "No ChIP-seq network has been trained to its end yet."
-    assert longer.reach_line(nothing).startswith("No network has been trained longer")
-    assert longer.gap_figure(nothing) is longer.learnt_figure(nothing, GENOME) is None
+    assert longer.gap_line(nothing) == "No ChIP-seq network has been trained longer yet."
+    untrained = "*Not trained yet: `sfc sweep {} --only {}`.*".format
+    assert longer.reach_line(nothing) == untrained("converged", GENOME)
+    assert longer.changes_line(nothing) == untrained("pilots", longer.PILOTS)
+    assert untrained("pilots", longer.ACCESSIBILITY_PILOT) in longer.more_samples(nothing)
+    assert longer.unfinished(nothing) == longer.unfinished(nothing, [GENOME]) == ""
+    assert longer.chip_caption(nothing) == ""
+    assert longer.chip_figure(nothing) is longer.learnt_figure(nothing, GENOME) is None
     for table in (longer.gap_table(nothing), longer.reach(nothing, GENOME)):
         assert table.empty
     assert longer.sources(nothing).empty
