@@ -91,6 +91,7 @@ SHORT_DATA = (  # words of experiments' titles, and what stands for them where r
     ("Hematopoiesis (stand-in)", "hematopoiesis"),
     ("Simulated accessibility", "accessibility"),
     (", 0.125 of the filters", ""),
+    (", 0.25 of the filters", ""),
     (", genome-wide", ", genome"),
 )
 SHARED = {  # how settings are told that all networks share

@@ -79,6 +79,20 @@ def test_every_model_of_the_sizes_has_a_colour_and_a_name_of_its_own():
     assert style.name_of("another") == "another"
 
 
+def test_data_that_were_learnt_longer_are_the_same_data():
+    def names(size):
+        items = load_size(size, 1).experiments.values()
+        widths = [item.specs[0].width for item in items]
+        shares = ["" if width == 1 else f", {width:g} of the filters" for width in widths]
+        titles = [item.title + share for item, share in zip(items, shares, strict=True)]
+        assert len({style.short_data(title) for title in titles}) == len(titles)
+        return {style.same_data(title) for title in titles}
+
+    assert names("converged") | names("pilots") < names("standard")
+    title = "Hematopoiesis (stand-in), longer and wider, 0.25 of the filters"
+    assert style.short_data(title) == "hematopoiesis, longer and wider"
+
+
 def test_tables_fold_long_cells_escape_html_and_mark_verdicts():
     shown = style.show(pd.DataFrame({"a": ["x" * 300, "<b>"], "verdict": ["supported"] * 2})).data
     assert "<details><summary>" in shown
