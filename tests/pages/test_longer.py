@@ -8,7 +8,6 @@ import pytest
 from made_up import record
 
 from sfc_lib.datasets import accessibility
-from sfc_lib.files import checkout
 from sfc_lib.pages import longer
 from sfc_lib.pages import results as results_module
 from sfc_lib.pages.results import Results, load_finished
