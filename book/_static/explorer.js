@@ -327,18 +327,20 @@
           make("summary", {}, "Its spec"),
           make("dl", { class: "spec" }, ...Object.entries({ ...model.spec, seed: run.seed }).flatMap(([k, v]) => pair([k, String(v)]))),
         ),
-        ...weights(run),
+        ...weights(run, model.spec.variant !== "std"),
       );
     }
 
     // W_pos as cells: each row normalised, sorted by where its largest weight is.
-    function weights(run) {
+    function weights(run, layer) {
       if (!run.weights)
         return [
           none(
             run.has_weights
               ? "Of a control, only the best seed's W_pos is on this page; this run's is in its record, W_pos.npy."
-              : "This run has no W_pos: its network has no SFC layer.",
+              : layer
+                ? `The published record of this control holds its scores and no W_pos: sfc runs retrain ${run.id} trains it again.`
+                : "This run has no W_pos: its network has no SFC layer.",
           ),
         ];
       const rows = wholeRows(run.weights).map(normalised);

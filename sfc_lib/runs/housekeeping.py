@@ -14,14 +14,17 @@ from filelock import Timeout
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_folder, remove, scratch_in, sha256_file, writable, write_json
 from sfc_lib.runs.evaluation import CLASSES, MEASURED, MEASUREMENTS, VERSION, importance_of
+from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import (
     CHECKPOINT,
     IMPORTANCE,
     MODEL,
     RESULT,
+    W_POS,
     Record,
     all_records,
     best_seeds,
+    find,
     held,
     lock_file,
     seal,
@@ -39,12 +42,13 @@ def publish(records: Iterable[Record], target: Path, *, scores_only: bool = Fals
     All keep spec, history, metrics and `W_pos` and are given their importance, which is
     measured if need be; only the best seed of each model keeps `model.keras`, and only if
     it has at most `LARGEST_MODEL` bytes. One published before that is beaten now loses its
-    model. With `scores_only` a record gets no importance that it lacks, and no model goes
-    or comes. Every copy has hashes of its own. Returns the folders in the records' order.
+    model. With `scores_only` a record gets no importance that it lacks, no model goes or
+    comes, and `W_pos` only if it was to be smooth; what is published with importance already
+    stays as it is. Every copy has hashes of its own. Returns the folders in the records' order.
     """
     records, target = list(records), writable(target)
     if scores_only:
-        return [_publish_one(record, target, False, scores_only) for record in records]
+        return [_publish_scores(record, target) for record in records]
     ids, models = {r.spec.id for r in records}, {r.spec.model for r in records}
     before = [r for r in all_records([target])[0] if r.spec.model in models]
     before = [r for r in before if r.spec.id not in ids]
@@ -54,6 +58,14 @@ def publish(records: Iterable[Record], target: Path, *, scores_only: bool = Fals
         if MODEL in record.result["files"] and record.spec.id not in best:
             _publish_one(record, target, with_model=False)
     return written
+
+
+def _publish_scores(record: Record, target: Path) -> Path:
+    """Copy a record by its scores, unless more of it than these is published."""
+    known = find(record.spec, target)
+    if known and IMPORTANCE in known.result["files"]:
+        return known.folder
+    return _publish_one(record, target, with_model=False, scores_only=True)
 
 
 def _publish_one(record: Record, target: Path, with_model: bool, scores_only: bool = False) -> Path:
@@ -69,6 +81,8 @@ def _write_slimmed(record: Record, folder: Path, with_model: bool, scores_only: 
     small = MODEL in files and (record.folder / MODEL).stat().st_size <= LARGEST_MODEL
     if not (small and with_model):
         files.pop(MODEL, None)
+    if scores_only and not _smoothed(record.spec):
+        files.pop(W_POS, None)
     for name in files:
         shutil.copyfile(record.folder / name, folder / name)
     measured = {}
@@ -78,6 +92,11 @@ def _write_slimmed(record: Record, folder: Path, with_model: bool, scores_only: 
         measured = {MEASURED: {"version": VERSION, "sequences": found.sequences}}
     result = {"files_of_run": record.result["files"], **record.result, **measured, "files": files}
     write_json(folder / RESULT, seal(result))
+
+
+def _smoothed(spec: RunSpec) -> bool:
+    """Whether the positional weights were to be smooth: then pages read how smooth they are."""
+    return spec.curvature > 0 or spec.limit is not None
 
 
 def find_id(run: str) -> Record:

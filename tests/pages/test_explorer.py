@@ -225,6 +225,24 @@ def test_std_has_no_weights_to_draw(page, widget):
     assert page.locator("canvas").count() == 0
 
 
+def test_a_control_without_weights_does_not_pass_for_one_without_the_layer(widget, opened):
+    run = next(r for _, _, r in runs_of(widget) if r["id"] in slimmed(widget))
+    page = opened(widget, at=f"#{run['id']}")
+    said = page.locator(".record").inner_text()
+    assert f"holds its scores and no W_pos: sfc runs retrain {run['id']}" in said
+
+
+def slimmed(widget):
+    """Ids of runs with an SFC layer whose records hold no W_pos."""
+    return {
+        run["id"]
+        for group in widget.data["groups"]
+        for model in group["models"]
+        for run in model["runs"]
+        if model["spec"]["variant"] != "std" and not run["has_weights"]
+    }
+
+
 def test_nothing_chosen_is_said(page):
     for label in ("std (no SFC)", "sep (SFC)", "symm (symmetric SFC)"):
         page.get_by_label(label).uncheck()

@@ -318,9 +318,47 @@ def test_publishing_again_changes_nothing(folder, published):
 
 
 def test_scores_alone_are_published_without_model_and_importance(folder, published):
-    (copy,) = publish([verify_record(folder)], published, scores_only=True)
+    run = verify_record(folder)
+    (copy,) = publish([run], published, scores_only=True)
+    assert sorted(contents(copy)) == sorted(set(FILES) - {"model.keras", "W_pos.npy"})
+    slim = verify_record(copy)
+    kept = set(run.result) - {"files", "seal"}
+    assert set(slim.result) == {*run.result, "files_of_run"}
+    assert {k: slim.result[k] for k in kept} == {k: run.result[k] for k in kept}
+    assert slim.result["files_of_run"] == run.result["files"]
+    assert slim.history() == run.history()
+    with pytest.raises(UserError, match=r"this record has no W_pos\.npy"):
+        slim.positional_weights()
+
+
+@pytest.mark.parametrize("change", [{"curvature": 1.0}, {"limit": 0.0}])
+def test_scores_come_with_weights_that_were_to_be_smooth(folder, published, change):
+    spec = RunSpec.from_dict({**SPEC.to_dict(), **change})
+    target = shutil.copytree(folder, folder.with_name(spec.id))
+    write_json(target / "spec.json", spec.to_dict())
+    files = verify_record(folder).result["files"]
+    edit(target, id=spec.id, files={**files, "spec.json": sha256_file(target / "spec.json")})
+    (copy,) = publish([verify_record(target)], published, scores_only=True)
     assert sorted(contents(copy)) == sorted(set(FILES) - {"model.keras"})
-    assert "importance" not in verify_record(copy).result
+
+
+def test_scores_alone_can_be_published_from_the_published_store(folder, published):
+    """So that older records lose `W_pos` too, and nothing else but what tells of it."""
+    (copy,) = publish([verify_record(folder)], published, scores_only=True)
+    slim = contents(copy)
+    shutil.copyfile(folder / "W_pos.npy", copy / "W_pos.npy")
+    files = json.loads(slim["result.json"])["files"]
+    edit(copy, files={**files, "W_pos.npy": sha256_file(copy / "W_pos.npy")})
+    publish([verify_record(copy)], published, scores_only=True)
+    assert contents(copy) == slim
+
+
+def test_scores_take_nothing_from_a_record_that_is_published_whole(folder, published):
+    """The sizes of controls hold networks of `standard`, which figures need whole."""
+    (whole,) = publish([verify_record(folder)], published)
+    before = contents(whole)
+    assert publish([verify_record(folder)], published, scores_only=True) == [whole]
+    assert contents(whole) == before
 
 
 def test_scores_of_a_better_seed_take_no_model_away(folder, published):
