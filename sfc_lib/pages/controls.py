@@ -7,9 +7,11 @@ thing. This page never trains: it shows the runs that have a record, and says wh
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -21,12 +23,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sfc_lib.datasets.base import load_dataset
-from sfc_lib.files import silenced
+from sfc_lib.files import checkout, silenced
 from sfc_lib.nn.architectures import ARCHITECTURES
 from sfc_lib.pages.claims import load_claims
 from sfc_lib.pages.method import PAPER
-from sfc_lib.pages.results import Results, cpu_minutes, provenance
-from sfc_lib.pages.statistics import Compared, differences, shift
+from sfc_lib.pages.results import Results, cpu_minutes, provenance, yardsticks
+from sfc_lib.pages.statistics import MIN_SEEDS, Compared, differences, shift
 from sfc_lib.pages.style import STYLE, closed, colour_of, folded, name_of, plain_log, short, spread
 from sfc_lib.runs.sizes import Size, load_size
 from sfc_lib.runs.spec import RunSpec
@@ -34,6 +36,7 @@ from sfc_lib.runs.store import look_up
 
 VARIANTS = ("std", "sep", "symm")
 FOREST = ("readouts", "readouts_ctcf", "initialisation", "constraint")  # what is drawn
+TIMES = "benchmarks/readouts.json"  # in a checkout: what `benchmarks/readouts.py` measured
 COLUMNS = ["model", "seed", "variant", "learning_rate", "auroc", "auprc"]  # where no run is
 MEASURED = [field.name for field in dataclasses.fields(Compared)]
 MARGIN = load_claims().metrics["auroc"].margin  # auROC: a smaller difference does not matter
@@ -74,6 +77,19 @@ REASONS = {  # other than separation, and the networks that have them without it
     "**Depth and multiplications**": ("full_kernel",),
     "**Start**": ("small_start",),
 }
+CAUSES = {  # by network: what else than separation may make the gain
+    "fewer_channels": "fewer channels",
+    "fewer_units": "fewer neurons behind",
+    "full_kernel": "depth and multiplications",
+    "bottleneck": "low rank",
+    "small_start": "a small start",
+}
+OPEN = "Not to be told yet"
+OUTCOMES = {  # of `fate`, as the beginning of a sentence
+    **dict.fromkeys(("reaches", "share"), "Without separation, against *std*, it comes with"),
+    **{"lacks": "It does not come with", "open": OPEN},
+}
+SMOOTH = {"spline": "sep", "low_reg": "symm", "high_reg": "symm", "cr_100": "symm"}  # and without
 # A sceptic's questions: the network asked about, and the one it is held against.
 QUESTIONS = (
     ("Is sep ahead of std at all?", "sep", "std"),
@@ -243,10 +259,11 @@ def gain_panels(controls: Controls, edge: float = EDGE) -> Figure | None:
 def network_table(controls: Controls, experiment: str) -> pd.DataFrame:
     """What each network of an experiment costs and reaches; numbers formatted.
 
-    Parameters and multiplications a sequence are those of the network; seconds are those of one
-    core in an epoch of the fastest run; scores are those of the best epoch on the validation set.
+    Parameters and multiplications a sequence are those of the network; times of an epoch are
+    those of `epoch_times`; scores are those of the best epoch, on the validation set but for one
+    column.
     """
-    rows = []
+    rows, times = [], epoch_times(controls, experiment)
     for model, runs in controls.of(experiment).groupby("model", sort=False):
         parameters, products = cost(controls.specs[model])
         rows.append(
@@ -254,9 +271,12 @@ def network_table(controls: Controls, experiment: str) -> pd.DataFrame:
                 "network": ": ".join(NAMES.get(model, (model, "as in the paper"))),
                 "parameters": f"{parameters:,}",
                 "multiplications, millions": f"{products / 1e6:.2f}",
-                "seconds an epoch": f"{(runs.cpu_seconds / runs.epochs).min():.1f}",
+                "time of an epoch, relative to std": f"{times[model]:.1f}"
+                if model in times
+                else "–",
                 "auROC: median (min – max)": spread(runs.auroc, short),
                 "auPRC: median": short(runs.auprc.median()),
+                "test set's auROC: median": short(runs.test_auroc.median()),
                 "seeds (diverged)": f"{len(runs)} ({runs.diverged.sum()})",
             }
         )
@@ -267,7 +287,18 @@ def networks(controls: Controls, experiment: str) -> HTML | Markdown:
     """`network_table`, folded, where a network but std, sep and symm has a run, else `untried`."""
     if not set(controls.of(experiment).model) - set(VARIANTS):
         return untried(experiment, controls.wanted.name)
-    return folded("What each network costs and reaches", network_table(controls, experiment))
+    title = f"What each network costs and reaches ({chance(controls.of(experiment))})"
+    return folded(title, network_table(controls, experiment))
+
+
+def chance(runs: pd.DataFrame) -> str:
+    """In words what guessing scores on the validation set of some runs, all on the same data.
+
+    Of auPRC that is the share of positives, told where `results.yardsticks` know it.
+    """
+    positives = yardsticks().get(runs.fingerprint.iat[0], {}).get("positives", {})
+    share = f", auPRC {short(positives['valid'], '.3f')}" if "valid" in positives else ""
+    return f"chance: auROC {short(0.5, 'g')}{share}"
 
 
 def untried(experiment: str, size: str = "controls") -> Markdown:
@@ -312,10 +343,14 @@ def _value(spec: RunSpec, field: str) -> float:
 def best_of(controls: Controls, experiment: str = "learning_rates") -> dict[str, str]:
     """The model of each variant at the value of a setting that has its best median auROC.
 
-    A value at which any run diverged is none of a variant's best. Empty where only one has been
-    tried.
+    Of values with unequal numbers of seeds the luckiest would win: those with fewer than
+    `MIN_SEEDS` count only where a variant has no other. A value at which any run diverged is none
+    of a variant's best. Empty where only one has been tried.
     """
     runs = swept(controls, experiment)
+    seeds = runs.groupby("model").seed.transform("size")
+    enough = (seeds >= MIN_SEEDS).groupby(runs.variant).transform("any")
+    runs = runs[(seeds >= MIN_SEEDS) | ~enough]
     medians = runs.groupby(["variant", "model"]).auroc.agg(lambda a: a.median(skipna=False))
     best = medians.dropna().groupby("variant").idxmax()
     return {variant: best[variant][1] for variant in VARIANTS if variant in best}
@@ -430,6 +465,120 @@ def missing(controls: Controls) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def conclusion(controls: Controls) -> str:
+    """Markdown: one paragraph on what sep's gain over std is made of, as far as the runs tell."""
+    gain = ahead(controls.runs, "sep", "std")
+    if not np.isfinite(gain.low):
+        return (
+            f"Whether *sep* is ahead of *std* cannot be told yet: {gain.seeds} pairs of runs are "
+            f"there, and it takes {MIN_SEEDS}."
+        )
+    if gain.low <= 0:
+        some = "whether there is a gain to explain is open" if gain.high > MARGIN else "no gain"
+        return f"*sep* is not shown to be ahead of *std*, {interval(gain)} auROC: {some}."
+    groups: dict[str, list[str]] = {}
+    for kind, told in _findings(controls, gain):
+        groups.setdefault(kind, []).append(told)
+    last = groups.pop(OPEN, [])
+    groups |= {OPEN: last} if last else {}
+    return " ".join(
+        [
+            f"*sep* is ahead of *std* by {interval(gain)} auROC.",
+            _equals(controls, gain),
+            *(f"**{kind}**: {'; '.join(told)}." for kind, told in groups.items()),
+        ]
+    )
+
+
+def fate(controls: Controls, model: str, gain: Compared) -> str:
+    """How a network fares beside sep, as far as the intervals tell, given sep's gain over std.
+
+    It `"reaches"` sep if it is less than half of the gain behind; has a `"share"` if it is ahead
+    of std; `"lacks"` the gain if it is not, and behind sep. All else is `"open"`.
+    """
+    std, sep = (ahead(controls.runs, model, other) for other in ("std", "sep"))
+    if not (np.isfinite(std.low) and np.isfinite(sep.low)):
+        return "open"
+    if sep.low > -gain.effect / 2:
+        return "reaches"
+    if std.low > 0:
+        return "share"
+    return "lacks" if sep.high < 0 else "open"
+
+
+def _equals(controls: Controls, gain: Compared) -> str:
+    """A sentence on the layers of no more parameters than sep has: whether one is as good."""
+    whole, _ = cost(controls.specs["sep"])
+    shares = {
+        model: cost(spec)[0] / whole
+        for model, spec in controls.specs.items()
+        if spec.variant == "std" and spec.readout
+    }
+    groups: dict[str, list[str]] = {}
+    for model, share in shares.items():
+        if share <= 1:
+            told = f"*{label(model)}* ({share:.0%} of *sep*'s parameters)"
+            groups.setdefault(fate(controls, model, gain), []).append(told)
+    if equal := groups.get("reaches"):
+        return (
+            "**Separation is not needed for it**: of other layers with no more parameters these "
+            f"are ahead of *sep*, or behind by less than half of that gain: {'; '.join(equal)}."
+        )
+    if some := groups.get("share"):
+        return (
+            "**Part of it needs no separation**: of other layers with no more parameters these "
+            f"are ahead of *std*: {'; '.join(some)}."
+        )
+    if set(groups) == {"lacks"}:
+        return "**No other layer** with no more parameters has it: that speaks for separation."
+    return "**Whether separation is needed for it is open**: no other layer is known to do as well."
+
+
+def _findings(controls: Controls, gain: Compared) -> Iterator[tuple[str, str]]:
+    """What the runs tell of each thing that may make the gain: how it came out, and the numbers."""
+    for model, cause in CAUSES.items():
+        if model in controls.specs:
+            found, came_out = ahead(controls.runs, model, "std"), fate(controls, model, gain)
+            name = f"{cause} (*{label(model)}*"
+            yield OUTCOMES[came_out], f"{name} {_tried(found)}{_share(found, gain)})"
+    for model, plain in SMOOTH.items():
+        if model in controls.specs:
+            found = ahead(controls.runs, model, plain)
+            yield _smoothness(found, gain), f"*{label(model)}* ({_tried(found)})"
+    for experiment, setting in SWEEPS.items():
+        if experiment in controls.wanted.experiments:
+            best = best_of(controls, experiment)
+            pair = [best[v] for v in ("sep", "std") if v in best]
+            found = ahead(controls.runs, *pair) if len(pair) == 2 else shift(*np.empty((2, 0)))
+            yield _left(found, gain), f"{setting.name.lower()} ({_tried(found)})"
+
+
+def _smoothness(found: Compared, gain: Compared) -> str:
+    """How smoother positional weights came out against the same network without."""
+    if np.isfinite(found.low):
+        if found.low > 0:
+            return "Smoother positional weights add to the score"
+        if found.high < 0:
+            return "Smoother positional weights cost some of the score"
+        if max(-found.low, found.high) < gain.effect / 2:
+            return "Smoother positional weights matter less than half of the gain"
+    return OPEN
+
+
+def _left(found: Compared, gain: Compared) -> str:
+    """What is left of sep's gain over std where each has its own best setting."""
+    if np.isfinite(found.low):
+        if found.low > 0:
+            return "With each at its own best sep stays ahead"
+        if found.high < gain.effect / 2:
+            return "With each at its own best less than half of it is left"
+    return OPEN
+
+
+def _tried(found: Compared) -> str:
+    return interval(found) if found.seeds else "not tried"
+
+
 def gain_parts(controls: Controls) -> str:
     """Markdown: sep's gain, and one line on each thing that may make it, with the numbers.
 
@@ -497,6 +646,33 @@ def cost(spec: RunSpec) -> tuple[int, int]:
     length, tasks, _ = PAPER[spec.architecture]  # no dataset is needed
     model = network(spec, length, tasks)
     return model.count_params(), multiplications(model)
+
+
+def timed_as(spec: RunSpec) -> str:
+    """The name of a network in `TIMES`: what of a spec decides the time of an epoch.
+
+    Example:
+
+    >>> timed_as(RunSpec(variant="symm", readout="shuffled", curvature=10.0, initializer="normal"))
+    'simulated_tf symm shuffled CR'
+    """
+    more = {"CR": spec.curvature > 0, "limit": spec.limit is not None}
+    parts = [spec.architecture, spec.variant, spec.readout, *(n for n, has in more.items() if has)]
+    return " ".join(filter(None, parts))
+
+
+def epoch_times(controls: Controls, experiment: str) -> dict[str, float]:
+    """Time of an epoch by model, relative to that of std, as `benchmarks/readouts.py` measured it.
+
+    Those that are not measured are left out.
+    """
+    path = (checkout() or Path()) / TIMES
+    known = json.loads(path.read_text())["cpu_seconds_of_an_epoch"] if path.is_file() else {}
+    specs = {
+        model: controls.specs[model] for model in controls.wanted.experiments[experiment].models
+    }
+    found = {model: known.get(timed_as(spec)) for model, spec in specs.items()}
+    return {model: t / found["std"] for model, t in found.items() if t and found.get("std")}
 
 
 def _listed(controls: Controls) -> list[tuple[str, str]]:
