@@ -25,6 +25,7 @@ from matplotlib.figure import Figure
 from sfc_lib.datasets.base import load_dataset
 from sfc_lib.files import checkout, silenced
 from sfc_lib.nn.architectures import ARCHITECTURES
+from sfc_lib.pages import figure4_positional_weights as figure4
 from sfc_lib.pages.claims import load_claims
 from sfc_lib.pages.method import PAPER
 from sfc_lib.pages.results import Results, cpu_minutes, provenance, yardsticks
@@ -41,6 +42,7 @@ COLUMNS = ["model", "seed", "variant", "learning_rate", "auroc", "auprc"]  # whe
 MEASURED = [field.name for field in dataclasses.fields(Compared)]
 MARGIN = load_claims().metrics["auroc"].margin  # auROC: a smaller difference does not matter
 EDGE = 0.02  # auROC: the figure shows differences up to this size, and writes larger ones
+LATE = 0.25  # share of the epochs, at their end
 FONT = 10  # points; figures of `WIDTH` inches keep it above 11 pixels on every page
 WIDTH = 7.6
 TICKS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)  # of auROC on a logit scale
@@ -84,7 +86,7 @@ CAUSES = {  # by network: what else than separation may make the gain
     "bottleneck": "low rank",
     "small_start": "a small start",
 }
-OPEN = "Not to be told yet"
+OPEN, SAME = "Not to be told yet", "Of less effect than half of that gain is"
 OUTCOMES = {  # of `fate`, as the beginning of a sentence
     **dict.fromkeys(("reaches", "share"), "Without separation, against *std*, it comes with"),
     **{"lacks": "It does not come with", "open": OPEN},
@@ -160,6 +162,15 @@ class Controls:
         models = list(self.wanted.experiments[experiment].models)
         runs = self.runs[self.runs.model.isin(models)]
         return runs.sort_values("model", key=lambda m: m.map(models.index), kind="stable")
+
+    def results_of(self, experiment: str) -> Results:
+        """The runs of one experiment, those that stand in others too among them."""
+        found = {record.spec: record for record in self.results.records}
+        whole = self.wanted.experiments[experiment]
+        kept = {m: tuple(s for s in specs if s in found) for m, specs in whole.models.items()}
+        item = dataclasses.replace(whole, models={m: specs for m, specs in kept.items() if specs})
+        size = dataclasses.replace(self.wanted, experiments={experiment: item})
+        return Results(size, [found[spec] for spec in item.specs])
 
 
 def load_controls(seeds: int = 0, published: bool = True, size: str = "controls") -> Controls:
@@ -380,6 +391,17 @@ def sweep_plot(controls: Controls, experiment: str = "learning_rates") -> Figure
     return closed(figure)
 
 
+def smooth_weights(controls: Controls) -> Figure | None:
+    """`W_pos` as in Figure 4 at each curvature penalty and constraint; None where just one has any.
+
+    Rows are neurons, normalised and sorted by cluster.
+    """
+    results = controls.results_of("constraint")
+    if not results.records or len(figure4.shown(results)) < 2:
+        return None
+    return figure4.weight_panels(results)
+
+
 def unfinished(controls: Controls) -> str:
     """Markdown: at which rates runs ended with their last epoch; empty where none was tried."""
     runs = swept(controls, "learning_rates")
@@ -391,6 +413,22 @@ def unfinished(controls: Controls) -> str:
     counts = ended.groupby("model", sort=False).size()
     listed = ", ".join(f"{model} ({count})" for model, count in counts.items())
     return f"Runs that were still getting better when their epochs were over: {listed}."
+
+
+def speed_line(controls: Controls, experiment: str) -> str:
+    """Markdown: how many runs of an experiment were best at the end of their epochs, and so unripe.
+
+    Empty where there is no run.
+    """
+    runs = controls.of(experiment)
+    if runs.empty:
+        return ""
+    late = (runs.best_epoch > (1 - LATE) * runs.most_epochs).sum()
+    return (
+        f"No run trains for more than {runs.most_epochs.max()} epochs, and {late} of {len(runs)} "
+        f"were best in the last {LATE:.0%} of theirs: these scores tell **how fast a network "
+        "learns as much as how far**."
+    )
 
 
 def answers(controls: Controls) -> pd.DataFrame:
@@ -544,7 +582,8 @@ def _findings(controls: Controls, gain: Compared) -> Iterator[tuple[str, str]]:
     for model, plain in SMOOTH.items():
         if model in controls.specs:
             found = ahead(controls.runs, model, plain)
-            yield _smoothness(found, gain), f"*{label(model)}* ({_tried(found)})"
+            told = f"smoothness (*{label(model)}* {_tried(found)} against *{plain}*)"
+            yield _smoothness(found, gain), told
     for experiment, setting in SWEEPS.items():
         if experiment in controls.wanted.experiments:
             best = best_of(controls, experiment)
@@ -557,11 +596,11 @@ def _smoothness(found: Compared, gain: Compared) -> str:
     """How smoother positional weights came out against the same network without."""
     if np.isfinite(found.low):
         if found.low > 0:
-            return "Smoother positional weights add to the score"
+            return "The score rises with"
         if found.high < 0:
-            return "Smoother positional weights cost some of the score"
+            return "The score falls with"
         if max(-found.low, found.high) < gain.effect / 2:
-            return "Smoother positional weights matter less than half of the gain"
+            return SAME
     return OPEN
 
 

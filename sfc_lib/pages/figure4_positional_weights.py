@@ -34,6 +34,7 @@ from sfc_lib.pages.style import (
     colour_of,
     from_zero,
     heading,
+    short,
     spread,
 )
 from sfc_lib.pages.widget import Widget, packed
@@ -50,7 +51,8 @@ STATES = 20  # random states whose clusters are compared
 STABLE = 0.8  # adjusted Rand index from which on clusters are called stable: our choice
 VARIANT = "symm"  # symmetry was enforced for all models of Figure 4
 SCALE = "RdBu_r"
-LABELLED = 0.03  # share of all rows from which on there is room for a cluster's size
+WIDEST = 4  # panels of one experiment side by side
+LABELLED = 0.04  # share of all rows from which on there is room for a cluster's size
 CLIPPED = 99.5  # percentile of the absolute weights at which the colours end
 COUNTS = (2, 4, 6, 8, CLUSTERS, 12, 15)  # of clusters that the slider offers
 
@@ -187,7 +189,8 @@ def roughness_by_run(weights: pd.DataFrame) -> pd.DataFrame:
 def shown(results: Results, view: View = VIEW) -> pd.DataFrame:
     """The best run with a symmetric layer at each strength of CR, weakest first.
 
-    Of experiments with several strengths; if there are none, of all with one.
+    Then at each limit of the curvature constraint, the loosest first. Of experiments with several
+    strengths; if there are none, of all with one.
 
     Raises:
         UserError: There is no run with a strength of the view.
@@ -202,7 +205,9 @@ def shown(results: Results, view: View = VIEW) -> pd.DataFrame:
             )
         runs = runs[runs.curvature.isin(view.strengths)]
     parts = [
-        part.sort_values(["curvature", "auroc"]).drop_duplicates("curvature", keep="last")
+        part.sort_values("auroc")
+        .drop_duplicates(["curvature", "limit"], keep="last")
+        .sort_values(["limit", "curvature"], ascending=[False, True], na_position="first")
         for part in by_experiment(runs)
     ]
     most = min(2, max(map(len, parts), default=0))
@@ -248,13 +253,16 @@ def weight_panels(results: Results, view: View = VIEW) -> Figure:
     """Figure 4: `W_pos` of the best seed at each strength of CR, rows sorted by cluster.
 
     One row an experiment, one column a strength (experiments side by side if all have just
-    one); all on one colour scale. Lines part the clusters, the numbers beside the larger
-    ones are their rows.
+    one; an experiment alone with more than `WIDEST` in two rows); all on one colour scale.
+    Lines part the clusters, the numbers beside the larger ones are their rows. Where a model has
+    fewer seeds than its experiment, their number is told.
     """
     runs = shown(results, view)
     panels = [cluster(weights, view) for weights in runs.W_pos]
     columns = max(map(len, by_experiment(runs)), default=1)
     columns = columns if columns > 1 else max(1, len(panels))
+    if (one := runs.experiment.nunique() == 1) and columns > WIDEST:
+        columns = -(-columns // 2)
     rows = max(1, -(-len(panels) // columns))
     top = colour_limit(panels)
     with plt.rc_context(STYLE):
@@ -268,14 +276,12 @@ def weight_panels(results: Results, view: View = VIEW) -> Figure:
         )
         for axes in grid.flat[len(panels) :]:
             axes.set_axis_off()
-        one = runs.experiment.nunique() == 1  # then all panels share their heading
-        if one:
+        if one:  # then all panels share their heading
             figure.suptitle(heading(runs, 90), fontsize=SMALL)
         for place, (axes, clusters) in enumerate(zip(grid.flat, panels, strict=False)):
             heat_map(axes, clusters, top)
             run = runs.iloc[[place]]
-            strength, seed = run.curvature.iat[0], run.seed.iat[0]
-            title = f"CR {strength:g}, best seed: {seed}"
+            title = f"{_named(run.iloc[0])}, {_best_seed(run.iloc[0], results)}"
             axes.set_title(title if one else f"{heading(run, 26)}\n{title}", fontsize=SMALL)
         for axes in grid[:, 0]:
             axes.set_ylabel("neurons of the SFC layer")
@@ -370,6 +376,18 @@ def _clustered(run: Any, counts: Sequence[int], view: View) -> dict[str, Any]:
         "values": packed(rows, "int16"),
         "clusters": [{"order": c.neurons.tolist(), "sizes": c.sizes.tolist()} for c in found],
     }
+
+
+def _named(run: pd.Series) -> str:
+    """Strength of CR, or where there is one the limit of the constraint."""
+    limit = run.limit
+    return f"CR {run.curvature:g}" if pd.isna(limit) else f"limit {short(limit, 'g')}"
+
+
+def _best_seed(run: pd.Series, results: Results) -> str:
+    runs = results.runs
+    count = ((runs.experiment == run.experiment) & (runs.model == run.model)).sum()
+    return f"best of {count}: seed {run.seed}" if count < run.seeds else f"best seed: {run.seed}"
 
 
 def _strengths(runs: pd.DataFrame) -> list[str]:

@@ -276,10 +276,14 @@ def test_conclusion_where_others_have_a_part(loaded):
 
 def test_conclusion_on_smoothness_and_settings(loaded):
     text = concluded(loaded, {"spline": 0.983, "low_reg": 0.9805, "cr_100": 0.97, "high_reg": 0.98})
-    assert "**Smoother positional weights add to the score**: *SFC, spline W_pos* (+.0030" in text
-    assert "*symm, CR 1* (+.0005" in text.partition("add to")[2].partition("**Smoother")[0]
-    assert "cost some of the score**: *symm, CR 100* (−.0100" in text
-    assert "matter less than half of the gain**: *symm, CR 10* (+.0000" in text
+    rises, falls, same = (
+        text.partition(f"**{words}**: ")[2].partition(" **")[0]
+        for words in ("The score rises with", "The score falls with", controls.SAME)
+    )
+    assert rises.startswith("smoothness (*SFC, spline W_pos* +.0030 [+.0030, +.0030] against *sep*")
+    assert "*symm, CR 1* +.0005 [+.0005, +.0005] against *symm*)." in rises
+    assert falls.startswith("smoothness (*symm, CR 100* −.0100")
+    assert same.startswith("smoothness (*symm, CR 10* +.0000")
     assert "**With each at its own best sep stays ahead**: learning rate (+.0100" in text
     text = concluded(loaded, {"std .003": 0.98, "std, batch 32": 0.99, "std, dropout .25": 0.973})
     left = text.partition("**With each at its own best less than half of it is left**: ")[2]
@@ -335,6 +339,17 @@ def test_what_is_missing_is_named(loaded):
     readouts, rates = controls.missing(made).itertuples(index=False)
     assert readouts[1:] == ("SFC, then ReLU", "SFC, spline W_pos (1)")
     assert rates[1:] == ("std .01", "")
+
+
+def test_what_epochs_ended_is_counted(loaded):
+    made = loaded(scattered, seeds=2)
+    best = {"std": [75, 76], "sep": [100, 1], "symm": [20, 30]}
+    for model, epochs in best.items():
+        made.runs.loc[made.runs.model == model, "best_epoch"] = epochs
+    text = controls.speed_line(made, "batch_sizes")
+    total = len(made.of("batch_sizes"))
+    assert text.startswith(f"No run trains for more than 100 epochs, and 2 of {total} were best in")
+    assert controls.speed_line(loaded(lambda model, spec: None), "batch_sizes") == ""
 
 
 def test_nothing_is_missing_where_all_is_there(loaded):
@@ -411,6 +426,29 @@ def test_lines_go_through_the_medians_and_stars_mark_the_best(loaded):
     assert axes.get_xscale() == "log"
 
 
+def test_smooth_weights_are_drawn_at_every_strength_and_limit(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    made = {}
+    models = load_size("controls", 2).experiments["constraint"].models
+    for model, specs in models.items():
+        for spec in specs[: 1 if model == "cr_100" else 2]:
+            half = rng.normal(size=(20, 18)).astype(np.float32)
+            weights = {} if model == "std" else {"weights": np.hstack([half, half[:, -2::-1]])}
+            made[spec] = record(tmp_path, spec, 0.9 + 0.01 * spec.seed, **weights)
+    monkeypatch.setattr(controls, "look_up", lambda spec, published: made.get(spec))
+    loaded = load_controls(2)
+    assert set(loaded.results_of("constraint").runs.model) == set(models)
+    panels = [axes for axes in controls.smooth_weights(loaded).axes if axes.get_title()]
+    assert [axes.get_title() for axes in panels] == [
+        *(f"CR {strength}, best seed: 1" for strength in (0, 1, 10)),
+        "CR 100, best of 1: seed 0",
+        *(f"limit {limit}, best seed: 1" for limit in (".1", ".01")),
+    ]
+    for name in ("low_reg", "high_reg", "cr_100", "limit .1", "limit .01"):
+        made = {spec: r for spec, r in made.items() if spec not in models[name]}
+    assert controls.smooth_weights(load_controls(2)) is None
+
+
 @pytest.mark.parametrize(
     ("experiment", "values", "scale"),
     [
@@ -434,7 +472,8 @@ def test_settings_are_those_of_the_runs_or_the_architecture(loaded, experiment, 
 def test_without_any_run_the_page_says_so_and_draws_nothing(loaded):
     made = loaded(lambda model, spec: None)
     assert controls.coverage(made).startswith("**0 of ")
-    for draw in (controls.gain_panels, controls.data_size_plot, controls.sweep_plot):
+    draws = (controls.gain_panels, controls.data_size_plot, controls.sweep_plot)
+    for draw in (*draws, controls.smooth_weights):
         assert draw(made) is None
     assert controls.sources(made).empty
     assert controls.network_table(made, "readouts").empty
