@@ -1,6 +1,7 @@
 """The page of controls: numbers against SciPy, figures read back, and what is missing is said."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from made_up import record
 from matplotlib.text import Text
 from scipy import stats
 
+from sfc_lib.files import checkout
 from sfc_lib.pages import controls
 from sfc_lib.pages.controls import ahead, answer, load_controls
 from sfc_lib.pages.statistics import Compared
