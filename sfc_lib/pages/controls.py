@@ -512,7 +512,11 @@ def conclusion(controls: Controls) -> str:
             f"there, and it takes {MIN_SEEDS}."
         )
     if gain.low <= 0:
-        some = "whether there is a gain to explain is open" if gain.high > MARGIN else "no gain"
+        some = (
+            "whether there is a gain to explain is open"
+            if gain.high > MARGIN
+            else "there is no gain that matters"
+        )
         return f"*sep* is not shown to be ahead of *std*, {interval(gain)} auROC: {some}."
     groups: dict[str, list[str]] = {}
     for kind, told in _findings(controls, gain):
@@ -532,7 +536,8 @@ def fate(controls: Controls, model: str, gain: Compared) -> str:
     """How a network fares beside sep, as far as the intervals tell, given sep's gain over std.
 
     It `"reaches"` sep if it is less than half of the gain behind; has a `"share"` if it is ahead
-    of std; `"lacks"` the gain if it is not, and behind sep. All else is `"open"`.
+    of std all the same; `"lacks"` the gain if neither, and more than half of it behind. All else
+    is `"open"`.
     """
     std, sep = (ahead(controls.runs, model, other) for other in ("std", "sep"))
     if not (np.isfinite(std.low) and np.isfinite(sep.low)):
@@ -541,7 +546,7 @@ def fate(controls: Controls, model: str, gain: Compared) -> str:
         return "reaches"
     if std.low > 0:
         return "share"
-    return "lacks" if sep.high < 0 else "open"
+    return "lacks" if sep.high < -gain.effect / 2 else "open"
 
 
 def _equals(controls: Controls, gain: Compared) -> str:

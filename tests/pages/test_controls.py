@@ -276,6 +276,30 @@ def test_conclusion_where_others_have_a_part(loaded):
     assert "ahead of *std*: *linear bottleneck* (99% of *sep*'s parameters)." in text
 
 
+@pytest.mark.parametrize(
+    ("ahead_of_std", "ahead_of_sep", "fate"),
+    [
+        ((0.001, 0.02), (-0.004, 0.004), "reaches"),
+        ((-0.001, 0.02), (-0.004, 0.004), "reaches"),
+        ((0.001, 0.02), (-0.006, -0.001), "share"),
+        ((-0.001, 0.02), (-0.009, -0.006), "lacks"),
+        ((-0.001, 0.02), (-0.009, -0.004), "open"),
+        ((-0.001, 0.02), (-0.009, 0.004), "open"),
+        ((-np.inf, np.inf), (-0.001, 0.004), "open"),
+        ((np.nan, np.nan), (np.nan, np.nan), "open"),
+    ],
+)  # fmt: skip
+def test_fate_follows_from_two_intervals_and_half_of_the_gain(
+    loaded, monkeypatch, ahead_of_std, ahead_of_sep, fate
+):
+    both = {"std": ahead_of_std, "sep": ahead_of_sep}
+    found = {other: Compared(10, 0.0, *ends, 0.5, 0.5) for other, ends in both.items()}
+    monkeypatch.setattr(controls, "ahead", lambda runs, model, other: found[other])
+    gain = Compared(10, 0.01, 0.005, 0.015, 0.01, 1.0)
+    made = loaded(lambda model, spec: None, seeds=1)
+    assert controls.fate(made, "bottleneck", gain) == fate
+
+
 def test_conclusion_on_smoothness_and_settings(loaded):
     text = concluded(loaded, {"spline": 0.983, "low_reg": 0.9805, "cr_100": 0.97, "high_reg": 0.98})
     rises, falls, same = (
@@ -302,9 +326,7 @@ def test_conclusion_names_what_cannot_be_told(loaded):
 
 def test_without_a_gain_there_is_nothing_to_conclude_on(loaded):
     flat = concluded(loaded, {"sep": 0.97})
-    assert (
-        flat == "*sep* is not shown to be ahead of *std*, +.0000 [+.0000, +.0000] auROC: no gain."
-    )
+    assert flat.endswith("[+.0000, +.0000] auROC: there is no gain that matters.")
     mixed = controls.conclusion(
         loaded(lambda m, s: 0.97 + (0.03 * (s.seed > 1) - 0.01) * (m == "sep"))
     )
