@@ -8,15 +8,18 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
 from sfc_lib.errors import UserError
+
+if TYPE_CHECKING:
+    from sfc_lib.own.predict import Predictor
 
 
 class Typed(click.Command):
@@ -174,11 +177,31 @@ def train_verb(
         click.echo("\n".join([*report.score_lines(outcome), f"Open {page}"]))
 
 
+def with_model(argument: str) -> Callable[[Callable], Callable]:
+    """Decorator of a verb that takes a saved MODEL and a file named `argument`."""
+
+    def decorate(verb: Callable) -> Callable:
+        help = "Even if result.json beside it is of another model."
+        verb = option("--anyway", is_flag=True, help=help)(verb)
+        verb = click.argument(argument, type=FILE)(verb)
+        return click.argument("model", type=click.Path(exists=True, path_type=Path))(verb)
+
+    return decorate
+
+
+def _load(model: Path, anyway: bool) -> Predictor:
+    """The predictor of a MODEL; one that may not be used is refused before Keras is imported."""
+    from sfc_lib.own import predict
+    from sfc_lib.runs.pool import use_keras
+
+    found = predict.find_models(model, anyway=anyway)
+    use_keras()
+    return predict.load_models(found)
+
+
 @click.command("predict")
-@click.argument("model", type=click.Path(exists=True, path_type=Path))
-@click.argument("sequences", type=FILE)
 @option("-o", "--output", type=TABLE, help="Table, gzip if named .gz; printed by default.")
-@option("--anyway", is_flag=True, help="Even if result.json beside it is of another model.")
+@with_model("sequences")
 def predict_verb(model: Path, sequences: Path, output: Path | None, anyway: bool) -> None:
     """Predict for each sequence of a FASTA file with a saved MODEL (a file, or its folder).
 
@@ -190,11 +213,9 @@ def predict_verb(model: Path, sequences: Path, output: Path | None, anyway: bool
     from tqdm.auto import tqdm
 
     with _warnings_in_a_line(), _table(output) as file:
-        from sfc_lib.own.predict import load_predictor, predict_fasta
-        from sfc_lib.runs.pool import use_keras
+        from sfc_lib.own.predict import predict_fasta
 
-        use_keras()
-        predictor = load_predictor(model, anyway=anyway)
+        predictor = _load(model, anyway)
         with tqdm(desc="predicting", unit="sequence") as bar:
             number = predict_fasta(predictor, sequences, file, bar.update)
     if output:
@@ -202,8 +223,6 @@ def predict_verb(model: Path, sequences: Path, output: Path | None, anyway: bool
 
 
 @click.command("explain")
-@click.argument("model", type=click.Path(exists=True, path_type=Path))
-@click.argument("sequences", type=FILE)
 @file(
     "--genome", multiple=True, help="FASTA; then SEQUENCES is BED or narrowPeak. May be repeated."
 )
@@ -216,7 +235,7 @@ def predict_verb(model: Path, sequences: Path, output: Path | None, anyway: bool
 @option("--region", multiple=True, help="NAME or NAME:START-END, from 0: a logo too; repeat.")
 @file("--motifs", help="MEME format; by default motifs of the library.")
 @option("--bigwig", is_flag=True, help="Also contributions.bw, for a browser: sfc_lib[bigwig].")
-@option("--anyway", is_flag=True, help="Even if result.json beside it is of another model.")
+@with_model("sequences")
 def explain_verb(
     model: Path, sequences: Path, genome: tuple[Path, ...], partial_genome: bool, output: Path,
     task: str | None, method: str, most: int, top: int, region: tuple[str, ...],
@@ -241,12 +260,9 @@ def explain_verb(
         from sfc_lib.genomics.genome import Genome
         from sfc_lib.genomics.motifs import read_meme, shipped_motifs
         from sfc_lib.own import explain as work
-        from sfc_lib.own.predict import load_predictor
-        from sfc_lib.runs.pool import use_keras
 
-        use_keras()
         known = read_meme(motifs) if motifs else shipped_motifs()
-        predictor = load_predictor(model, anyway=anyway)
+        predictor = _load(model, anyway)
         reference = Genome(genome) if genome else None
         names, codes = work.read_sequences(predictor, sequences, reference, partial_genome)
         if bigwig:
@@ -268,13 +284,11 @@ def explain_verb(
 
 
 @click.command("variants")
-@click.argument("model", type=click.Path(exists=True, path_type=Path))
-@click.argument("variants", type=FILE)
 @file("--genome", multiple=True, required=True, help="FASTA; may be repeated.")
 @option("-o", "--output", type=TABLE, multiple=True, help="VCF if named so, else a table; repeat.")
 @option("--background", type=click.IntRange(0), default=1000, help="Variants of the rank, at most.")
 @option("--skip", is_flag=True, help="Leave out, and count, what is otherwise refused.")
-@option("--anyway", is_flag=True, help="Even if result.json beside it is of another model.")
+@with_model("variants")
 def variants_verb(
     model: Path, variants: Path, genome: tuple[Path, ...], output: tuple[Path, ...],
     background: int, skip: bool, anyway: bool,
@@ -293,12 +307,9 @@ def variants_verb(
     with _warnings_in_a_line(), ExitStack() as stack:
         files = [(stack.enter_context(_table(path)), _format(path)) for path in output or (None,)]
         from sfc_lib.genomics.genome import Genome
-        from sfc_lib.own.predict import load_predictor
         from sfc_lib.own.variants import score_variants
-        from sfc_lib.runs.pool import use_keras
 
-        use_keras()
-        predictor = load_predictor(model, anyway=anyway)
+        predictor = _load(model, anyway)
         bar = stack.enter_context(tqdm(desc="scoring", unit="variant"))
         tally = score_variants(
             predictor, variants, Genome(genome), files, skip=skip, background=background,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -59,21 +59,31 @@ def load_predictor(path: Path, *, anyway: bool = False) -> Predictor:
         UserError: The file is missing, damaged, no model of this library, or not the one that
             its record was sealed with; or one of an ensemble is.
     """
-    runs = members_of(path) if path.is_dir() else []
-    if not runs:
-        return _load_one(path, anyway)
-    from sfc_lib.nn.ensemble import averaged_models
+    return load_models(find_models(path, anyway=anyway))
 
+
+def find_models(path: Path, *, anyway: bool = False) -> dict[Path, bool]:
+    """The files of a model, several of an ensemble, and whether each is of the record around it.
+
+    Keras, which takes seconds, is not imported. Arguments and errors are those of `load_predictor`.
+    """
+    runs = members_of(path) if path.is_dir() else []
     places = [path, *(path / MEMBER.format(n) for n in range(2, len(runs) + 1))]
-    for place, run in zip(places, runs, strict=True):
+    for place, run in zip(places, runs, strict=False):  # no run where it is no ensemble
         found = read_result(place / RESULT)["id"]
         if found != run:
             raise UserError(f"{place}: expected the run {run} of {path / ENSEMBLE}, got {found}.")
-    members = [_load_one(place, anyway) for place in places]
-    model = averaged_models([member.model for member in members])
-    models = tuple(member.model for member in members)
+    return dict(_found(place, anyway) for place in places)
+
+
+def load_models(found: Mapping[Path, bool]) -> Predictor:
+    """The predictor of what `find_models` found."""
+    from sfc_lib.nn.ensemble import averaged_models
+
+    members = [_load_one(path, sealed) for path, sealed in found.items()]
     first = members[0]
-    return Predictor(model, first.length, first.tasks, models, first.continuous)
+    models = tuple(member.model for member in members)
+    return Predictor(averaged_models(models), first.length, first.tasks, models, first.continuous)
 
 
 def members_of(folder: Path) -> list[str]:
@@ -97,17 +107,20 @@ def members_file(runs: Sequence[str]) -> bytes:
     return json.dumps(seal({"runs": list(runs)}), indent=1).encode()
 
 
-def _load_one(path: Path, anyway: bool) -> Predictor:
+def _found(path: Path, anyway: bool) -> tuple[Path, bool]:
     path = path / MODEL if path.is_dir() else path
     if not path.is_file():
         raise UserError(f"{path}: expected a .keras model, or a folder that holds one; got none.")
     try:
-        sealed = _sealed(path)
+        return path, _sealed(path)
     except UserError as error:
         if not anyway:
             raise UserError(f"{error} To predict with it anyway, say so (--anyway).") from error
         warnings.warn(str(error), stacklevel=2)
-        sealed = False
+        return path, False
+
+
+def _load_one(path: Path, sealed: bool) -> Predictor:
     from sfc_lib.nn.architectures import predicts_values
     from sfc_lib.nn.encoding import ONE_HOT, reads, with_codes
     from sfc_lib.nn.folding import fold_separable
