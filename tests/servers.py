@@ -80,6 +80,8 @@ class Handler(BaseHTTPRequestHandler):
             body = b"<html>Please log in</html>"
         elif deed == "empty":
             body = b""
+        elif deed == "one byte more":
+            body += b"x"
         elif deed == "decompressed":
             body = gzip.decompress(body)
         elif deed == "recompressed":

@@ -62,7 +62,7 @@ MARGIN = 1 << 20  # bytes that must stay free on the disk
 TRIES = 3  # at each address, where trying again may help
 PAUSE = 1.0  # seconds before the second try, then twice as many each time
 PASSING = (429, 500, 502, 503, 504)  # HTTP statuses that may be other ones a moment later
-MOST = 10  # times the registered size that a server may send: the same, but not compressed
+MOST = 10  # times its size that a server may send of a file whose size is known roughly
 SLOWEST = 1000  # bytes a second, a third of what a modem of 1994 brought
 
 
@@ -115,6 +115,11 @@ class Source:
     def expected_bytes(self) -> int:
         """Of the file in the mirror folder, if there is one, else of a download."""
         return (self.bytes if _mirror() else 0) or self.download_bytes
+
+    @property
+    def most_bytes(self) -> int:
+        """More than so many are not taken from a server: the size, where that is registered."""
+        return self.bytes if self.bytes == self.download_bytes else MOST * self.download_bytes
 
 
 @cache
@@ -177,7 +182,9 @@ def fetch(name: str) -> Path:
     A file is accepted if its bytes have the registered SHA-256, if its decompressed content
     has, or if its first sequence has the registered MD5 over the registered region. So a
     whole chromosome of UCSC is accepted where an extract is registered; it then holds more
-    than the region, and lower case. Several processes at once obtain a file once.
+    than the region, and lower case. A download ends at the registered size, so the same content
+    in more bytes counts only in a mirror, or placed by hand. Several processes at once obtain a
+    file once.
 
     Args:
         name: Of the registry.
@@ -453,7 +460,7 @@ def _transfer(source: Source, address: str, file: BinaryIO) -> None:
         tqdm(total=source.download_bytes, unit="B", unit_scale=True, disable=None) as bar,
     ):
         response.raise_for_status()
-        for piece in _watched(response.raw, MOST * source.download_bytes, seconds):
+        for piece in _watched(response.raw, source.most_bytes, seconds):
             file.write(piece)
             bar.update(len(piece))
 
@@ -464,7 +471,7 @@ def _watched(raw: urllib3.HTTPResponse, most: int, seconds: float) -> Iterator[b
     while piece := raw.read1(BLOCK):
         got += len(piece)
         if got > most:
-            raise _GivenUpError(f"more came than {most:,} bytes, {MOST} times the registered size")
+            raise _GivenUpError(f"more than {most:,} bytes came, so it is another file")
         if (waited := time.monotonic() - since) > seconds:
             if got - before < SLOWEST * waited:
                 raise _GivenUpError(f"only {got - before:,} bytes came in {waited:.1f} s")

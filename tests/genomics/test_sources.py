@@ -1,5 +1,6 @@
 """Source files: what the registry promises, and that nothing else ever gets a file's name."""
 
+import dataclasses
 import errno
 import gzip
 import hashlib
@@ -350,15 +351,30 @@ def test_failed_download_says_what_to_do_and_leaves_no_file(
 
 
 @pytest.mark.parametrize("deed", ["endless", "endless in chunks"])
-def test_download_without_an_end_is_stopped(server, deed):
-    """At ten times what is registered: the same content may come, not compressed."""
+def test_download_without_an_end_is_stopped(server, install, deed):
+    """At its registered size, or at ten times one that is known roughly."""
     server.behaviour["/first"] = [deed]
     assert fetch(NAME).read_bytes() == CONTENT
     assert server.requests == ["/first", "/second"]
-    assert server.sent < sources.MOST * len(CONTENT) + (1 << 24)  # what was under way
+    assert server.sent < len(CONTENT) + (1 << 24)  # what was under way
     server.source.path.unlink()
     server.behaviour["/second"] = [deed]
-    with pytest.raises(UserError, match=f"more came than {10 * len(CONTENT):,} bytes, 10 times"):
+    with pytest.raises(UserError, match=f"more than {len(CONTENT):,} bytes came, so it is anoth"):
+        fetch(NAME)
+    install(dataclasses.replace(server.source, bytes=0))
+    with pytest.raises(UserError, match=f"more than {10 * len(CONTENT):,} bytes came"):
+        fetch(NAME)
+    assert cached() == scratch() == []
+
+
+@pytest.mark.parametrize("deed", ["one byte more", "decompressed"])
+def test_a_download_of_more_than_the_registered_size_is_refused(server, deed):
+    server.behaviour["/first"] = [deed]
+    assert fetch(NAME).read_bytes() == CONTENT
+    assert server.requests == ["/first", "/second"]
+    server.source.path.unlink()
+    server.behaviour["/second"] = [deed]
+    with pytest.raises(UserError, match=f"more than {len(CONTENT):,} bytes came"):
         fetch(NAME)
     assert cached() == scratch() == []
 
@@ -387,7 +403,9 @@ def test_timeout_must_be_a_number_above_0(server, monkeypatch, text):
 
 
 @pytest.mark.parametrize("deed", ["decompressed", "recompressed", "gzip on the way"])
-def test_other_compression_of_the_same_content_is_accepted(server, deed):
+def test_other_compression_of_the_same_content_is_accepted(server, install, deed):
+    """Of a file whose size is known roughly."""
+    install(dataclasses.replace(server.source, bytes=0))
     server.behaviour["/first"] = [deed]
     path = fetch(NAME)
     with open_content(path) as file:
