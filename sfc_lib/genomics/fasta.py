@@ -39,7 +39,7 @@ _TABLE = bytes(
 )
 
 
-class Record(NamedTuple):
+class FastaRecord(NamedTuple):
     """A sequence's name, and the line where it begins, counted from 1."""
 
     name: str
@@ -65,7 +65,7 @@ def read_fasta(path: str | Path) -> tuple[list[str], np.ndarray]:
     return names, np.frombuffer(bytearray().join(rows), np.uint8).reshape(len(rows), -1)
 
 
-def iterate_fasta(path: str | Path) -> Iterator[tuple[Record, np.ndarray]]:
+def iterate_fasta(path: str | Path) -> Iterator[tuple[FastaRecord, np.ndarray]]:
     """Each sequence of a FASTA file, with its codes, uint8 (its length,), one at a time.
 
     Raises:
@@ -124,18 +124,18 @@ def _prepare(path: Path, folder: Path) -> dict[str, int]:
     return lengths
 
 
-def _records(path: Path) -> Iterator[tuple[Record, bytes]]:
+def _records(path: Path) -> Iterator[tuple[FastaRecord, bytes]]:
     for record, pieces in groupby(_scan(path), key=itemgetter(0)):
         yield record, b"".join(codes for _, codes in pieces)
 
 
-def _scan(path: Path) -> Iterator[tuple[Record, bytes]]:
+def _scan(path: Path) -> Iterator[tuple[FastaRecord, bytes]]:
     """Each record again and again, with the codes of a part of its sequence."""
     record, bases, seen = None, 0, set[str]()
     for number, column, text in _parts(path):
         if text.startswith(b">") and not column:
             _require_bases(path, record, bases)
-            record, bases = Record(_name(path, number, text, seen), number), 0
+            record, bases = FastaRecord(_name(path, number, text, seen), number), 0
             continue
         codes = text.translate(_TABLE, b"\r\n")
         if record is None and text.strip():
@@ -186,7 +186,7 @@ def _name(path: Path, number: int, header: bytes, seen: set[str]) -> str:
     return name
 
 
-def _require_bases(path: Path, record: Record | None, bases: int) -> None:
+def _require_bases(path: Path, record: FastaRecord | None, bases: int) -> None:
     if record and not bases:
         raise UserError(f"{path}:{record.line}: expected a sequence of {record.name!r}, got none.")
 
