@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 CELL_TYPE = "GM12878"
 DNASE = "encode_dnase/wgEncodeAwgDnaseUwdukeGm12878UniPk.narrowPeak.gz"
 TABLE = RESOURCES / "accessibility_motifs.tsv"
-OUTSIDE = "outside the profile"
+OUTSIDE = "outside the regions"
 MAX_SHIFT = 50  # bp
 MAX_LENGTH = 100_000  # bp: of longer windows the training set alone is over 700 MB
 

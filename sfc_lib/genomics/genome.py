@@ -11,6 +11,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from sfc_lib.genomics.dna import ALPHABET
 from sfc_lib.genomics.fasta import open_fasta
 from sfc_lib.genomics.intervals import canonical, canonical_name, resize, within
 from sfc_lib.genomics.sources import fetch, registry
+from sfc_lib.genomics.text import require_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,9 +73,7 @@ def regions_of(regions: str) -> tuple[Region, ...]:
         UserError: An unknown name; the valid ones are listed.
     """
     if regions not in REGIONS:
-        raise UserError(
-            f"regions of hg19: profile must be one of {sorted(REGIONS)}, got {regions!r}."
-        )
+        raise UserError(f"regions of hg19: expected one of {sorted(REGIONS)}, got {regions!r}.")
     return REGIONS[regions]
 
 
@@ -113,15 +113,16 @@ class Genome:
     r"""Sequences of one or more FASTA files, by the canonical name of their chromosome.
 
     `chr20`, `20` and hg19's `NC_000020.10` name the same chromosome, in files and in
-    questions. Files may be plain, gzip or bgzip, see `sfc_lib.genomics.fasta`.
+    questions. Files may be plain, gzip or bgzip, see `sfc_lib.genomics.fasta`. They are read when
+    they are first asked for anything.
 
     Args:
         paths: A FASTA file or several.
         regions: Only what lies in these regions is given out; all, by default.
 
     Raises:
-        UserError: A file that is no FASTA, with its line; a chromosome that is there twice, or
-            doesn't reach a region's end.
+        UserError: A file that is not there, or a pipe. When they are read: one that is no FASTA,
+            with its line; a chromosome that is there twice, or doesn't reach a region's end.
 
     Example:
 
@@ -135,27 +136,41 @@ class Genome:
     def __init__(
         self, paths: str | Path | Sequence[str | Path], regions: Sequence[Region] | None = None
     ) -> None:
-        paths = [paths] if isinstance(paths, (str, Path)) else paths
-        self._codes: dict[str, np.ndarray] = {}
-        for path in paths:
+        self._paths = [paths] if isinstance(paths, (str, Path)) else list(paths)
+        self._asked = regions
+        for path in self._paths:
+            require_file(Path(path))
+
+    @cached_property
+    def _codes(self) -> dict[str, np.ndarray]:
+        """Codes of each whole sequence, by its canonical name."""
+        found: dict[str, np.ndarray] = {}
+        for path in self._paths:
             for name, codes in open_fasta(path).items():
-                if (chrom := canonical_name(name)) in self._codes:
+                if (chrom := canonical_name(name)) in found:
                     raise UserError(f"{path}: expected each chromosome once, got {name!r} again.")
-                self._codes[chrom] = codes
+                found[chrom] = codes
+        return found
+
+    @cached_property
+    def regions(self) -> pd.DataFrame:
+        """What is given out, as intervals."""
         import pandas as pd
 
-        spans = [(r.chrom, r.start, r.end) for r in regions or ()]
-        if regions is None:
+        spans = [(r.chrom, r.start, r.end) for r in self._asked or ()]
+        if self._asked is None:
             spans = [(chrom, 0, len(codes)) for chrom, codes in self._codes.items()]
         for chrom, _, end in spans:
             if (length := len(self._codes.get(chrom, ""))) < end:
                 raise UserError(
-                    f"{', '.join(map(str, paths))}: expected {chrom} with {end:,} bp or more, "
-                    f"got {length:,} bp."
+                    f"{', '.join(map(str, self._paths))}: expected {chrom} with {end:,} bp or "
+                    f"more, got {length:,} bp."
                 )
-        self.regions = pd.DataFrame(spans, columns=["chrom", "start", "end"])
-        self._restricted = regions is not None
-        self._lengths = self.regions.groupby("chrom", sort=False)["end"].max().to_dict()
+        return pd.DataFrame(spans, columns=["chrom", "start", "end"])
+
+    @cached_property
+    def _lengths(self) -> dict[str, int]:
+        return self.regions.groupby("chrom", sort=False)["end"].max().to_dict()
 
     @property
     def chroms(self) -> list[str]:
@@ -212,7 +227,7 @@ class Genome:
         if len(widths) > 1 or (len(widths) and widths[0] < 1):
             raise ValueError(f"windows: expected one width >= 1, got {widths[:5].tolist()}.")
         intervals = intervals.assign(chrom=canonical(intervals["chrom"]))
-        if not self._restricted:
+        if self._asked is None:
             for chrom in intervals["chrom"].unique():
                 self.length(chrom)
         keep = within(intervals, self.regions)

@@ -12,6 +12,8 @@ pandas is imported late, here and in the datasets: what is built once is trained
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +76,7 @@ def read_intervals(path: str | Path, *, summits: bool = False) -> pd.DataFrame:
             position that is no integer ≥ 0; start ≥ end; no summit; or a format that counts
             from 1 (GFF, GTF, VCF, `chr1:100-200`).
     """
-    lines = _Lines(Path(path))
+    lines = _Lines.read(Path(path))
     columns = lines.columns(summits)
     values: dict[str, Any] = {
         "chrom": lines.chromosomes(columns[0]),
@@ -103,23 +105,30 @@ def read_columns(path: str | Path) -> pd.DataFrame:
 
     Lines, index and errors are those of `read_intervals`, but nothing is looked at.
     """
-    lines = _Lines(Path(path))
+    lines = _Lines.read(Path(path))
     columns = dict(enumerate(lines.columns(summits=False), 1))
     import pandas as pd
 
     return pd.DataFrame(columns, index=pd.Index(lines.numbers, name="line"))
 
 
+@dataclass(frozen=True, eq=False)
 class _Lines:
     """The lines of a file that hold an interval, and what is refused in them."""
 
-    def __init__(self, path: Path) -> None:
+    path: Path
+    numbers: Sequence[int]
+    texts: Sequence[str]  # their fields separated by tabs
+
+    @classmethod
+    def read(cls, path: Path) -> _Lines:
+        """Those of a file, of which there must be one."""
         numbered = enumerate(read_lines(path), 1)
         found = [(n, line) for n, line in numbered if line[:3] == "chr" or not SKIPPED.match(line)]
         if not found:
             raise UserError(f"{path}:1: expected at least one interval, got none.")
-        self.path, self.numbers = path, tuple(number for number, _ in found)
-        self.texts = [line if "\t" in line else "\t".join(line.split()) for _, line in found]
+        texts = [line if "\t" in line else "\t".join(line.split()) for _, line in found]
+        return cls(path, tuple(number for number, _ in found), texts)
 
     def columns(self, summits: bool) -> list[list[str]]:
         """The columns, once every line has as many as the first and no fewer than needed."""

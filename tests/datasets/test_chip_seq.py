@@ -249,7 +249,7 @@ def test_windows_go_to_the_split_of_their_centre_or_are_counted(toy):
     assert kept["start"].tolist() == [0, 30, 40, 70]
     assert kept["split"].tolist() == ["train", "train", "valid", "valid"]
     assert cut(table, toy)[1] == {
-        "x: outside the profile": 2,  # centres −4 and 85
+        "x: outside the regions": 2,  # centres −4 and 85
         "train x: leaves the split's regions": 2,  # −5 and 34
         "valid x: leaves the split's regions": 3,  # 35, 36 and 71
         "train x: same window again": 1,

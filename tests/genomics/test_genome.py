@@ -93,7 +93,19 @@ def test_several_files_are_one_genome(tmp_path):
 def test_the_same_chromosome_twice_is_refused(tmp_path):
     path = fasta(tmp_path / "x.fa", chr20=ONE, **{"20": TWO})
     with pytest.raises(UserError, match=r"x\.fa: expected each chromosome once, got '20' again"):
-        Genome(path)
+        Genome(path).chroms  # noqa: B018
+
+
+def test_a_file_that_is_not_there_is_said_at_once(tmp_path):
+    with pytest.raises(UserError, match=r"none\.fa: expected a readable file, got: No such file"):
+        Genome([fasta(tmp_path / "x.fa", chr1=ONE), tmp_path / "none.fa"])
+
+
+def test_files_are_read_when_they_are_first_asked(tmp_path):
+    path = fasta(tmp_path / "x.fa", chr1=ONE)
+    genome = Genome(path)
+    fasta(path, chr7=TWO)
+    assert genome.chroms == ["chr7"]
 
 
 def test_lower_case_counts_as_upper(tmp_path):
@@ -166,7 +178,7 @@ def test_only_what_lies_in_the_regions_is_given_out(tmp_path):
 )
 def test_regions_that_the_files_do_not_hold_are_refused(tmp_path, region, message):
     with pytest.raises(UserError, match=message):
-        Genome(fasta(tmp_path / "x.fa", chr1=ONE), [region])
+        Genome(fasta(tmp_path / "x.fa", chr1=ONE), [region]).chroms  # noqa: B018
 
 
 # A user's intervals
