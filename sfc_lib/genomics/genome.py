@@ -246,36 +246,13 @@ class Genome:
             codes[here] = pieces[starts[here]]  # (windows of the chromosome, width)
         return codes
 
-    def check(self, intervals: pd.DataFrame, path: str | Path) -> None:
-        """Make sure that the intervals of a file can be of this genome.
-
-        Warns, with a hint at the assembly, if many have N in their middle.
+    def warn_of_n(self, intervals: pd.DataFrame, path: str | Path) -> None:
+        """Warn, with a hint at the assembly, if many intervals have N in their middle.
 
         Args:
-            intervals: As `read_intervals` gives them, with lines as index.
-            path: Of their file, for messages.
-
-        Raises:
-            UserError: `file:line: …`: a chromosome that is not here; a position beyond
-                a chromosome's end.
+            intervals: All inside the genome.
+            path: Of their file, for the message.
         """
-        chrom = canonical(intervals["chrom"])
-        unknown = ~chrom.isin(self.chroms).to_numpy()
-        if unknown.any():
-            line, name = intervals.index[unknown][0], intervals["chrom"].to_numpy()[unknown][0]
-            raise UserError(
-                f"{path}:{line}: expected a chromosome of the genome ({self._known()}), "
-                f"got {name!r}; {unknown.sum():,} of {len(intervals):,} intervals lie on such ones."
-            )
-        length, end = chrom.map(self._lengths).to_numpy(), intervals["end"].to_numpy()
-        if (beyond := np.flatnonzero(end > length)).size:
-            row = beyond[0]
-            raise UserError(
-                f"{path}:{intervals.index[row]}: expected end <= {length[row]:,}, the length of "
-                f"{chrom.iloc[row]}, got {end[row]:,}; {beyond.size:,} of {len(intervals):,} "
-                "intervals lie beyond. Are they of another assembly (hg38 is not hg19)? "
-                "Lift them over, or give the genome they were called on."
-            )
         empty = self.windows(resize(intervals, 1))[2][HOLDS_N]
         if empty > FEW_N * len(intervals):
             warnings.warn(

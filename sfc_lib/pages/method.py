@@ -17,6 +17,7 @@ from matplotlib.patches import FancyArrowPatch
 
 from sfc_lib.nn.architectures import ARCHITECTURES, VARIANTS, build_model, match_units
 from sfc_lib.nn.layers import SeparableFC
+from sfc_lib.nn.readouts import multiplications
 from sfc_lib.pages.data import WIDTH
 from sfc_lib.pages.style import COLOURS, STYLE, closed, show
 from sfc_lib.pages.widget import Widget
@@ -206,7 +207,7 @@ def cost_table() -> pd.DataFrame:
     for name in PAPER:
         length, channels, units, outputs = _shape(name)
         alone, both = length * channels * outputs, units * (length * channels + outputs)
-        std, sep = (_multiplications(_network(name, variant)) for variant in ("std", "sep"))
+        std, sep = (multiplications(_network(name, variant)) for variant in ("std", "sep"))
         columns[TITLES[name]] = {
             "FC layer (std)": f"{alone:,}",
             "SFC and FC layer (sep)": f"{both:,}",
@@ -248,14 +249,3 @@ def _outer_product(layer: SeparableFC) -> np.ndarray:
     """W_out of an SFC layer, shape (units, length, channels)."""
     w_pos, w_chan = np.asarray(layer.positional_weights()), np.asarray(layer.W_chan)
     return w_pos[:, :, None] * w_chan[:, None, :]
-
-
-def _multiplications(model: keras.Model) -> int:
-    """Multiplications by weights, for one example; batch normalisation is left out."""
-    total = 0
-    for layer in model.layers:
-        if isinstance(layer, SeparableFC):
-            total += layer.units * layer.length * layer.channels
-        elif hasattr(layer, "kernel"):  # a convolution uses its kernel at every position
-            total += prod(layer.kernel.shape) * prod(layer.output.shape[1:-1])
-    return total
