@@ -164,7 +164,7 @@ def train_verb(
         folder = output or Path(f"sfc-{spec.id}")
         report.require_free(folder, specs)
         train.require_network(spec)
-        dataset = load_dataset("custom", **spec.dataset_options)
+        dataset = spec.load_dataset()
         baseline = fit_baseline(dataset)
         checks = audit.audit(dataset, baseline)
         bad = [found for found in checks if found.light != audit.GREEN]

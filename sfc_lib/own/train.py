@@ -143,7 +143,7 @@ def require_network(spec: RunSpec) -> None:
     use_keras(spec.backend)
     from sfc_lib.runs.training import network
 
-    dataset = load_dataset(spec.dataset, **spec.dataset_options)
+    dataset = spec.load_dataset()
     network(spec, dataset.length, len(dataset.task_names), dataset.continuous)
 
 
@@ -255,7 +255,7 @@ def evaluate(
     spec = records[0].spec
     networks = [record.model() for record in records]
     model = averaged_models(networks)
-    dataset = load_dataset(spec.dataset, **spec.dataset_options)
+    dataset = spec.load_dataset()
     rng = np.random.default_rng(np.random.SeedSequence((spec.seed, STREAM)))
     baseline = baseline or fit_baseline(dataset)
     checks = audit(dataset, baseline) if checks is None else checks

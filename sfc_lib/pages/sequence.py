@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from sfc_lib.datasets import simulated_tf
-from sfc_lib.datasets.base import Dataset, make_recipe
+from sfc_lib.datasets.base import Dataset
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.dna import decode, random_sequences
 from sfc_lib.genomics.fasta import read_fasta
@@ -106,7 +106,7 @@ def table(found: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 def _described(run: Any, record: Record) -> dict[str, Any]:
     spec = record.spec
-    recipe = make_recipe(spec.dataset, spec.dataset_options)
+    recipe = spec.recipe
     length = recipe.options.get("length", simulated_tf.LENGTH)
     tf = recipe.options.get("tf")
     tasks = [

@@ -43,7 +43,6 @@ from sfc_lib.datasets.base import (
     Recipe,
     damage,
     load_dataset,
-    make_recipe,
     row_file,
 )
 from sfc_lib.errors import UserError
@@ -163,7 +162,7 @@ def pack(specs: Iterable[RunSpec], folder: Path) -> Packed:
     with atomic_folder(folder) as scratch:
         (scratch / DATA).mkdir()
         (scratch / LIBRARY).mkdir()
-        recipes = {make_recipe(spec.dataset, spec.dataset_options) for spec in specs}
+        recipes = {spec.recipe for spec in specs}
         datasets = dict(_pack_dataset(recipe, scratch) for recipe in recipes)
         content = _pack_library(scratch / LIBRARY)
         shutil.copyfile(Path(__file__).with_name("bundle_start.py"), scratch / START)
@@ -372,7 +371,7 @@ def train(
     root, cache = work / RUNS, work / CACHE
     specs = [RunSpec.from_dict(values) for values in manifest["specs"]]
     left = [spec for spec in specs if find(spec, root) is None]
-    for key in sorted({_key(make_recipe(spec.dataset, spec.dataset_options)) for spec in left}):
+    for key in sorted({_key(spec.recipe) for spec in left}):
         unpack(folder, manifest, key, cache, end)
     before = _epochs(root, left)
     environment = (ACCELERATED if accelerator else ONE_THREAD) | {

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from sfc_lib.datasets import simulated_tf
-from sfc_lib.datasets.base import is_continuous, is_high, is_known, load_dataset, make_recipe
+from sfc_lib.datasets.base import is_continuous, is_high, is_known
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, data_dir, sha256_json
 from sfc_lib.runs.spec import RunSpec
@@ -225,7 +225,7 @@ def target(spec: RunSpec, length: int, task: str | None = None) -> Target:
     >>> target(RunSpec(dataset="simulated_tf"), 200)
     Target(task='TAL1', column=2, region=(15, 185))
     """
-    names = tuple(make_recipe(spec.dataset, spec.dataset_options).task_names)
+    names = tuple(spec.recipe.task_names)
     task = task or TASKS.get(spec.dataset, names[0])
     if task not in names:
         raise UserError(f"task: expected one of {spec.dataset}, {list(names)}, got {task!r}.")
@@ -277,7 +277,7 @@ def importance_sequences(
         new, of = NEW_SEQUENCES
         count = most or min(new, spec.dataset_options["examples"] * new // of)
         return simulated_tf.simulate(np.resize(positive, count), rng).codes
-    dataset = load_dataset(spec.dataset, **spec.dataset_options)
+    dataset = spec.load_dataset()
     goal = target(spec, dataset.length, task)
     held_out = (dataset.valid, dataset.test)
     places = [
@@ -325,10 +325,7 @@ def importance_of(
         return Importance(record.importance(), carried["sequences"])
     if MODEL not in record.result["files"] or record.diverged:
         return None
-    if (
-        task
-        and task not in make_recipe(record.spec.dataset, record.spec.dataset_options).task_names
-    ):
+    if task and task not in record.spec.recipe.task_names:
         return None
     basis = [VERSION, record.result["files"][MODEL], record.result["dataset_fingerprint"]]
     basis += asked if any(asked) else []

@@ -28,7 +28,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from sfc_lib.datasets.base import load_dataset, make_recipe
+from sfc_lib.datasets.base import load_dataset
 from sfc_lib.errors import UserError
 from sfc_lib.files import data_dir, runs_dir, silenced, writable
 from sfc_lib.runs.spec import RunSpec
@@ -102,7 +102,7 @@ def sweep(
         return
     root = writable(runs_dir(), " Set SFC_RUNS_DIR to another.")
     if executor is None:  # build or fetch the data once, and fail before anything is trained
-        for recipe in {make_recipe(spec.dataset, spec.dataset_options) for spec in specs}:
+        for recipe in {spec.recipe for spec in specs}:
             load_dataset(recipe.name, **recipe.options)
     failed = []
     with (
@@ -181,7 +181,7 @@ def retrain(record: Record, root: Path, epochs: int | None = None) -> Record:
     spec = record.spec
     if epochs is not None:
         spec = dataclasses.replace(spec, epochs=min(epochs, spec.epochs))
-    load_dataset(spec.dataset, **spec.dataset_options)
+    spec.load_dataset()
     with Processes(1) as pool:
         pool.submit(run_one, spec.to_dict(), str(root)).result()
     return verify_record(root / spec.id)

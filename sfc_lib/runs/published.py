@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sfc_lib.datasets.base import make_recipe
 from sfc_lib.errors import UserError
 from sfc_lib.files import published_dir, runs_dir
 from sfc_lib.runs.sizes import load_size
@@ -88,7 +87,7 @@ def load_published(experiment: str, model: str, seed: int | str = "best") -> Pub
             )
         record = own
     network = record.model()
-    tasks = tuple(make_recipe(record.spec.dataset, record.spec.dataset_options).task_names)
+    tasks = tuple(record.spec.recipe.task_names)
     return PublishedModel(network, tasks, network.input_shape[1], record)
 
 

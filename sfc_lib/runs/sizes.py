@@ -14,7 +14,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from sfc_lib.datasets.accessibility import TiledRecipe
-from sfc_lib.datasets.base import SPLITS, make_recipe
+from sfc_lib.datasets.base import SPLITS
 from sfc_lib.errors import UserError
 from sfc_lib.files import checkout
 from sfc_lib.genomics import sources
@@ -318,7 +318,7 @@ def data_plan(size: Size) -> pd.DataFrame:
     """
     import pandas as pd
 
-    recipes = {make_recipe(spec.dataset, spec.dataset_options): None for spec in size.specs}
+    recipes = {spec.recipe: None for spec in size.specs}
     tiled = [recipe for recipe in recipes if isinstance(recipe, TiledRecipe)]
     rows = [_data_row(recipe) for recipe in tiled if recipe.profile == "full"]
     columns = ["dataset", *SPLITS, "paper's train", "GB", "GB to get"]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from sfc_lib.datasets.base import make_recipe
+from sfc_lib.datasets.base import Dataset, Recipe, load_dataset, make_recipe
 from sfc_lib.errors import UserError
 from sfc_lib.files import sha256_json
 from sfc_lib.genomics.motifs import as_meme, parse_meme
@@ -147,7 +147,7 @@ class RunSpec:
         if self.motifs:  # written in one way, so that equal motifs are equal specs
             found = parse_meme(self.motifs, "RunSpec: motifs")
             object.__setattr__(self, "motifs", as_meme(found.values()))
-        options = make_recipe(self.dataset, self.dataset_options).options
+        options = self.recipe.options
         object.__setattr__(self, "dataset_options", MappingProxyType(options))
 
     def __hash__(self) -> int:
@@ -167,6 +167,15 @@ class RunSpec:
         unset = [name for name in LATER if values[name] is None]
         values = {name: value for name, value in values.items() if name not in unset}
         return {**values, "dataset_options": dict(self.dataset_options)}
+
+    @property
+    def recipe(self) -> Recipe:
+        """How its dataset is made."""
+        return make_recipe(self.dataset, self.dataset_options)
+
+    def load_dataset(self) -> Dataset:
+        """Its dataset, built on first use."""
+        return load_dataset(self.dataset, **self.dataset_options)
 
     @property
     def model(self) -> str:

@@ -33,7 +33,6 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from sfc_lib.datasets.base import make_recipe
 from sfc_lib.errors import UserError
 from sfc_lib.files import checkout, known_sha256, published_dir, runs_dir, sha256_file, sha256_json
 from sfc_lib.runs.spec import RunSpec
@@ -164,7 +163,7 @@ def verify_record(folder: Path, *, cached: bool = False) -> Record:
 def _fingerprint(spec: RunSpec) -> str | None:
     """That of a run's dataset as it is today; None if its input files are gone."""
     try:
-        return make_recipe(spec.dataset, spec.dataset_options).fingerprint
+        return spec.recipe.fingerprint
     except (UserError, OSError):
         return None
 

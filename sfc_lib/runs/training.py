@@ -21,7 +21,7 @@ from typing import Any
 import ml_dtypes  # a part of Keras
 import numpy as np
 
-from sfc_lib.datasets.base import NOT_KNOWN, Dataset, Split, label_scale, load_dataset
+from sfc_lib.datasets.base import NOT_KNOWN, Dataset, Split, label_scale
 from sfc_lib.errors import UserError
 from sfc_lib.files import atomic_write, remove, scratch_in, sha256_file, write_json
 from sfc_lib.genomics.dna import reverse_complement, shifted
@@ -77,7 +77,7 @@ def train_run(spec: RunSpec, folder: Path) -> None:
     for left in scratch_in(folder):
         remove(left)
     write_json(folder / SPEC, spec.to_dict())
-    dataset = load_dataset(spec.dataset, **spec.dataset_options)
+    dataset = spec.load_dataset()
     model = compiled_model(spec, dataset)
     _require_precision(spec, model)
     train = dataset.train.first(spec.train_samples)

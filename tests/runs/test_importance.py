@@ -52,40 +52,38 @@ def test_region_is_where_every_base_of_the_widest_motif_can_lie():
     assert simulated_tf.SimulatedTF.task_names[of_runs.target(RunSpec(), 200).column] == "TAL1"
 
 
-def regions(monkeypatch, labels, tasks=("HSC", "MPP")):
+def regions(labels, tasks=("HSC", "MPP")):
     """A spec of a made-up hematopoiesis set of which the first half is validation, then test."""
     codes = np.arange(len(labels), dtype=np.uint16)[:, None].repeat(6, axis=1)
     labels, half = np.asarray(labels, dtype=np.uint8), len(labels) // 2
     valid, test = (Split(codes[part], labels[part]) for part in (slice(half), slice(half, None)))
     train = Split(codes + 1000, np.ones_like(labels))
     made = Dataset("hematopoiesis", {}, "-", tasks, {}, train, valid, test)
-    monkeypatch.setattr(of_runs, "load_dataset", lambda name, **options: made)
     recipe = SimpleNamespace(task_names=tasks)
-    monkeypatch.setattr(of_runs, "make_recipe", lambda name, options: recipe)
-    return SimpleNamespace(dataset="hematopoiesis", dataset_options={})
+    return SimpleNamespace(dataset="hematopoiesis", recipe=recipe, load_dataset=lambda: made)
 
 
-def test_other_data_give_the_held_out_regions_positive_for_the_task_of_the_figure(monkeypatch):
-    spec = regions(monkeypatch, [[1, 0], [0, 1], [1, 1], [0, 0]])
+def test_other_data_give_the_held_out_regions_positive_for_the_task_of_the_figure():
+    spec = regions([[1, 0], [0, 1], [1, 1], [0, 0]])
     assert of_runs.target(spec, 6) == of_runs.Target("MPP", 1, (0, 6))
     assert of_runs.importance_sequences(spec)[:, 0].tolist() == [1, 2]
 
 
-def test_at_most_ten_thousand_regions_drawn_once_and_in_order(monkeypatch):
-    spec = regions(monkeypatch, np.ones((12_000, 2)))
+def test_at_most_ten_thousand_regions_drawn_once_and_in_order():
+    spec = regions(np.ones((12_000, 2)))
     rows = of_runs.importance_sequences(spec)[:, 0]
     assert len(rows) == len(set(rows.tolist())) == 10_000
     assert (np.diff(rows.astype(int)) > 0).all()
     assert (of_runs.importance_sequences(spec)[:, 0] == rows).all()
 
 
-def test_too_few_positives_and_a_set_without_the_task_are_named(monkeypatch):
+def test_too_few_positives_and_a_set_without_the_task_are_named():
     with pytest.raises(
         ValueError, match=r"two or more held-out .* positive for MPP, got 1 among 2"
     ):
-        of_runs.importance_sequences(regions(monkeypatch, [[1, 0], [1, 1]]))
+        of_runs.importance_sequences(regions([[1, 0], [1, 1]]))
     with pytest.raises(ValueError, match=r"expected one of hematopoiesis, \['a', 'b'\], got 'MPP'"):
-        of_runs.target(regions(monkeypatch, [[1, 0]], tasks=("a", "b")), 6)
+        of_runs.target(regions([[1, 0]], tasks=("a", "b")), 6)
 
 
 # What a record carries

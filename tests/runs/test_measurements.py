@@ -22,6 +22,7 @@ from sfc_lib.nn.ensemble import averaged_models
 from sfc_lib.runs import bundle, housekeeping, training
 from sfc_lib.runs.evaluation import importance_sequences, metrics, pearson, predict
 from sfc_lib.runs.model_file import load_model
+from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import best_seeds, verify_record
 from sfc_lib.runs.training import compiled_model, known_squares, train_run
 from sfc_lib.runs.worker import ONE_THREAD
@@ -53,7 +54,7 @@ def trained(tmp_path, monkeypatch):
     """Function from a dataset and changes of the spec to the model and the result of a run."""
 
     def train(data, **changes):
-        monkeypatch.setattr(training, "load_dataset", lambda name, **options: data)
+        monkeypatch.setattr(RunSpec, "load_dataset", lambda spec: data)
         spec = tiny(**SETTINGS | changes)
         folder = tmp_path / f"{len(list(tmp_path.iterdir()))}" / spec.id
         train_run(spec, folder)

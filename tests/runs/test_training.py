@@ -22,13 +22,14 @@ from hypothesis import strategies as st
 from processes import QUICKLY_COMPILED, FailedError
 from tiny import tiny as two_epochs
 
-from sfc_lib.datasets.base import NOT_KNOWN, Dataset, Split, load_dataset, make_recipe
+from sfc_lib.datasets.base import NOT_KNOWN, Dataset, Split, load_dataset
 from sfc_lib.genomics.dna import reverse_complement, shifted
 from sfc_lib.nn.ensemble import with_regression
 from sfc_lib.runs import training
 from sfc_lib.runs.evaluation import metrics, predict
 from sfc_lib.runs.pool import ONE_THREAD
 from sfc_lib.runs.regression import blend
+from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import verify_record
 from sfc_lib.runs.training import Batches, Progress, known_crossentropy, train_run
 
@@ -61,7 +62,7 @@ def folder(tmp_path):
 def fresh(folder):
     """Progress of a run that is about to start."""
     folder.mkdir()
-    data = load_dataset(TINY.dataset, **TINY.dataset_options)
+    data = TINY.load_dataset()
     return Progress(TINY, training.compiled_model(TINY, data), data, folder)
 
 
@@ -97,7 +98,7 @@ def test_record_is_complete_and_has_one_line_per_epoch(reference):
     assert [line["epoch"] for line in record.history()] == [1, 2, 3, 4]
     assert record.result["id"] == TINY.id
     assert (record.result["status"], record.result["epochs"]) == ("done", 4)
-    data = load_dataset(TINY.dataset, **TINY.dataset_options)
+    data = TINY.load_dataset()
     assert record.result["dataset_fingerprint"] == data.fingerprint
     model = keras.models.load_model(reference / "model.keras")
     assert record.result["parameters"] == model.count_params()
@@ -108,7 +109,7 @@ def test_record_is_complete_and_has_one_line_per_epoch(reference):
 def test_model_on_disk_gives_the_recorded_metrics(reference):
     record = verify_record(reference)
     model = keras.models.load_model(reference / "model.keras")
-    data = load_dataset(TINY.dataset, **TINY.dataset_options)
+    data = TINY.load_dataset()
     for name, part in (("valid", data.valid), ("test", data.test)):
         assert (
             metrics(part.labels, predict(model, part.codes), data.task_names)
@@ -186,14 +187,14 @@ def test_a_model_is_compiled_once_for_all_seeds(fresh, monkeypatch):
 
 
 def test_a_process_keeps_no_data_of_the_runs_it_trained(folder, monkeypatch):
-    loaded = []
+    loaded, load_dataset = [], RunSpec.load_dataset
 
-    def load(*arguments, **options):
-        dataset = load_dataset(*arguments, **options)
+    def load(spec):
+        dataset = load_dataset(spec)
         loaded.append(weakref.ref(dataset.train))
         return dataset
 
-    monkeypatch.setattr(training, "load_dataset", load)
+    monkeypatch.setattr(RunSpec, "load_dataset", load)
     train_run(TINY, folder)
     gc.collect()
     assert [reference() for reference in loaded] == [None]
@@ -228,9 +229,9 @@ def test_run_learns_an_easy_task(variant, tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     splits = [easy(rng, 240), easy(rng, 80), easy(rng, 80)]
     spec = tiny(variant=variant, width=0.2, class_weight=True, learning_rate=0.003)
-    stands_in_for = make_recipe(spec.dataset, spec.dataset_options).fingerprint
+    stands_in_for = spec.recipe.fingerprint
     data = Dataset("easy", {}, stands_in_for, ("much G",), {}, *splits)
-    monkeypatch.setattr(training, "load_dataset", lambda *_, **__: data)
+    monkeypatch.setattr(RunSpec, "load_dataset", lambda spec: data)
     train_run(spec, tmp_path / spec.id)
     record = verify_record(tmp_path / spec.id)
     assert record.result["test"]["auroc"] > 0.95
@@ -414,7 +415,7 @@ def test_a_run_with_all_of_it_resumes_to_the_same_bytes(tmp_path):
     whole, stopped = (hashes(tmp_path / name / spec.id) for name in ("whole", "stopped"))
     assert whole == stopped
     record = verify_record(tmp_path / "whole" / spec.id)
-    data, model = load_dataset(TINY.dataset, **TINY.dataset_options), record.model()
+    data, model = TINY.load_dataset(), record.model()
     forward, reverse = (
         predict(model, codes)
         for codes in (data.test.codes, reverse_complement(np.array(data.test.codes)))
@@ -429,7 +430,7 @@ def test_conjoined_strands_are_trained_by_the_loss_of_their_mean(tmp_path):
     spec = tiny(**options, conjoined=True, epochs=1, learning_rate=0.01)
     train_run(spec, tmp_path / spec.id)
     found = verify_record(tmp_path / spec.id).model()
-    data = load_dataset(TINY.dataset, **TINY.dataset_options)
+    data = TINY.load_dataset()
     first, expected = data.train.first(8), []
     for conjoined in (True, False):
         keras.utils.set_random_seed(training.seed(spec, "weights", 0))
@@ -452,7 +453,7 @@ def test_conjoined_runs_resume_and_predict_both_strands_alike(tmp_path):
     assert epochs_trained(spec, tmp_path / "stopped" / spec.id) == [2, 3]
     whole, stopped = (hashes(tmp_path / name / spec.id) for name in ("whole", "stopped"))
     assert whole == stopped
-    data = load_dataset(TINY.dataset, **TINY.dataset_options)
+    data = TINY.load_dataset()
     model = verify_record(tmp_path / "whole" / spec.id).model()
     forward, reverse = (
         predict(model, codes)
@@ -484,7 +485,7 @@ def test_a_regression_is_added_to_the_trained_network(tmp_path):
             train_run(spec, tmp_path / spec.id)
         records.append(verify_record(tmp_path / spec.id))
     alone, both = (record.model() for record in records)
-    data = load_dataset(TINY.dataset, **TINY.dataset_options)
+    data = TINY.load_dataset()
     ((train, valid, probabilities),) = given
     assert (train, valid) == (40, len(data.valid))
     np.testing.assert_allclose(probabilities, predict(alone, data.valid.codes), atol=1e-6)
@@ -528,7 +529,7 @@ def test_filters_start_at_the_kmers_of_what_is_trained_on(tmp_path, monkeypatch)
 
 def weights_of(spec):
     keras.utils.set_random_seed(time.time_ns() % 2**32)  # whatever was before must not matter
-    data = load_dataset(spec.dataset, **spec.dataset_options)
+    data = spec.load_dataset()
     return b"".join(
         weight.tobytes() for weight in training.compiled_model(spec, data).get_weights()
     )
@@ -818,7 +819,7 @@ def test_killed_run_ends_in_the_bytes_of_an_uninterrupted_one(backend, tmp_path,
 
 def test_fewer_training_examples_are_the_first_ones(tmp_path):
     fewer, other = tiny(train_samples=20, epochs=1), tiny(train_samples=24, epochs=1)
-    data = load_dataset(TINY.dataset, **TINY.dataset_options)
+    data = TINY.load_dataset()
     assert np.array_equal(data.train.first(20).codes, data.train.codes[:20])
     assert data.train.first(None) is data.train
     for spec in (fewer, other):
@@ -881,7 +882,7 @@ def test_metrics_need_a_name_for_every_task():
 
 def test_predictions_do_not_depend_on_the_batch_size(reference):
     model = keras.models.load_model(reference / "model.keras")
-    codes = load_dataset(TINY.dataset, **TINY.dataset_options).train.codes
+    codes = TINY.load_dataset().train.codes
     whole = predict(model, codes)
     assert whole.shape == (64, 3)
     np.testing.assert_allclose(predict(model, codes, batch_size=7), whole, atol=1e-6)
