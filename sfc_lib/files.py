@@ -19,11 +19,11 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import BufferedIOBase
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import platformdirs
 
@@ -199,6 +199,11 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_bytes(content: bytes) -> str:
+    """SHA-256 of bytes, as hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def known_sha256(path: Path, *, kept: bool = False) -> str:
     """SHA-256 of a file's bytes, which are read again only if the file was touched since.
 
@@ -258,7 +263,18 @@ def _note(path: Path) -> Path:
 def sha256_json(value: object) -> str:
     """SHA-256 of the canonical JSON of plain values: sorted keys, no blanks."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return sha256_bytes(text.encode())
+
+
+def seal(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values with the SHA-256 of their own content as `seal`, in place of an earlier one."""
+    content = {name: value for name, value in values.items() if name != "seal"}
+    return {**content, "seal": sha256_json(content)}
+
+
+def is_sealed(values: Mapping[str, Any]) -> bool:
+    """Whether values are what they were when they were sealed."""
+    return values["seal"] == seal(values)["seal"]
 
 
 @contextmanager

@@ -22,7 +22,6 @@ Choices that the paper leaves open:
 
 from __future__ import annotations
 
-import hashlib
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,7 +56,7 @@ from sfc_lib.genomics.intervals import (
 from sfc_lib.genomics.motifs import RESOURCES, Motif, read_meme
 from sfc_lib.genomics.shuffle import dinucleotide_chain, dinucleotide_shuffle
 from sfc_lib.genomics.sources import fetch, registry
-from sfc_lib.genomics.text import read_chunks
+from sfc_lib.genomics.text import content_sha256
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -293,7 +292,7 @@ class SimulatedAccessibility(TiledRecipe):
         tfs = {factor.file: known[factor.file].content_hash for factor in factors()}
         chain = [DINUCLEOTIDES] if self.background == "chain" else []
         tables = {path.name: sha256_file(path) for path in (TABLE, MATRICES, *chain)}
-        roadmap = {path.name: _content_hash(path) for path in self._placed()}
+        roadmap = {path.name: content_sha256(path) for path in self._placed()}
         return {**super().inputs(), **roadmap, **tfs, **tables}
 
     def genome_files(self) -> list[str]:
@@ -349,13 +348,6 @@ class SimulatedAccessibility(TiledRecipe):
                 f"it is at {ROADMAP}{absent[0].name}. Or leave out dnase='roadmap'."
             )
         return paths
-
-
-def _content_hash(path: Path) -> str:
-    digest = hashlib.sha256()
-    for chunk in read_chunks(path):
-        digest.update(chunk)
-    return digest.hexdigest()
 
 
 def read_summits(table: Sequence[Factor]) -> tuple[pd.DataFrame, list[Motif]]:

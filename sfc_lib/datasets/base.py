@@ -28,7 +28,9 @@ from sfc_lib.files import (
     atomic_folder,
     cache_folder,
     data_dir,
+    is_sealed,
     known_sha256,
+    seal,
     sha256_file,
     sha256_json,
     write_json,
@@ -233,6 +235,11 @@ class Recipe(ABC):
         about = {"name": self.name, "version": self.version}
         return sha256_json({**about, "options": self.options, "inputs": self.inputs()})
 
+    @property
+    def folder_name(self) -> str:
+        """The name of its folder in the cache."""
+        return f"{self.name}-{self.fingerprint[:16]}"
+
 
 @dataclass(frozen=True)
 class InMemoryRecipe(Recipe):
@@ -296,7 +303,7 @@ def load_dataset(name: str, **options: Any) -> Dataset:
     """
     recipe = make_recipe(name, options)
     fingerprint = recipe.fingerprint
-    folder = cache_folder(BUILT) / f"{name}-{fingerprint[:16]}"
+    folder = cache_folder(BUILT) / recipe.folder_name
     with FileLock(folder.with_suffix(".lock")):
         if damage(folder) is not None:
             _build(folder, recipe)
@@ -326,7 +333,7 @@ def damage(folder: Path) -> str | None:
     """
     try:
         about = json.loads((folder / ABOUT).read_text())
-        if about.pop("seal") != sha256_json(about):
+        if not is_sealed(about):
             return f"{folder / ABOUT}: expected the content it was sealed with."
         for name, expected in about["files"].items():
             if (found := known_sha256(folder / name, kept=True)) != expected:
@@ -345,7 +352,7 @@ def _build(folder: Path, recipe: Recipe) -> None:
         _require_rows(scratch, recipe, report)
         files = {path.name: sha256_file(path) for path in sorted(scratch.glob("*.npy"))}
         about = {"name": recipe.name, "options": recipe.options, "files": files, **report._asdict()}
-        write_json(scratch / ABOUT, {**about, "seal": sha256_json(about)})
+        write_json(scratch / ABOUT, seal(about))
 
 
 def _require_rows(folder: Path, recipe: Recipe, report: Report) -> None:

@@ -21,9 +21,11 @@ from sfc_lib.errors import UserError
 from sfc_lib.files import (
     atomic_write,
     cache_folder,
+    is_sealed,
     known_sha256,
     remove,
-    sha256_json,
+    seal,
+    sha256_bytes,
     stamp,
     write_json,
 )
@@ -87,7 +89,7 @@ def open_fasta(path: str | Path) -> dict[str, np.ndarray]:
     """
     path = Path(path)
     require_file(path)
-    key = hashlib.sha256(str(path.resolve()).encode()).hexdigest()
+    key = sha256_bytes(str(path.resolve()).encode())
     folder = cache_folder("fasta") / f"{path.name}-{key[:16]}"
     folder.mkdir(exist_ok=True)
     with FileLock(folder / "lock"):
@@ -105,7 +107,7 @@ def _known(path: Path, folder: Path) -> dict[str, int] | None:
     """Length of each sequence, if the folder holds what was made of the file as it is now."""
     try:
         about = json.loads((folder / ABOUT).read_bytes())
-        right = about.pop("seal") == sha256_json(about) and about["stamp"] == list(stamp(path))
+        right = is_sealed(about) and about["stamp"] == list(stamp(path))
         right = right and about["sha256"] == known_sha256(folder / CODES, kept=True)
         return dict(about["lengths"]) if right else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -120,7 +122,7 @@ def _prepare(path: Path, folder: Path) -> dict[str, int]:
             digest.update(codes)
             lengths[record.name] = lengths.get(record.name, 0) + len(codes)
     about = {"stamp": before, "sha256": digest.hexdigest(), "lengths": list(lengths.items())}
-    write_json(folder / ABOUT, {**about, "seal": sha256_json(about)})
+    write_json(folder / ABOUT, seal(about))
     return lengths
 
 

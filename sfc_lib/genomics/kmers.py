@@ -36,6 +36,21 @@ def canonical_kmers(codes: np.ndarray, k: int) -> np.ndarray:
     return np.where(unknown, -1, np.minimum(forward, reverse))
 
 
+def distinct_kmers(codes: np.ndarray, k: int) -> np.ndarray:
+    """The k-mers that each sequence holds, sorted, each once; −1 for repeats and unknown ones.
+
+    Shape and numbers are those of `canonical_kmers`.
+
+    Example:
+
+    >>> distinct_kmers(np.array([[0, 0, 3, 3, 0]]), 2).tolist()  # AA, AT, TT = AA, TA
+    [[0, -1, 3, 12]]
+    """
+    kmers = np.sort(canonical_kmers(codes, k), axis=1)
+    kmers[:, 1:][kmers[:, 1:] == kmers[:, :-1]] = -1
+    return kmers
+
+
 def reverse_complements(k: int) -> np.ndarray:
     """The number of the reverse complement of each k-mer, (4^k,).
 

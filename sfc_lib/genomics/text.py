@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import hashlib
 import io
 import struct
 import zlib
@@ -62,6 +63,14 @@ def read_chunks(path: Path) -> Iterator[bytes]:
         raise UserError(f"{path}: expected a readable file, got: {error.strerror}.") from error
     if not start:
         raise UserError(f"{path}:1: expected text, got an empty file.")
+
+
+def content_sha256(path: Path) -> str:
+    """SHA-256 of what `read_chunks` gives; with its errors."""
+    digest = hashlib.sha256()
+    for chunk in read_chunks(path):
+        digest.update(chunk)
+    return digest.hexdigest()
 
 
 def read_lines(path: Path) -> Iterator[str]:

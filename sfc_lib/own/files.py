@@ -7,7 +7,6 @@ last seen stands in a small note in the cache folder.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import time
@@ -20,7 +19,7 @@ import numpy as np
 from sfc_lib.datasets.base import NOT_KNOWN
 from sfc_lib.errors import UserError
 from sfc_lib.files import data_dir, settled, stamp, write_json
-from sfc_lib.genomics.text import read_chunks, read_lines
+from sfc_lib.genomics.text import content_sha256, read_lines, require_file
 
 TEST_ROLES = ("test", "test_negatives", "test_labels")  # the first as positives, sequences, peaks
 ROLES = ("positives", "negatives", "sequences", "labels", "peaks", *TEST_ROLES)  # and genome
@@ -75,21 +74,15 @@ def remember(path: str | Path) -> str:
         UserError: No such file, a folder, a pipe, empty, unreadable, or damaged gzip.
     """
     path = Path(path).expanduser().absolute()
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise UserError(
-            f"{path}: expected a file that can be read again, got a pipe or a device. "
-            "Write its content into a file."
-        )
-    began, before = time.time_ns(), stamp(path) if path.is_file() else ()
+    require_file(path)
+    began, before = time.time_ns(), stamp(path)
     for note in _notes().glob("*.json"):
         if _read(note) == (path, before):
             return note.stem
-    digest = hashlib.sha256()
-    for chunk in read_chunks(path):  # which refuses what is no file
-        digest.update(chunk)
+    found = content_sha256(path)
     about = {"path": str(path), "stamp": before if settled(path, before, began) else None}
-    write_json(_notes() / f"{digest.hexdigest()}.json", about)
-    return digest.hexdigest()
+    write_json(_notes() / f"{found}.json", about)
+    return found
 
 
 def recall(sha256: str, role: str) -> Path:

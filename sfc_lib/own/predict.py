@@ -15,10 +15,10 @@ import numpy as np
 
 from sfc_lib.datasets.base import make_recipe
 from sfc_lib.errors import UserError
-from sfc_lib.files import sha256_file
+from sfc_lib.files import is_sealed, seal, sha256_file
 from sfc_lib.genomics.dna import reverse_complement
 from sfc_lib.genomics.fasta import iterate_fasta
-from sfc_lib.runs.store import MODEL, RESULT, SPEC, UNREADABLE, read_result, seal
+from sfc_lib.runs.store import MODEL, RESULT, SPEC, UNREADABLE, read_result
 
 BATCH = 500  # sequences predicted, and kept in memory, at once
 SCORED = 128  # sequences a batch of `view_scorer`: larger ones leave the processor's cache
@@ -97,7 +97,7 @@ def members_of(folder: Path) -> list[str]:
         return []
     with suppress(*UNREADABLE):
         about = json.loads(path.read_bytes())
-        if about["seal"] == seal(about)["seal"]:
+        if is_sealed(about):
             return list(about["runs"])
     raise UserError(f"{path}: expected the content it was sealed with, got another.")
 
@@ -183,6 +183,7 @@ def view_scorer(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray]:
         UserError: A network without a layer of logits; this library makes none.
     """
     from sfc_lib.nn.ensemble import strand_logits
+    from sfc_lib.runs.evaluation import predict
 
     if not all(LOGITS in [layer.name for layer in one.layers] for one in predictor.members):
         raise UserError(f"expected a network with a layer named {LOGITS!r}, as this library makes.")
@@ -191,18 +192,13 @@ def view_scorer(predictor: Predictor) -> Callable[[np.ndarray], np.ndarray]:
     def logits(network: Any, codes: np.ndarray) -> np.ndarray:
         size = -len(codes) % SCORED  # batches of one size are compiled once
         padded = np.pad(codes, ((0, size), (0, 0)))
-        parts = [network.predict_on_batch(part) for part in _pieces(padded)]
-        return np.concatenate(parts)[: len(codes)]
+        return predict(network, padded, SCORED)[: len(codes)]
 
     def score(codes: np.ndarray) -> np.ndarray:
         strands = codes, reverse_complement(codes)
         return np.stack([logits(network, strand) for network in inner for strand in strands])
 
     return score
-
-
-def _pieces(codes: np.ndarray) -> Iterator[np.ndarray]:
-    yield from (codes[first : first + SCORED] for first in range(0, len(codes), SCORED))
 
 
 def predict_fasta(

@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from sfc_lib.datasets.base import SPLITS
 from sfc_lib.errors import UserError
 from sfc_lib.genomics.intervals import canonical
-from sfc_lib.genomics.kmers import BLOCK, canonical_kmers
+from sfc_lib.genomics.kmers import BLOCK, distinct_kmers
 
 GOLDEN = (5**0.5 - 1) / 2  # its multiples, modulo 1, fill every interval evenly
 PLACE = re.compile(r"(?:.*::)?([^\s:]+):(\d[\d,]*)-(\d[\d,]*)(?:\(([+.-])\))?$")
@@ -94,7 +94,7 @@ def alike(codes: np.ndarray) -> np.ndarray:
     """
     if codes.shape[1] < K:
         return np.arange(len(codes))
-    rows, kmers = _distinct_kmers(codes)
+    rows, kmers = _chosen_kmers(codes)
     distinct = np.maximum(np.bincount(rows, minlength=len(codes)), 1)
     _, column, counts = np.unique(kmers, return_inverse=True, return_counts=True)
     several, common = (counts > 1)[column], (counts > COMMON)[column]
@@ -128,7 +128,7 @@ def _neighbours(rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate(found), axis=0).T
 
 
-def _distinct_kmers(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _chosen_kmers(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The k-mers that sequences hold, each once: rows, and numbers.
 
     Of more than `MOST` positions one k-mer in so many stands for the others, whichever sequence
@@ -137,8 +137,7 @@ def _distinct_kmers(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     one_in = np.uint64(-(-codes.size // MOST))
     rows, found = [], []
     for first in range(0, len(codes), BLOCK):
-        kmers = np.sort(canonical_kmers(np.asarray(codes[first : first + BLOCK]), K), axis=1)
-        kmers[:, 1:][kmers[:, 1:] == kmers[:, :-1]] = -1
+        kmers = distinct_kmers(np.asarray(codes[first : first + BLOCK]), K)
         hashed = kmers.astype(np.uint64) * MULTIPLIER >> np.uint64(32)
         row, place = np.nonzero((kmers >= 0) & (hashed % one_in == 0))
         rows.append(first + row)

@@ -26,7 +26,7 @@ from sfc_lib.own.predict import Predictor
 from sfc_lib.runs.pool import ensure, use_keras
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.starts import enriched_motifs
-from sfc_lib.runs.store import HISTORY, Record, look_up
+from sfc_lib.runs.store import Record, epochs_done, look_up
 
 SHORT = 100  # bp under which the compact network's pooling leaves too few positions
 SHIFT, SHIFT_SHARE = 5, 20  # bp that sequences are moved by in training, at most 1/20 of them
@@ -162,10 +162,10 @@ def train_own(specs: Sequence[RunSpec]) -> list[Record]:
         UserError: A run failed, or diverged.
     """
     missing = [spec for spec in specs if look_up(spec) is None]
-    histories, over = [runs_dir() / spec.id / HISTORY for spec in missing], threading.Event()
-    total, done = sum(spec.epochs for spec in missing), sum(map(_epochs, histories))
+    folders, over = [runs_dir() / spec.id for spec in missing], threading.Event()
+    total, done = sum(spec.epochs for spec in missing), sum(map(epochs_done, folders))
     with tqdm(total=total, initial=done, unit="epoch", desc="training", disable=not missing) as bar:
-        watcher = threading.Thread(target=_watch, args=(histories, bar, over), daemon=True)
+        watcher = threading.Thread(target=_watch, args=(folders, bar, over), daemon=True)
         watcher.start()
         try:
             records = ensure(specs, jobs=AT_A_TIME, progress=False)
@@ -181,17 +181,12 @@ def train_own(specs: Sequence[RunSpec]) -> list[Record]:
     return records
 
 
-def _watch(histories: Sequence[Path], bar: tqdm, over: threading.Event) -> None:
-    """Keep a bar at the number of epochs that the histories of runs have."""
+def _watch(folders: Sequence[Path], bar: tqdm, over: threading.Event) -> None:
+    """Keep a bar at the number of epochs that runs have finished."""
     last = False
     while not last:
         last = over.wait(0.5)
-        bar.update(sum(map(_epochs, histories)) - bar.n)
-
-
-def _epochs(history: Path) -> int:
-    """Finished epochs that a run's `history.jsonl` tells of."""
-    return history.read_bytes().count(b"\n") if history.exists() else 0
+        bar.update(sum(map(epochs_done, folders)) - bar.n)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,6 @@ and once it was trained, `runs/`, a store like any other, and `cache/`, which ca
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import importlib.metadata
 import io
 import json
@@ -51,8 +50,11 @@ from sfc_lib.files import (
     atomic_folder,
     checkout,
     data_dir,
+    is_sealed,
     remove,
     runs_dir,
+    seal,
+    sha256_bytes,
     sha256_file,
     sha256_json,
     writable,
@@ -62,10 +64,10 @@ from sfc_lib.genomics.dna import ALPHABET
 from sfc_lib.runs.pool import run_one
 from sfc_lib.runs.spec import PROTOCOL, RunSpec
 from sfc_lib.runs.store import (
-    HISTORY,
     RESULT,
     UNREADABLE,
     commit,
+    epochs_done,
     find,
     held,
     set_aside,
@@ -176,7 +178,7 @@ def pack(specs: Iterable[RunSpec], folder: Path) -> Packed:
             "content": content,
             "files": {path.relative_to(scratch).as_posix(): sha256_file(path) for path in files},
         }
-        write_json(scratch / MANIFEST, {**about, "seal": sha256_json(about)})
+        write_json(scratch / MANIFEST, seal(about))
         size = sum(path.stat().st_size for path in scratch.rglob("*") if path.is_file())
     return Packed(len(specs), len(datasets), len(files) + 1, size)
 
@@ -188,7 +190,7 @@ def _pack_dataset(recipe: Recipe, folder: Path) -> tuple[str, dict[str, Any]]:
     if dataset.continuous or any(min(split.known) < len(split) for split in splits):
         what = "measurements" if dataset.continuous else "labels that are not known"
         raise UserError(f"{recipe.name}: a bundle holds classes, not {what}. Train it here.")
-    key, tasks = _key(recipe), len(dataset.task_names)
+    key, tasks = recipe.folder_name, len(dataset.task_names)
     width = sum(map(_bytes_for, (dataset.length * 2, dataset.length, tasks)))
     rows = max(1, min(ROWS, LARGEST_PART // (width + 1)))
     parts: dict[str, list[str]] = {}
@@ -228,7 +230,7 @@ def _pack_library(folder: Path) -> str:
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = [name for name in archive.namelist() if name.startswith("sfc_lib/")]
-        return sha256_json({name: _sha256(archive.read(name)) for name in names})
+        return sha256_json({name: sha256_bytes(archive.read(name)) for name in names})
 
 
 def _zip_installed(names: Iterable[str], path: Path) -> None:
@@ -246,10 +248,6 @@ def _zip_installed(names: Iterable[str], path: Path) -> None:
                 archive.writestr(zipfile.ZipInfo(file.as_posix()), content, zipfile.ZIP_DEFLATED)
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
 def _content_here() -> str:
     """The hash of the library's files as `_pack_library` gives it, of the one that is running."""
     root = Path(sfc_lib.__file__).parent
@@ -264,7 +262,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder}: expected a bundle of `sfc runs pack`, got no {MANIFEST} there.")
     try:
         about = json.loads(path.read_bytes())
-        sealed, found = about.pop("seal"), about["format"]
+        whole, found = is_sealed(about), about["format"]
     except UNREADABLE as error:
         raise UserError(f"{path}: expected a bundle's, got {error!r}. Copy it again.") from error
     if found != FORMAT:
@@ -272,7 +270,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{path}: expected a bundle of format {FORMAT}, got {found!r}, packed by another "
             f"version of sfc_lib. Use the bundle's own: python {folder / START}"
         )
-    if sealed != sha256_json(about):
+    if not whole:
         raise UserError(f"{path}: expected the content it was sealed with. Copy it again.")
     return about
 
@@ -283,7 +281,7 @@ def _read(folder: Path, manifest: Mapping[str, Any], name: str) -> bytes:
         content = (folder / name).read_bytes()
     except FileNotFoundError:
         raise UserError(f"{folder / name}: missing in the bundle. Copy it again.") from None
-    if (found := _sha256(content)) != manifest["files"][name]:
+    if (found := sha256_bytes(content)) != manifest["files"][name]:
         expected = manifest["files"][name]
         raise UserError(f"{folder / name}: expected sha256 {expected}, got {found}. Copy it again.")
     return content
@@ -371,7 +369,7 @@ def train(
     root, cache = work / RUNS, work / CACHE
     specs = [RunSpec.from_dict(values) for values in manifest["specs"]]
     left = [spec for spec in specs if find(spec, root) is None]
-    for key in sorted({_key(spec.recipe) for spec in left}):
+    for key in sorted({spec.recipe.folder_name for spec in left}):
         unpack(folder, manifest, key, cache, end)
     before = _epochs(root, left)
     environment = (ACCELERATED if accelerator else ONE_THREAD) | {
@@ -412,19 +410,13 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _key(recipe: Recipe) -> str:
-    """The name of a dataset's folder in the cache."""
-    return f"{recipe.name}-{recipe.fingerprint[:16]}"
-
-
 def _name(spec: RunSpec) -> str:
     return f"{spec.id} ({spec.dataset}, {spec.variant}, seed {spec.seed})"
 
 
 def _epochs(root: Path, specs: Iterable[RunSpec]) -> int:
     """How many epochs of these runs are kept."""
-    histories = [root / spec.id / HISTORY for spec in specs]
-    return sum(path.read_bytes().count(b"\n") for path in histories if path.exists())
+    return sum(epochs_done(root / spec.id) for spec in specs)
 
 
 @dataclasses.dataclass(frozen=True)

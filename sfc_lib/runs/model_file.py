@@ -7,7 +7,6 @@ and weights are looked at; while Keras reads it, it may make no more weights tha
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import math
@@ -22,7 +21,7 @@ from typing import Any
 import h5py
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import SCRATCH, atomic_write, naming
+from sfc_lib.files import SCRATCH, atomic_write, naming, sha256_bytes
 from sfc_lib.nn import keras  # all our classes are registered with it
 from sfc_lib.nn.graphs import called
 
@@ -117,7 +116,7 @@ def load_model(path: Path, sha256: str | None = None) -> keras.Model:
         )
     try:
         content = path.read_bytes()  # read once: what is checked is what is loaded
-        if sha256 is not None and (found := hashlib.sha256(content).hexdigest()) != sha256:
+        if sha256 is not None and (found := sha256_bytes(content)) != sha256:
             raise UserError(f"{path}: expected sha256 {sha256}, got {found}.")
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             _check_members(path, archive.infolist())

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from sfc_lib.datasets.base import Split, is_high, is_known
-from sfc_lib.genomics.kmers import canonical_kmers
+from sfc_lib.genomics.kmers import distinct_kmers
 from sfc_lib.genomics.motifs import Motif, best_scores, informative_core, parse_meme
 
 K = 8  # bp
@@ -42,8 +42,7 @@ def enriched_kmers(codes: np.ndarray, positive: np.ndarray, number: int, k: int 
     Returns:
         Codes, uint8 (≤ number, k).
     """
-    found = np.sort(canonical_kmers(codes, k), axis=1)
-    found[:, 1:][found[:, 1:] == found[:, :-1]] = -1  # a sequence counts once
+    found = distinct_kmers(codes, k)
     one, other = (
         np.bincount(rows[rows >= 0], minlength=4**k) for rows in (found[positive], found[~positive])
     )

@@ -10,7 +10,6 @@ holds `importance.npy`, and a model only if it is the best of its seeds, and sma
 from __future__ import annotations
 
 import datetime
-import hashlib
 import importlib.metadata
 import io
 import json
@@ -34,7 +33,16 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import checkout, known_sha256, published_dir, runs_dir, sha256_file, sha256_json
+from sfc_lib.files import (
+    checkout,
+    is_sealed,
+    known_sha256,
+    published_dir,
+    runs_dir,
+    seal,  # noqa: F401  (housekeeping takes it from here)
+    sha256_bytes,
+    sha256_file,
+)
 from sfc_lib.runs.spec import RunSpec
 
 RESULT, SPEC, HISTORY, CHECKPOINT = "result.json", "spec.json", "history.jsonl", "checkpoint"
@@ -115,15 +123,9 @@ class Record:
         if name not in self.result["files"]:
             raise UserError(f"{self.folder}: this record has no {name}.")
         content = (self.folder / name).read_bytes()
-        if hashlib.sha256(content).hexdigest() != self.result["files"][name]:
+        if sha256_bytes(content) != self.result["files"][name]:
             raise UserError(f"{self.folder / name}: changed since the record was verified.")
         return content
-
-
-def seal(result: Mapping[str, Any]) -> dict[str, Any]:
-    """The result with the SHA-256 of its own content, which must hold for it to count."""
-    content = {name: value for name, value in result.items() if name != "seal"}
-    return {**content, "seal": sha256_json(content)}
 
 
 def verify_record(folder: Path, *, cached: bool = False) -> Record:
@@ -174,7 +176,7 @@ def read_result(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: expected a plain file of the record, got none.")
     try:
         result = json.loads(path.read_bytes())
-        whole = result["seal"] == seal(result)["seal"] and isinstance(result["files"], dict)
+        whole = is_sealed(result) and isinstance(result["files"], dict)
         whole = whole and set(result) >= KEYS and set(result["files"]) >= {SPEC, HISTORY}
         if whole and result["status"] in ("done", "diverged"):
             return result
@@ -185,6 +187,12 @@ def read_result(path: Path) -> dict[str, Any]:
 
 def _is_plain(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
+
+
+def epochs_done(folder: Path) -> int:
+    """Finished epochs of a run, be it finished or not."""
+    path = folder / HISTORY
+    return path.read_bytes().count(b"\n") if path.exists() else 0
 
 
 def find(spec: RunSpec, root: Path) -> Record | None:

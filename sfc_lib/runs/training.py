@@ -23,7 +23,7 @@ import numpy as np
 
 from sfc_lib.datasets.base import NOT_KNOWN, Dataset, Split, label_scale
 from sfc_lib.errors import UserError
-from sfc_lib.files import atomic_write, remove, scratch_in, sha256_file, write_json
+from sfc_lib.files import atomic_write, remove, scratch_in, seal, sha256_file, write_json
 from sfc_lib.genomics.dna import reverse_complement, shifted
 from sfc_lib.nn import keras  # or an error that says which backend to install
 from sfc_lib.nn.architectures import STRAND, averaged, build_model, one_strand
@@ -43,7 +43,6 @@ from sfc_lib.runs.store import (
     UNREADABLE,
     W_POS,
     environment,
-    seal,
 )
 
 STREAMS = {

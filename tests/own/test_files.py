@@ -42,7 +42,7 @@ def test_the_same_content_has_one_hash(tmp_path, file):
 def test_an_unchanged_file_is_not_read_again(file, monkeypatch):
     monkeypatch.setattr(sfc_lib.files, "SETTLED", -(10**12))  # as if it were old
     first = remember(file)
-    monkeypatch.setattr(files, "read_chunks", None)
+    monkeypatch.setattr(files, "content_sha256", None)
     assert remember(file) == first
     assert recall(first, "positives") == file
 

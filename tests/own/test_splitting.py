@@ -97,7 +97,7 @@ def test_of_very_many_sequences_a_part_of_the_kmers_tells_the_same(monkeypatch):
     whole = alike(codes)
     monkeypatch.setattr(splitting, "MOST", codes.size // 8)
     monkeypatch.setattr(splitting, "BLOCK", 7)
-    few = splitting._distinct_kmers(codes)[1]
+    few = splitting._chosen_kmers(codes)[1]
     assert 0.1 < len(few) / (60 * 985) < 0.15  # one in 8
     np.testing.assert_array_equal(alike(codes), whole)
     assert len(set(whole)) == 30
