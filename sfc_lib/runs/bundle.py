@@ -263,6 +263,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         about = json.loads(path.read_bytes())
         whole, found = is_sealed(about), about["format"]
+        del about["seal"]
     except UNREADABLE as error:
         raise UserError(f"{path}: expected a bundle's, got {error!r}. Copy it again.") from error
     if found != FORMAT:
