@@ -8,12 +8,13 @@ import json
 
 import numpy as np
 
+from sfc_lib.files import seal
 from sfc_lib.nn.architectures import VARIANTS
 from sfc_lib.pages.results import Results
 from sfc_lib.runs.evaluation import MEASURED, VERSION
 from sfc_lib.runs.sizes import Experiment, Size
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import HISTORY, IMPORTANCE, W_POS, Record, seal
+from sfc_lib.runs.store import HISTORY, IMPORTANCE, W_POS, Record
 
 ENVIRONMENT = {
     "python": "3.11.7",

@@ -22,7 +22,6 @@ from IPython.display import HTML, Markdown
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sfc_lib.datasets.base import load_dataset
 from sfc_lib.files import checkout, silenced
 from sfc_lib.nn.architectures import ARCHITECTURES
 from sfc_lib.pages import figure4_positional_weights as figure4
@@ -797,7 +796,7 @@ def _spread_near_one(axes: Axes) -> None:
 
 
 def _all_sequences(spec: RunSpec) -> int:
-    return len(load_dataset(spec.dataset, **spec.dataset_options).train)
+    return len(spec.load_dataset().train)
 
 
 def _share(found: Compared, gain: Compared) -> str:

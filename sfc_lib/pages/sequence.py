@@ -88,7 +88,7 @@ def networks(results: Results, experiments: Sequence[str]) -> list[dict[str, Any
     return found
 
 
-def table(found: Sequence[dict[str, Any]]) -> pd.DataFrame:
+def network_table(found: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """For reading: the networks, their scores, and the records they are from."""
     rows = [
         {

@@ -82,7 +82,7 @@ def compared(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["choice", "data", "model", "against", "found", "answer"])
 
 
-def table(evidence: Evidence, choice: str) -> pd.DataFrame:
+def choice_table(evidence: Evidence, choice: str) -> pd.DataFrame:
     """The comparisons of a choice as text."""
     known = evidence.comparisons[evidence.comparisons.choice == choice]
     return pd.DataFrame(

@@ -12,7 +12,7 @@ import pandas as pd
 from filelock import Timeout
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import atomic_folder, remove, scratch_in, sha256_file, writable, write_json
+from sfc_lib.files import atomic_folder, remove, scratch_in, seal, sha256_file, writable, write_json
 from sfc_lib.runs.evaluation import CLASSES, MEASURED, MEASUREMENTS, VERSION, importance_of
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import (
@@ -27,7 +27,6 @@ from sfc_lib.runs.store import (
     find,
     held,
     lock_file,
-    seal,
     stores,
     verify_record,
 )

@@ -39,7 +39,6 @@ from sfc_lib.files import (
     known_sha256,
     published_dir,
     runs_dir,
-    seal,  # noqa: F401  (housekeeping takes it from here)
     sha256_bytes,
     sha256_file,
 )

@@ -146,7 +146,7 @@ def test_the_regions_of_the_genome_are_those_of_the_test_split(shared_data, monk
 
 
 def test_the_table_names_every_network(widget):
-    table = sequence.table(widget.data["networks"])
+    table = sequence.network_table(widget.data["networks"])
     assert list(table.run) == [network["id"] for network in widget.data["networks"]]
     assert {"117,503", "117,483"} < set(table["weights"])  # as many as the paper's
 

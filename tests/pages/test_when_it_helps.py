@@ -10,7 +10,7 @@ from sfc_lib.files import checkout
 from sfc_lib.pages import when_it_helps
 from sfc_lib.pages.controls import load_controls
 from sfc_lib.pages.results import Results
-from sfc_lib.pages.when_it_helps import Evidence, advice, compared, rule, table
+from sfc_lib.pages.when_it_helps import Evidence, advice, choice_table, compared, rule
 from sfc_lib.runs.sizes import load_size
 
 WORDS = ("take it:", "try both:", "leave it:", "as you like:")
@@ -65,7 +65,7 @@ def test_the_rule_names_the_data_sets_it_rests_on(tmp_path):
 
 def test_numbers_are_those_of_the_records(tmp_path):
     found = results(tmp_path, by_model)
-    shown = table(Evidence(compared(found), None, None), "layer").set_index("data")
+    shown = choice_table(Evidence(compared(found), None, None), "layer").set_index("data")
     runs = found.runs[found.runs.experiment == "hematopoiesis"]
     scores = {m: runs[runs.model == m].sort_values("seed").auroc.to_numpy() for m in ("sep", "std")}
     between = scores["sep"] - scores["std"]

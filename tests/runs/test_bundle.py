@@ -24,10 +24,10 @@ from sfc_lib.cli import main
 from sfc_lib.datasets.base import damage, load_dataset
 from sfc_lib.datasets.simulated_tf import SimulatedTF
 from sfc_lib.errors import UserError
-from sfc_lib.files import runs_dir, sha256_file, sha256_json, write_json
+from sfc_lib.files import runs_dir, seal, sha256_file, sha256_json, write_json
 from sfc_lib.runs import bundle
 from sfc_lib.runs.housekeeping import litter
-from sfc_lib.runs.store import commit, held, seal, verify_record
+from sfc_lib.runs.store import commit, held, verify_record
 from sfc_lib.runs.worker import Processes
 
 LIVES = Path(__file__).parents[1] / "lives.py"

@@ -24,7 +24,7 @@ import pytest
 from tiny import TINY as SPEC
 
 from sfc_lib.errors import UserError
-from sfc_lib.files import sha256_file, write_json
+from sfc_lib.files import seal, sha256_file, write_json
 from sfc_lib.nn.architectures import build_model
 from sfc_lib.nn.curvature import Curvature, CurvatureConstraint
 from sfc_lib.nn.layers import SeparableFC
@@ -32,7 +32,7 @@ from sfc_lib.runs import training
 from sfc_lib.runs.housekeeping import publish
 from sfc_lib.runs.model_file import load_model, save_model
 from sfc_lib.runs.spec import RunSpec
-from sfc_lib.runs.store import Record, seal, verify_record
+from sfc_lib.runs.store import Record, verify_record
 from sfc_lib.runs.training import read_checkpoint, write_checkpoint
 
 SIZES = {

@@ -23,11 +23,11 @@ from tiny import TINY, Inline, tiny
 
 from sfc_lib import files
 from sfc_lib.errors import UserError
-from sfc_lib.files import runs_dir, write_json
+from sfc_lib.files import runs_dir, seal, write_json
 from sfc_lib.runs import store
 from sfc_lib.runs.housekeeping import litter, prune, unfinished
 from sfc_lib.runs.pool import ONE_THREAD, ensure, run_one
-from sfc_lib.runs.store import find, held, look_up, seal, verify_record
+from sfc_lib.runs.store import find, held, look_up, verify_record
 from sfc_lib.runs.training import train_run
 
 KILLS = int(os.environ.get("SFC_KILLS", "2"))  # of each backend
