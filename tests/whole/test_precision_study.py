@@ -70,6 +70,13 @@ def test_missing_runs_decide_nothing_and_diverged_ones_fail(study):
     assert diverged["passes"].tolist() == [False] * 9
 
 
+def test_all_pairs_are_told_together(study):
+    behind = table(study, bfloat16=(0.89, 0.91, 0.93))
+    assert study.together(behind).endswith(
+        "27 pairs of runs of the same network and seed bfloat16 differs by −.0100 [−.0100, −.0100]."
+    )
+
+
 def test_the_table_of_the_page_says_what_was_judged(study):
     judged = study.judge(table(study, bfloat16=(0.80, 0.87, 0.99)))
     text = study.as_markdown(judged, study.verdict(judged["passes"]))
