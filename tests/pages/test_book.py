@@ -285,6 +285,11 @@ def test_pages_tell_what_the_published_records_say(html, page, says):
     assert "Traceback" not in text
 
 
+def test_no_page_shows_an_object_of_python(html_pages):
+    shown = [path.name for path in html_pages if re.search(r"&lt;[\w.]+ object", path.read_text())]
+    assert not shown
+
+
 def test_a_link_to_a_claim_unfolds_its_comparisons_and_a_click_sorts_them(html, browser):
     reader = Reader(browser, DESKTOP)
     page = reader.open(html / "_executed" / "claims.html", "#performance")
