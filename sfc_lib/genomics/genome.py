@@ -141,6 +141,11 @@ class Genome:
         for path in self._paths:
             require_file(Path(path))
 
+    def read(self) -> Genome:
+        """This genome once its files are read, so that what is wrong with them is said now."""
+        _ = self.regions
+        return self
+
     @cached_property
     def _codes(self) -> dict[str, np.ndarray]:
         """Codes of each whole sequence, by its canonical name."""

@@ -263,7 +263,7 @@ def explain_verb(
 
         known = read_meme(motifs) if motifs else shipped_motifs()
         predictor = _load(model, anyway)
-        reference = Genome(genome) if genome else None
+        reference = Genome(genome).read() if genome else None
         names, codes = work.read_sequences(predictor, sequences, reference, partial_genome)
         if bigwig:
             places_of(names, predictor.length)  # before anything is computed
@@ -309,10 +309,10 @@ def variants_verb(
         from sfc_lib.genomics.genome import Genome
         from sfc_lib.own.variants import score_variants
 
-        predictor = _load(model, anyway)
+        predictor, reference = _load(model, anyway), Genome(genome).read()
         bar = stack.enter_context(tqdm(desc="scoring", unit="variant"))
         tally = score_variants(
-            predictor, variants, Genome(genome), files, skip=skip, background=background,
+            predictor, variants, reference, files, skip=skip, background=background,
             progress=lambda total: bar.reset(total) or bar.update,
         )  # fmt: skip
     left_out = "; ".join(f"{count:,} {why}" for why, count in tally.skipped.items()) or "none"

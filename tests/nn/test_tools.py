@@ -20,7 +20,7 @@ from sfc_lib.nn.layers import OneHotDNA
 torch = need("torch")
 
 NETWORKS = [("simulated_tf", "symm", 200), ("chip_seq", "sep", 300), ("basset", "symm", 600)]
-CLOSE = {"rtol": 0, "atol": 1e-5}
+CLOSE = {"rtol": 0, "atol": 2e-5}  # in float32, which processors sum in orders of their own
 DEVICE = {"device": "cpu"}
 
 

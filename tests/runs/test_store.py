@@ -13,7 +13,7 @@ from tiny import TINY as SPEC
 
 from sfc_lib.datasets.simulated_tf import SimulatedTF
 from sfc_lib.errors import UserError
-from sfc_lib.files import runs_dir, sha256_file, write_json
+from sfc_lib.files import runs_dir, seal, sha256_file, write_json
 from sfc_lib.runs import housekeeping, store
 from sfc_lib.runs.evaluation import VERSION, importance_of, importance_sequences
 from sfc_lib.runs.housekeeping import publish
@@ -23,7 +23,6 @@ from sfc_lib.runs.store import (
     best_seeds,
     find,
     look_up,
-    seal,
     verify_record,
 )
 
