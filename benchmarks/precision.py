@@ -8,9 +8,9 @@ size `standard`, std, sep and symm, three seeds in bfloat16 and ten in float32, 
 TensorFlow the published records count. A network passes where the medians of the two precisions
 are no further apart than two medians of float32 would be, by the scatter of its seeds, at a risk
 of 5 % for all networks together. bfloat16 is allowed where every one passes, and stays off
-otherwise. `benchmarks/precision.json` keeps the table, which is written into the book's page
-*Elsewhere*. To train it elsewhere: `sfc runs pack
-standard --only ctcf --seeds 3 --change precision mixed_bfloat16`.
+otherwise. `benchmarks/precision.json` keeps the table, which is written into the page
+`book/elsewhere.md` too. To train it on another machine: `sfc runs pack standard --only ctcf
+--seeds 3 --change precision mixed_bfloat16`.
 """
 
 from __future__ import annotations
