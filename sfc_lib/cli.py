@@ -220,7 +220,9 @@ def _name(bad: Sequence[str], what: str, advice: str = "") -> None:
 @click.argument("target", type=PATH, required=False)
 @size_option
 @click.option(
-    "--scores-only", is_flag=True, help="Neither models nor importance, which takes a minute each."
+    "--scores-only",
+    is_flag=True,
+    help="No models, importance (a minute each), or W_pos unless of CR or a constraint.",
 )
 def publish(target: Path | None, size: str, scores_only: bool) -> None:
     """Copy a size's finished records into the published store, slimmed.

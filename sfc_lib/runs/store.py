@@ -4,7 +4,8 @@ A finished record holds `spec.json`, `history.jsonl` (a line per epoch), `W_pos.
 variants), `model.keras` (the best epoch) and `result.json`, which is written last and
 carries the SHA-256 of every other file and of its own content. While a run trains,
 `checkpoint` is there too, and beside the folder the hidden file `.ID.lock`. A published record
-holds `importance.npy`, and a model only if it is the best of its seeds, and small.
+holds `importance.npy`, and a model only if it is the best of its seeds, and small; one that was
+published by its scores alone holds none of these arrays, but for a `W_pos` that was to be smooth.
 """
 
 from __future__ import annotations
