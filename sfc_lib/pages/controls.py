@@ -339,15 +339,18 @@ def data_size_plot(controls: Controls) -> Figure | None:
 def swept(controls: Controls, experiment: str) -> pd.DataFrame:
     """The runs of one of `SWEEPS`, with the `value` of its setting; none where one was tried."""
     runs = controls.of(experiment)
-    own = {model: _value(spec, SWEEPS[experiment].field) for model, spec in controls.specs.items()}
+    own = {
+        model: float(setting_of(spec, SWEEPS[experiment].field))
+        for model, spec in controls.specs.items()
+    }
     runs = runs.assign(value=runs.model.map(own))
     return runs if runs.value.nunique() > 1 else runs[:0]
 
 
-def _value(spec: RunSpec, field: str) -> float:
+def setting_of(spec: RunSpec, field: str) -> Any:
     """A setting of a run; where it is the architecture's own, that."""
     value = getattr(spec, field)
-    return float(getattr(ARCHITECTURES[spec.architecture], field) if value is None else value)
+    return getattr(ARCHITECTURES[spec.architecture], field, None) if value is None else value
 
 
 def best_of(controls: Controls, experiment: str = "learning_rates") -> dict[str, str]:

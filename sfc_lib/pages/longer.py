@@ -21,8 +21,7 @@ from matplotlib.ticker import MaxNLocator
 
 from sfc_lib.datasets.accessibility import NO_SUMMITS, OUTSIDE, SimulatedAccessibility
 from sfc_lib.datasets.base import SPLITS
-from sfc_lib.nn.architectures import ARCHITECTURES
-from sfc_lib.pages.controls import interval, untried
+from sfc_lib.pages.controls import interval, setting_of, untried
 from sfc_lib.pages.figure2_learning_curves import CHANCE
 from sfc_lib.pages.results import (
     Results,
@@ -467,7 +466,7 @@ def changes_line(results: Results, published: bool = True) -> str:
 def _changed(spec: RunSpec, base: RunSpec) -> str:
     """In which settings a spec differs from another, in words; patience goes with the epochs."""
     names = [field.name for field in fields(spec) if field.name != "patience"]
-    pairs = [(name, _setting(spec, name), _setting(base, name)) for name in names]
+    pairs = [(name, setting_of(spec, name), setting_of(base, name)) for name in names]
     return ", ".join(
         f"{name.replace('_', ' ')} {new:g} in place of {old:g}"
         for name, new, old in pairs
@@ -475,18 +474,12 @@ def _changed(spec: RunSpec, base: RunSpec) -> str:
     )
 
 
-def _setting(spec: RunSpec, name: str) -> Any:
-    """A setting of a run; where it is the architecture's own, that."""
-    value = getattr(spec, name)
-    return getattr(ARCHITECTURES[spec.architecture], name, None) if value is None else value
-
-
 def _auroc(record: Record | None) -> float | None:
     return None if record is None or record.diverged else float(record.result["valid"]["auroc"])
 
 
 def _column(specs: Sequence[RunSpec], name: str) -> pd.Series:
-    return pd.Series([_setting(spec, name) for spec in specs])
+    return pd.Series([setting_of(spec, name) for spec in specs])
 
 
 def _thousands(values: pd.Series) -> str:
