@@ -342,13 +342,20 @@ def settings(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def seeds_each(size: Size) -> str:
+    """How many runs each model has: a number, or the fewest and the most."""
+    counts = [len(specs) for e in size.experiments.values() for specs in e.models.values()]
+    fewest, most = min(counts), max(counts)
+    return str(most) if fewest == most else f"{fewest} to {most}"
+
+
 def provenance(results: Results) -> pd.DataFrame:
     """What the numbers of a page rest on: one row an item, columns item and value."""
     size, runs = results.size, results.runs
     rows = {
         "size": f"{size.name}: {size.about}",
         "runs": f"{len(runs)}, of which diverged: {runs.diverged.sum()}",
-        "seeds of each model": str(size.seeds),
+        "seeds of each model": seeds_each(size),
         "training, CPU minutes": f"{cpu_minutes(runs):.0f}",
         "trained between": f"{runs.finished.min()} and {runs.finished.max()}",
         "processor, threads": _each(runs.processor),

@@ -21,7 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from sfc_lib.files import sha256_json
-from sfc_lib.pages.results import Results, cpu_minutes, settings
+from sfc_lib.pages.results import Results, cpu_minutes, seeds_each, settings
+from sfc_lib.runs.sizes import load_size
 
 COLOURS = {
     "std": "#7a7a7a",
@@ -311,11 +312,16 @@ def chip(verdict: str) -> str:
 
 
 def size_line(results: Results) -> str:
-    """One Markdown sentence: the size shown, its runs and seeds."""
-    size = results.size
+    """In Markdown: the size shown, its runs and seeds, and what stands in place of its own."""
+    size, seeds = results.size, seeds_each(results.size)
+    own = load_size(size.name).experiments
     return (
         f"This page shows size **{size.name}** ({size.about}): {len(results.runs)} runs, "
-        f"{size.seeds} seeds of each model."
+        f"{seeds} {'seed' if seeds == '1' else 'seeds'} of each model."
+    ) + "".join(
+        f" {e.title} stands in place of its {own[e.replaces].title}."
+        for e in size.experiments.values()
+        if e.replaces in own
     )
 
 

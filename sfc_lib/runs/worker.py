@@ -31,6 +31,7 @@ ONE_THREAD = {
     "TF_ENABLE_ONEDNN_OPTS": "1",  # TensorFlow would decide by the processor
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "CUDA_VISIBLE_DEVICES": "-1",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",  # a tenth faster, with the same results
 }
 MALLOPT = {-4: 0, -1: 2**31 - 1, -2: 256 << 20, -8: 1}  # mmap_max, trim_threshold, top_pad, arenas
 SPAWN = multiprocessing.get_context("spawn")

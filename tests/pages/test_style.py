@@ -7,7 +7,7 @@ import pandas as pd
 from made_up import scored
 
 from sfc_lib.pages import style
-from sfc_lib.pages.results import load_results
+from sfc_lib.pages.results import load_finished, load_results, part, together
 from sfc_lib.runs.sizes import load_size, size_names
 
 
@@ -120,4 +120,14 @@ def test_time_of_a_page_is_not_told_where_runs_were_trained(tmp_path):
 
 def test_pages_of_few_seeds_say_so():
     loaded = load_results("quick", seeds=1, jobs=0)
-    assert "3 runs, 1 seeds of each model" in style.size_line(loaded)
+    assert "3 runs, 1 seed of each model" in style.size_line(loaded)
+
+
+def test_pages_say_what_stands_in_place_of_a_sizes_own_experiment(published):
+    both = part(together([published, load_finished("converged")]), ["ctcf", "max_converged"])
+    few = both.size.experiments["max_converged"].seeds
+    assert (
+        f"{few} to 10 seeds of each model. MAX ChIP-seq, GM12878, longer stands in place of its "
+        "MAX ChIP-seq, GM12878."
+    ) in style.size_line(both)
+    assert style.size_line(published).endswith("10 seeds of each model.")
