@@ -576,7 +576,11 @@ def _equals(controls: Controls, gain: Compared) -> str:
         )
     if set(groups) == {"lacks"}:
         return "**No other layer** with no more parameters has it: that speaks for separation."
-    return "**Whether separation is needed for it is open**: no other layer is known to do as well."
+    without = f"; these lack it: {'; '.join(groups['lacks'])}" if "lacks" in groups else ""
+    return (
+        "**Whether separation is needed for it is open**: no other layer is known to do as "
+        f"well{without}."
+    )
 
 
 def _findings(controls: Controls, gain: Compared) -> Iterator[tuple[str, str]]:
