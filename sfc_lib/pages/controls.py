@@ -86,6 +86,7 @@ CAUSES = {  # by network: what else than separation may make the gain
     "small_start": "a small start",
 }
 OPEN, SAME = "Not to be told yet", "Of less effect than half of that gain is"
+NO_BEST = "which value is best is not known yet"
 OUTCOMES = {  # of `fate`, as the beginning of a sentence
     **dict.fromkeys(("reaches", "share"), "Without separation, against *std*, it comes with"),
     **{"lacks": "It does not come with", "open": OPEN},
@@ -356,17 +357,27 @@ def setting_of(spec: RunSpec, field: str) -> Any:
 def best_of(controls: Controls, experiment: str = "learning_rates") -> dict[str, str]:
     """The model of each variant at the value of a setting that has its best median auROC.
 
-    Of values with unequal numbers of seeds the luckiest would win: those with fewer than
-    `MIN_SEEDS` count only where a variant has no other. A value at which any run diverged is none
-    of a variant's best. Empty where only one has been tried.
+    A variant's best is known only where two values or more have `MIN_SEEDS`, and none with fewer
+    has a higher median: of unequal numbers of seeds the luckiest would win. A value at which any
+    run diverged is none of a variant's best.
     """
-    runs = swept(controls, experiment)
-    seeds = runs.groupby("model").seed.transform("size")
-    enough = (seeds >= MIN_SEEDS).groupby(runs.variant).transform("any")
-    runs = runs[(seeds >= MIN_SEEDS) | ~enough]
-    medians = runs.groupby(["variant", "model"]).auroc.agg(lambda a: a.median(skipna=False))
+    scores = swept(controls, experiment).groupby(["variant", "model"]).auroc
+    medians, enough = scores.agg(lambda a: a.median(skipna=False)), scores.size() >= MIN_SEEDS
+    tried = enough.groupby("variant").sum()
     best = medians.dropna().groupby("variant").idxmax()
-    return {variant: best[variant][1] for variant in VARIANTS if variant in best}
+    return {
+        variant: best[variant][1]
+        for variant in VARIANTS
+        if variant in best and tried[variant] > 1 and enough[best[variant]]
+    }
+
+
+def each_at_best(controls: Controls, experiment: str, variant: str = "sep") -> Compared:
+    """How far a variant is ahead of std, each at its own best setting; no seeds if not known."""
+    best = best_of(controls, experiment)
+    if not {variant, "std"} <= set(best):
+        return shift(*np.empty((2, 0)))
+    return ahead(controls.runs, best[variant], best["std"])
 
 
 def sweep_plot(controls: Controls, experiment: str = "learning_rates") -> Figure | None:
@@ -438,26 +449,29 @@ def answers(controls: Controls) -> pd.DataFrame:
 
     Columns: question, compared, difference [95 % interval], seeds, answer.
     """
-    asked = list(QUESTIONS)
+    runs = controls.runs
+    rows = [
+        _asked(question, f"{label(model)} − {label(other)}", ahead(runs, model, other))
+        for question, model, other in QUESTIONS
+    ]
     for experiment, setting in SWEEPS.items():
         best = best_of(controls, experiment)
-        for variant in ("sep", "symm"):
-            if {variant, "std"} <= set(best):
-                question = f"{setting.name}: is {variant} ahead of std, each at its own best?"
-                asked.append((question, best[variant], best["std"]))
-    rows = []
-    for question, model, other in asked:
-        found = ahead(controls.runs, model, other)
-        rows.append(
-            {
-                "question": question,
-                "compared": f"{label(model)} − {label(other)}",
-                "difference [95 % interval]": interval(found),
-                "seeds": found.seeds,
-                "answer": answer(found),
-            }
-        )
+        for variant in ("sep", "symm") if len(swept(controls, experiment)) else ():
+            question = f"{setting.name}: is {variant} ahead of std, each at its own best?"
+            found = each_at_best(controls, experiment, variant)
+            pair = " − ".join(label(best[v]) for v in (variant, "std")) if found.seeds else NO_BEST
+            rows.append(_asked(question, pair, found))
     return pd.DataFrame(rows)
+
+
+def _asked(question: str, pair: str, found: Compared) -> dict[str, Any]:
+    return {
+        "question": question,
+        "compared": pair,
+        "difference [95 % interval]": interval(found),
+        "seeds": found.seeds,
+        "answer": "too few seeds" if pair == NO_BEST else answer(found),
+    }
 
 
 def answer(found: Compared) -> str:
@@ -597,10 +611,10 @@ def _findings(controls: Controls, gain: Compared) -> Iterator[tuple[str, str]]:
             yield _smoothness(found, gain), told
     for experiment, setting in SWEEPS.items():
         if experiment in controls.wanted.experiments:
-            best = best_of(controls, experiment)
-            pair = [best[v] for v in ("sep", "std") if v in best]
-            found = ahead(controls.runs, *pair) if len(pair) == 2 else shift(*np.empty((2, 0)))
-            yield _left(found, gain), f"{setting.name.lower()} ({_tried(found)})"
+            found = each_at_best(controls, experiment)
+            unknown = "not tried" if swept(controls, experiment).empty else NO_BEST
+            told = interval(found) if found.seeds else unknown
+            yield _left(found, gain), f"{setting.name.lower()} ({told})"
 
 
 def _smoothness(found: Compared, gain: Compared) -> str:
@@ -655,10 +669,10 @@ def gain_parts(controls: Controls) -> str:
         "**Separation**, *sep* against as many neurons with whole kernels: "
         + (f"{interval(alone)}{_so(alone)}." if alone.seeds else "not tried yet.")
     )
-    if {"std", "sep"} <= set(best):
+    found = each_at_best(controls, "learning_rates")
+    if found.seeds:
         rate = {v: controls.specs[best[v]].learning_rate for v in ("std", "sep")}
         rates = {v: f"*{v}* at {short(value, 'g')}" for v, value in rate.items()}
-        found = ahead(runs, best["sep"], best["std"])
         lines.append(
             f"**Learning rate**, each at its own best ({rates['std']}, {rates['sep']}): is "
             f"*sep* ahead? {interval(found)}{_so(found)}."

@@ -102,18 +102,26 @@ def test_best_rate_is_that_of_the_best_median_at_which_all_runs_learn(loaded):
     assert (found["std"], found["sep"]) == ("std .003", "sep .0003")
 
 
-def test_a_lucky_rate_of_few_seeds_is_none_of_the_best_where_another_has_enough(loaded):
-    """Six are enough; where no rate has as many, all count."""
-    good = {"std .003": 6, "sep .003": 5, "symm .003": 1}
-    few = {"symm", "symm .0001", "symm .0003", "symm .01"}
+def test_a_best_rate_is_known_where_two_have_six_seeds_and_none_of_fewer_is_better(loaded):
+    seeds = {"sep .003": 5, "symm": 6}
+    seeds |= dict.fromkeys(["symm .0001", "symm .0003", "symm .003", "symm .01"], 5)
 
     def scores(model, spec):
-        if spec.seed >= (5 if model in few else good.get(model, SEEDS)):
+        if spec.seed >= seeds.get(model, SEEDS):
             return None
-        return 0.99 if model in good else 0.98 if model in ("sep", "symm") else 0.97
+        return 0.99 if model in ("std .003", "sep .003", "symm") else 0.97
 
-    found = controls.best_of(loaded(scores))
-    assert found == {"std": "std .003", "sep": "sep", "symm": "symm .003"}
+    made = loaded(scores)
+    assert controls.best_of(made) == {"std": "std .003"}
+    assert controls.each_at_best(made, "learning_rates").seeds == 0
+    asked = controls.answers(made).set_index("question")
+    row = asked.loc["Learning rate: is sep ahead of std, each at its own best?"]
+    assert row.compared == "which value is best is not known yet"
+    assert (row.seeds, row.answer) == (0, "too few seeds")
+    assert "Learning rate" not in controls.gain_parts(made)
+    assert "learning rate (which value is best is not known yet)" in controls.conclusion(
+        loaded(lambda model, spec: (s := scores(model, spec)) and s + 0.01 * (model == "sep"))
+    )
 
 
 def test_data_sizes_count_the_training_sequences(loaded):
