@@ -32,7 +32,7 @@ from IPython.display import HTML
 
 from sfc_lib.files import checkout
 from sfc_lib.pages import figure2_learning_curves, figure3_importance, figure4_positional_weights
-from sfc_lib.pages.results import Results, by_experiment
+from sfc_lib.pages.results import Results, best_model, by_experiment
 from sfc_lib.pages.statistics import (
     CONCLUSIONS,
     FEW,
@@ -467,21 +467,26 @@ def _graded(claim: Claim, results: Results) -> list[dict[str, Any]]:
             for row in ARITHMETIC[claim.arithmetic](results)
         ]
     rows = [
-        _row(claim, comparison, metric, results, runs)
+        _row(claim, comparison, metric, results, runs, models)
         for runs in by_experiment(results.runs)
         for comparison in claim.comparisons
-        for metric in comparison.metrics
         if comparison.concerns(runs)
+        and all(models := [_best_of(runs, model) for model in comparison.models])
+        for metric in comparison.metrics
     ]
     rows = [row for place, row in enumerate(rows) if _pair(row) not in map(_pair, rows[:place])]
     return settle(rows)
 
 
 def _row(
-    claim: Claim, comparison: Comparison, metric: str, results: Results, runs: pd.DataFrame
+    claim: Claim,
+    comparison: Comparison,
+    metric: str,
+    results: Results,
+    runs: pd.DataFrame,
+    models: Sequence[str],
 ) -> dict[str, Any]:
     experiment = runs.experiment.iat[0]
-    models = [_best_of(runs, model) for model in comparison.models]
     values = paired(results, experiment, metric, models)
     about = load_claims().metric(metric)
     sign = 1 if about.better == "higher" else -1
@@ -504,16 +509,10 @@ def _pair(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[name] for name in ("experiment", "metric", "favoured", "other"))
 
 
-def _best_of(runs: pd.DataFrame, model: str) -> str:
-    """Of models parted by a bar, the one with the highest median auROC.
-
-    Where any has seeds enough to decide, of those alone: one lucky seed is no best rate.
-    """
-    if "|" not in model:
-        return model
-    scores = runs[runs.model.isin(model.split("|"))].groupby("model").auroc
-    enough = scores.size() >= MIN_SEEDS
-    return str(scores.median()[enough | ~enough.any()].idxmax())
+def _best_of(runs: pd.DataFrame, models: str) -> str:
+    """Of models parted by bars the best; empty where it is not known which that is."""
+    names = models.split("|")
+    return models if len(names) == 1 else best_model(runs[runs.model.isin(names)])
 
 
 def _differ(runs: pd.DataFrame, models: Sequence[str]) -> set[str]:

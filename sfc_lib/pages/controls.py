@@ -27,7 +27,7 @@ from sfc_lib.nn.architectures import ARCHITECTURES
 from sfc_lib.pages import figure4_positional_weights as figure4
 from sfc_lib.pages.claims import load_claims
 from sfc_lib.pages.method import PAPER
-from sfc_lib.pages.results import Results, cpu_minutes, provenance, yardsticks
+from sfc_lib.pages.results import Results, best_model, cpu_minutes, provenance, yardsticks
 from sfc_lib.pages.statistics import MIN_SEEDS, Compared, differences, shift
 from sfc_lib.pages.style import STYLE, closed, colour_of, folded, name_of, plain_log, short, spread
 from sfc_lib.runs.sizes import Size, load_size
@@ -357,19 +357,10 @@ def setting_of(spec: RunSpec, field: str) -> Any:
 def best_of(controls: Controls, experiment: str = "learning_rates") -> dict[str, str]:
     """The model of each variant at the value of a setting that has its best median auROC.
 
-    A variant's best is known only where two values or more have `MIN_SEEDS`, and none with fewer
-    has a higher median: of unequal numbers of seeds the luckiest would win. A value at which any
-    run diverged is none of a variant's best.
+    Variants whose best `results.best_model` does not know are left out.
     """
-    scores = swept(controls, experiment).groupby(["variant", "model"]).auroc
-    medians, enough = scores.agg(lambda a: a.median(skipna=False)), scores.size() >= MIN_SEEDS
-    tried = enough.groupby("variant").sum()
-    best = medians.dropna().groupby("variant").idxmax()
-    return {
-        variant: best[variant][1]
-        for variant in VARIANTS
-        if variant in best and tried[variant] > 1 and enough[best[variant]]
-    }
+    found = {v: best_model(runs) for v, runs in swept(controls, experiment).groupby("variant")}
+    return {variant: found[variant] for variant in VARIANTS if found.get(variant)}
 
 
 def each_at_best(controls: Controls, experiment: str, variant: str = "sep") -> Compared:

@@ -310,6 +310,19 @@ def by_experiment(frame: pd.DataFrame) -> list[pd.DataFrame]:
     return [part for _, part in frame.groupby("experiment", sort=False)]
 
 
+def best_model(runs: pd.DataFrame) -> str:
+    """Of some models, which differ in a setting, the one with the highest median auROC.
+
+    Empty where that is not known: it is only where two models or more have `MIN_SEEDS`, and none
+    with fewer has a higher median, for of unequal numbers of seeds the luckiest would win. A model
+    of which any run diverged is never the best.
+    """
+    scores = runs.groupby("model").auroc
+    medians, enough = scores.agg(lambda a: a.median(skipna=False)), scores.size() >= MIN_SEEDS
+    best = "" if medians.isna().all() else str(medians.idxmax())
+    return best if best and enough[best] and enough.sum() > 1 else ""
+
+
 def cpu_minutes(runs: pd.DataFrame) -> float:
     """Minutes of one core that training took, all runs together."""
     return float(runs.cpu_seconds.sum()) / 60

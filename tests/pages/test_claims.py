@@ -92,12 +92,21 @@ def test_an_interval_that_only_adjusting_takes_the_say_from_is_marked(tmp_path, 
     assert grade_table(found)["but"].tolist().count(claims.ALONE) == 1
 
 
-def test_at_its_best_rate_a_model_is_not_one_with_a_single_lucky_seed(graded):
-    best = Comparison(("auroc",), ("sep|sep_slow", "std"), varies=("learning_rate",))
-    few = {"sep": GOOD, "sep_slow": [0.99], "std": BAD}
-    assert graded(best, few).favoured == "sep"
-    assert graded(best, {**few, "sep_slow": [0.99] * 6}).favoured == "sep_slow"
-    assert graded(best, {**few, "sep": GOOD[:2]}).favoured == "sep_slow", "none has enough"
+def test_a_best_rate_is_known_where_two_have_six_seeds_and_none_of_fewer_is_better(
+    tmp_path, claiming
+):
+    claiming(Comparison(("auroc",), ("sep|sep_slow|sep_fast", "std"), varies=("learning_rate",)))
+
+    def favoured(**scores):
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        found = grade(scored(folder, {"sep": GOOD, "std": BAD, "sep_fast": BAD, **scores}))
+        return found.favoured.tolist()
+
+    assert favoured(sep_slow=[0.99] * 6) == ["sep_slow"]
+    assert favoured(sep_slow=[0.5]) == ["sep"]
+    assert favoured(sep_slow=[0.99]) == [], "one lucky seed is no best rate, and hides which is"
+    assert favoured(sep_slow=[0.5], sep_fast=[0.5]) == [], "nothing to choose from"
+    assert favoured(sep_slow=[0.99] * 5 + [NAN]) == ["sep"], "a rate at which runs diverge"
 
 
 def test_pure_noise_is_not_measurable(tmp_path):
