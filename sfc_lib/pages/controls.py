@@ -72,12 +72,6 @@ NAMES = {
     "limit .1": ("symm, limit .1", "curvature constraint: second differences up to .1"),
     "limit .01": ("symm, limit .01", "curvature constraint: second differences up to .01"),
 }
-REASONS = {  # other than separation, and the networks that have them without it
-    "**Parameters**, fewer of them": ("fewer_units", "fewer_channels"),
-    "**Rank**": ("bottleneck",),
-    "**Depth and multiplications**": ("full_kernel",),
-    "**Start**": ("small_start",),
-}
 CAUSES = {  # by network: what else than separation may make the gain
     "fewer_channels": "fewer channels",
     "fewer_units": "fewer neurons behind",
@@ -511,7 +505,11 @@ def missing(controls: Controls) -> pd.DataFrame:
 
 
 def conclusion(controls: Controls) -> str:
-    """Markdown: one paragraph on what sep's gain over std is made of, as far as the runs tell."""
+    """Markdown: what sep's gain over std is made of, as far as the runs tell; a list of findings.
+
+    Where its interval and that of another network's gain are above 0, the share is told that std
+    has by it.
+    """
     gain = ahead(controls.runs, "sep", "std")
     if not np.isfinite(gain.low):
         return (
@@ -530,11 +528,12 @@ def conclusion(controls: Controls) -> str:
         groups.setdefault(kind, []).append(told)
     last = groups.pop(OPEN, [])
     groups |= {OPEN: last} if last else {}
-    return " ".join(
+    small = f", less than the smallest effect of interest, {short(MARGIN, 'g')}"
+    return "\n".join(
         [
-            f"*sep* is ahead of *std* by {interval(gain)} auROC.",
-            _equals(controls, gain),
-            *(f"**{kind}**: {'; '.join(told)}." for kind, told in groups.items()),
+            f"*sep* is ahead of *std* by {interval(gain)} auROC"
+            f"{small if gain.effect < MARGIN else ''}. {_equals(controls, gain)}\n",
+            *(f"- **{kind}**: {'; '.join(told)}." for kind, told in groups.items()),
         ]
     )
 
@@ -632,43 +631,6 @@ def _left(found: Compared, gain: Compared) -> str:
 
 def _tried(found: Compared) -> str:
     return interval(found) if found.seeds else "not tried"
-
-
-def gain_parts(controls: Controls) -> str:
-    """Markdown: sep's gain, and one line on each thing that may make it, with the numbers.
-
-    Where its interval and that of another means are above 0, the share is told that std has by it.
-    """
-    runs, best = controls.runs, best_of(controls)
-    gain = ahead(runs, "sep", "std")
-    lines = [f"Is *sep* ahead of *std* in validation auROC? {interval(gain)}{_so(gain)}."]
-    if 0 < gain.effect < MARGIN:
-        lines[0] += (
-            f" That is less than the smallest effect of interest, {short(MARGIN, 'g')}: a layer "
-            "that is no different from *sep* by more need not have the gain. The difference from "
-            "*std* tells that."
-        )
-    for reason, means in REASONS.items():
-        told = [
-            f"*{label(model)}* {interval(found)}{_share(found, gain)}"
-            for model in means
-            if (found := ahead(runs, model, "std")).seeds
-        ]
-        lines.append(f"{reason}, against *std*: {'; '.join(told) or 'not tried yet'}.")
-    alone = ahead(runs, "sep", "full_kernel")
-    lines.append(
-        "**Separation**, *sep* against as many neurons with whole kernels: "
-        + (f"{interval(alone)}{_so(alone)}." if alone.seeds else "not tried yet.")
-    )
-    found = each_at_best(controls, "learning_rates")
-    if found.seeds:
-        rate = {v: controls.specs[best[v]].learning_rate for v in ("std", "sep")}
-        rates = {v: f"*{v}* at {short(value, 'g')}" for v, value in rate.items()}
-        lines.append(
-            f"**Learning rate**, each at its own best ({rates['std']}, {rates['sep']}): is "
-            f"*sep* ahead? {interval(found)}{_so(found)}."
-        )
-    return "\n".join(f"- {line}" for line in lines)
 
 
 def label(model: str) -> str:
@@ -814,10 +776,6 @@ def _all_sequences(spec: RunSpec) -> int:
 def _share(found: Compared, gain: Compared) -> str:
     both = all(np.isfinite(one.low) and one.low > 0 for one in (gain, found))
     return f", {found.effect / gain.effect:.0%} of that gain" if both else ""
-
-
-def _so(found: Compared) -> str:
-    return f": {answer(found)}" if np.isfinite(found.low) else ""
 
 
 def _within(found: Compared) -> bool:
