@@ -213,14 +213,15 @@ def with_evidence(results: Results, published: bool = True, *, replaced: bool = 
     """Results, and those of the sizes that are evidence too: what claims are judged by.
 
     Of the latter there are no more seeds than the former have. An experiment is left out, unless
-    `replaced` ones are wanted too, where one that replaces it has seeds enough to decide.
+    `replaced` ones are wanted too, where one has seeds enough to decide that stands in its place.
     """
     seeds = max(experiment.seeds for experiment in results.size.experiments.values())
     more = [load_finished(name, seeds, published) for name in results.size.evidence]
     found = together([results, *more])
     experiments = found.size.experiments.values()
-    gone = {e.replaces for e in experiments if e.seeds >= MIN_SEEDS and not replaced}
-    return part(found, [e.name for e in experiments if e.name not in gone])
+    heirs = {e.replaces: e.name for e in experiments if e.seeds >= MIN_SEEDS and not replaced}
+    named = dict.fromkeys(heirs.get(e.name, e.name) for e in experiments)
+    return part(found, list(named))
 
 
 def drawn(judged: Results) -> Results:
