@@ -16,9 +16,10 @@ from matplotlib.ticker import MaxNLocator
 
 from sfc_lib.pages.claims import load_claims
 from sfc_lib.pages.statistics import MIN_SEEDS
-from sfc_lib.pages.style import NARROW, STYLE, VERDICT_STYLES, closed, picture, short_data
+from sfc_lib.pages.style import NARROW, STYLE, VERDICT_STYLES, closed, picture, short, short_data
 
 WIDTH, ROW_HEIGHT = 7.4, 0.175  # inches
+FAR = 8  # smallest effects of interest that a panel reaches; beyond it stands the number
 WORDS = 10  # characters of an axis label in an inch
 ALT = "Effect and 95 % interval of every comparison of this page, with the letter of its verdict."
 
@@ -41,8 +42,9 @@ def caption(grades: pd.DataFrame) -> str:
     return (
         "Each dot is one comparison of two models over the seeds that both have, the line its "
         "95 % interval, the grey band the smallest effect of interest; right of 0 the model named "
-        "first, which the paper favours, is ahead. ✓ supported, ✗ contradicted, = no difference "
-        "larger than the band, ? undecided, ≠ confounded: more differs than the claim is about. "
+        "first, which the paper favours, is ahead, and an effect beyond the panel is a number at "
+        "its edge. ✓ supported, ✗ contradicted, = no difference larger than the band, "
+        "? undecided, ≠ confounded: more differs than the claim is about. "
         f"<a href='claims.html'>All claims</a> says how each is judged.{few if left_out else ''}"
     )
 
@@ -59,7 +61,8 @@ def forest(grades: pd.DataFrame, width: float = WIDTH) -> Figure | None:
 
     To the right of 0 the model that the paper favours is ahead. The grey band is the smallest
     effect of interest. Metrics of one comparison stand side by side; a relative metric is shown
-    in % of the other model's median. Arrows leave the panel. None if there is nothing to draw.
+    in % of the other model's median. Arrows leave the panel; an effect beyond it is a number at its
+    edge. None if there is nothing to draw.
 
     Args:
         grades: As of `claims.grade`.
@@ -96,10 +99,10 @@ def _rows_high(part: pd.DataFrame, above: bool) -> float:
 def _forest_block(block: Any, part: pd.DataFrame, metrics: Sequence[str], width: float) -> None:
     """Comparisons that share metrics: one panel a metric, one line a comparison."""
     above = width <= NARROW
-    short = {claim.id: claim.short for claim in load_claims().claims}
+    names = {claim.id: claim.short for claim in load_claims().claims}
     places, labels, place = {}, [], 0
     for claim, rows in part.groupby("claim", sort=False):
-        labels.append((place, short[claim], True))
+        labels.append((place, names[claim], True))
         for row in dict.fromkeys(rows.row):
             labels.append((place + 1, f"{short_data(row[1])}: {row[2]} − {row[3]}", False))
             place += 1 + above
@@ -132,17 +135,27 @@ def _forest_panel(axes: Axes, rows: pd.DataFrame, places: dict[Any, int], width:
     effects, margins = rows.effect * scale, rows.margin * scale
     finite = effects[np.isfinite(effects)].abs()
     margin = margins.max() if margins.notna().any() else 1.0
-    limit = 1.25 * max([*finite, 2.5 * margin])
+    limit = min(1.25 * max([*finite, 2.5 * margin]), FAR * margin)
     axes.axvspan(-margin, margin, color="#e9e9e9", lw=0, zorder=0)
     axes.axvline(0, color="black", lw=0.6, zorder=1)
     for g, effect, by in zip(rows.itertuples(), effects, scale, strict=True):
         letter, _, colour = VERDICT_STYLES[g.verdict]
-        ends = np.clip([g.low * by, g.high * by], -limit, limit)
-        axes.plot(ends, [places[g.row]] * 2, color=colour, lw=1.4)
-        for end, marker in zip(ends, "<>", strict=True):
-            if abs(end) == limit:
-                axes.plot(end, places[g.row], marker, color=colour, ms=4, clip_on=False)
-        if np.isfinite(effect):
+        if np.isfinite(effect) and abs(effect) > 0.95 * limit:  # or half its dot is cut off
+            ahead, told = effect > 0, short(effect, "+.3g")
+            axes.text(
+                np.copysign(limit, effect),
+                places[g.row],
+                f"{told} ▸" if ahead else f"◂ {told}",
+                color=colour,
+                ha="right" if ahead else "left",
+                va="center",
+            )
+        else:
+            ends = np.clip([g.low * by, g.high * by], -limit, limit)
+            axes.plot(ends, [places[g.row]] * 2, color=colour, lw=1.4)
+            for end, marker in zip(ends, "<>", strict=True):
+                if abs(end) == limit:
+                    axes.plot(end, places[g.row], marker, color=colour, ms=4, clip_on=False)
             axes.plot(effect, places[g.row], "o", color=colour, ms=4.5)
         axes.text(
             1.02,

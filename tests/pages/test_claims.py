@@ -17,7 +17,7 @@ from sfc_lib.pages import claims, overview, statistics, style
 from sfc_lib.pages.claims import Claim, Claims, Comparison, Metric, grade, grade_table, load_claims
 from sfc_lib.pages.forest import caption, forest, show_forest
 from sfc_lib.pages.statistics import MIN_SEEDS
-from sfc_lib.pages.style import NARROW, short
+from sfc_lib.pages.style import NARROW, VERDICT_STYLES, short
 from sfc_lib.runs.sizes import load_size
 from sfc_lib.runs.spec import RunSpec
 
@@ -381,10 +381,28 @@ def test_forest_has_a_line_a_comparison_and_a_letter_each(grades):
     part.loc[part.index[-3:], "seeds"] = MIN_SEEDS - 1
     drawn = part[part.seeds >= MIN_SEEDS]
     figure = forest(part)
-    letters = [t.get_text() for f in figure.subfigs for a in f.axes for t in a.texts]
+    letters = verdict_letters(figure)
     assert len(letters) == len(drawn) < len(part)
     assert letters.count("✓") == (drawn.verdict == "supported").sum()
     assert f" {len(part) - len(drawn)} comparisons of fewer than {MIN_SEEDS} seeds" in caption(part)
+
+
+def verdict_letters(figure):
+    """Those that end the rows of a forest plot."""
+    texts = [t.get_text() for f in figure.subfigs for a in f.axes for t in a.texts]
+    return [text for text in texts if text in {letter for letter, *_ in VERDICT_STYLES.values()}]
+
+
+def test_an_effect_beyond_the_panel_is_a_number_at_its_edge(tmp_path, claiming):
+    others = (Comparison(("auroc",), (model, "std")) for model in ("near", "worse"))
+    claiming(HIGHER, *others, id="performance")
+    by = {"std": 0, "sep": 0.095, "near": 0.012, "worse": -0.2}
+    found = grade(scored(tmp_path, {m: [x + b for x in BAD] for m, b in by.items()}))
+    (panel,) = forest(found).subfigs[0].axes
+    assert dots(panel) == pytest.approx([0.012])
+    assert panel.get_xlim() == pytest.approx((-0.04, 0.04)), "eight times the smallest effect"
+    edges = {t.get_text(): t.get_position()[0] for t in panel.texts if "." in t.get_text()}
+    assert edges == pytest.approx({"+.095 ▸": 0.04, "◂ −.2": -0.04})
 
 
 def dots(axes):
@@ -408,7 +426,7 @@ def test_forest_of_a_phone_has_the_same_lines_with_words_above_them(grades):
 
 def test_where_no_comparison_can_decide_all_are_drawn(grades):
     few = grades[grades.figure == 1].assign(seeds=3)
-    letters = [t.get_text() for f in forest(few).subfigs for a in f.axes for t in a.texts]
+    letters = verdict_letters(forest(few))
     assert len(letters) == len(few[few.asks != "exact"]) > 0
     assert show_forest(few[:0]).data == ""
 
