@@ -523,19 +523,22 @@ def conclusion(controls: Controls) -> str:
             else "there is no gain that matters"
         )
         return f"*sep* is not shown to be ahead of *std*, {interval(gain)} auROC: {some}."
-    groups: dict[str, list[str]] = {}
-    for kind, told in _findings(controls, gain):
-        groups.setdefault(kind, []).append(told)
-    last = groups.pop(OPEN, [])
-    groups |= {OPEN: last} if last else {}
     small = f", less than the smallest effect of interest, {short(MARGIN, 'g')}"
-    return "\n".join(
-        [
-            f"*sep* is ahead of *std* by {interval(gain)} auROC"
-            f"{small if gain.effect < MARGIN else ''}. {_equals(controls, gain)}\n",
-            *(f"- **{kind}**: {'; '.join(told)}." for kind, told in groups.items()),
-        ]
-    )
+    told = f"{interval(gain)} auROC{small if gain.effect < MARGIN else ''}"
+    first = f"*sep* is ahead of *std* by {told}. {_equals(controls, gain)}\n"
+    return "\n".join([first, *_listed_findings(controls, gain)])
+
+
+def _listed_findings(controls: Controls, gain: Compared) -> list[str]:
+    """Markdown list of `_findings`, one line an outcome; what is open comes last."""
+    groups: dict[str, dict[str, list[str]]] = {}
+    for outcome, cause, told in _findings(controls, gain):
+        groups.setdefault(outcome, {}).setdefault(cause, []).append(told)
+    lines = []
+    for outcome in sorted(groups, key=lambda outcome: outcome == OPEN):
+        causes = [f"{cause} ({', '.join(told)})" for cause, told in groups[outcome].items()]
+        lines.append(f"- **{outcome}**: {'; '.join(causes)}.")
+    return lines
 
 
 def fate(controls: Controls, model: str, gain: Compared) -> str:
@@ -587,24 +590,24 @@ def _equals(controls: Controls, gain: Compared) -> str:
     )
 
 
-def _findings(controls: Controls, gain: Compared) -> Iterator[tuple[str, str]]:
-    """What the runs tell of each thing that may make the gain: how it came out, and the numbers."""
+def _findings(controls: Controls, gain: Compared) -> Iterator[tuple[str, str, str]]:
+    """Of each thing that may make the gain how it came out, what it is, and the numbers."""
     for model, cause in CAUSES.items():
         if model in controls.specs:
             found, came_out = ahead(controls.runs, model, "std"), fate(controls, model, gain)
-            name = f"{cause} (*{label(model)}*"
-            yield OUTCOMES[came_out], f"{name} {_tried(found)}{_share(found, gain)})"
+            told = f"*{label(model)}* {_tried(found)}{_share(found, gain)}"
+            yield OUTCOMES[came_out], cause, told
     for model, plain in SMOOTH.items():
         if model in controls.specs:
             found = ahead(controls.runs, model, plain)
-            told = f"smoothness (*{label(model)}* {_tried(found)} against *{plain}*)"
-            yield _smoothness(found, gain), told
+            told = f"*{label(model)}* {_tried(found)} against *{plain}*"
+            yield _smoothness(found, gain), "smoothness", told
     for experiment, setting in SWEEPS.items():
         if experiment in controls.wanted.experiments:
             found = each_at_best(controls, experiment)
             unknown = "not tried" if swept(controls, experiment).empty else NO_BEST
             told = interval(found) if found.seeds else unknown
-            yield _left(found, gain), f"{setting.name.lower()} ({told})"
+            yield _left(found, gain), setting.name.lower(), told
 
 
 def _smoothness(found: Compared, gain: Compared) -> str:
