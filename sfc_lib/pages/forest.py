@@ -44,7 +44,7 @@ def caption(grades: pd.DataFrame) -> str:
         "95 % interval, the grey band the smallest effect of interest; right of 0 the model named "
         "first, which the paper favours, is ahead, and an effect beyond the panel is a number at "
         "its edge. ✓ supported, ✗ contradicted, = no difference larger than the band, "
-        "? undecided, ≠ confounded: more differs than the claim is about. "
+        "? undecided, ~ not measurable, ≠ confounded: more differs than the claim is about. "
         f"<a href='claims.html'>All claims</a> says how each is judged.{few if left_out else ''}"
     )
 
