@@ -88,8 +88,7 @@ def coverage(results: Results, found: pd.DataFrame) -> str:
         return f"An importance profile is known for all {runs} runs.{without}"
     return (
         f"An importance profile is known for **{len(found)} of {runs} runs**; the others diverged, "
-        "or their records carry neither a model nor importance as it is measured now (raw and "
-        f"centred, with its noise).{without}"
+        f"or their records carry neither a model nor importance as it is measured now.{without}"
     )
 
 
