@@ -2,7 +2,8 @@
 
 `data/first_edition.json` holds every comparison as the first edition judged it, printed by its
 code from its records (the commit stands in the file), under the names that the metrics have now.
-Effects then were differences of medians, and profiles had other units.
+Effects then were differences of medians, and profiles had other units. An experiment that has
+taken another's place since answers for it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sfc_lib.files import checkout
 from sfc_lib.pages.claims import load_claims
 from sfc_lib.pages.statistics import MIN_SEEDS
 from sfc_lib.pages.style import VERDICT_STYLES, short, short_data
+from sfc_lib.runs.sizes import load_size
 
 COMPARISON = ["experiment", "metric", "favoured", "other"]  # what names one, in both editions
 FIRST = (*COMPARISON, "data", "claim", "seeds", "effect", "verdict")
@@ -41,13 +43,23 @@ def beside(grades: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row a comparison of the first edition, in its order: columns `FIRST` with `_then`
-        behind `seeds`, `effect` and `verdict`, and the latter three and `confounded` as they
-        are now. Verdict is `GONE` where it is not made any more.
+        behind `data`, `seeds`, `effect` and `verdict`, and the latter four and `confounded` as
+        they are now. Verdict is `GONE` where it is not made any more.
     """
-    now = grades[[*COMPARISON, "seeds", "effect", "confounded", "verdict"]]
+    now = _by_old_names(grades)[[*COMPARISON, "data", "seeds", "effect", "confounded", "verdict"]]
     now = now.drop_duplicates(COMPARISON)
     both = first_edition().merge(now, "left", on=COMPARISON, suffixes=("_then", ""))
+    both["data"] = both["data"].astype(object).fillna(both.data_then)
     return both.fillna({"verdict": GONE, "confounded": "", "seeds": 0})
+
+
+def _by_old_names(grades: pd.DataFrame) -> pd.DataFrame:
+    """Grades in which an experiment that took another's place has the name of that one."""
+    sizes = [load_size(name) for name in load_size("standard").evidence]
+    took = {e.name: e.replaces for size in sizes for e in size.experiments.values() if e.replaces}
+    there = set(grades.experiment)
+    names = [new if (old := took.get(new, new)) in there else old for new in grades.experiment]
+    return grades.assign(experiment=names)
 
 
 def edition_table(grades: pd.DataFrame) -> pd.DataFrame:
@@ -57,7 +69,10 @@ def edition_table(grades: pd.DataFrame) -> pd.DataFrame:
     forms = ["+.1f" if row.metric.startswith("epochs") else "+.4f" for row in rows]
     return pd.DataFrame(
         {
-            "data": both["data"].map(short_data),
+            "data": [
+                " → ".join(dict.fromkeys(map(short_data, (row.data_then, row.data))))
+                for row in rows
+            ],
             "comparison": both.favoured + " against " + both.other,
             "metric": both.metric.map(load_claims().words),
             "first edition": both.verdict_then.map(_lettered),
@@ -96,7 +111,8 @@ def edition_line(grades: pd.DataFrame) -> str:
     told = ", ".join(f"{then[verdict]} {verdict}" for verdict in VERDICT_STYLES if verdict in then)
     same = int((both.verdict == both.verdict_then).sum())
     made = set(zip(*(both[name] for name in COMPARISON), strict=True))
-    new = sum(key not in made for key in zip(*(grades[name] for name in COMPARISON), strict=True))
+    now = _by_old_names(grades)
+    new = sum(key not in made for key in zip(*(now[name] for name in COMPARISON), strict=True))
     return (
         f"The first edition made {len(both)} comparisons: {told}. **{same} of them have the same "
         f"verdict now**, and {len(both) - same} another; {new} comparisons are new."
