@@ -212,8 +212,9 @@ def load_finished(size: str, seeds: int = 0, published: bool = True) -> Results:
 def with_evidence(results: Results, published: bool = True, *, replaced: bool = False) -> Results:
     """Results, and those of the sizes that are evidence too: what claims are judged by.
 
-    Of the latter there are no more seeds than the former have. An experiment is left out, unless
-    `replaced` ones are wanted too, where one has seeds enough to decide that stands in its place.
+    Of the latter there are no more seeds than the former have. An experiment gives its place to
+    the one that replaces it once that has seeds enough to decide, unless `replaced` ones are
+    wanted too.
     """
     seeds = max(experiment.seeds for experiment in results.size.experiments.values())
     more = [load_finished(name, seeds, published) for name in results.size.evidence]
