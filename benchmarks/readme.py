@@ -31,7 +31,7 @@ PAGES = {
 
 
 def training_minutes(results: Results, jobs: int = 2) -> int:
-    """Minutes of one core that the runs behind the figures took, divided over `jobs`."""
+    """Minutes of one core that the runs took, divided over `jobs`."""
     return round(cpu_minutes(results.runs) / jobs)
 
 
@@ -73,10 +73,11 @@ def minutes(results: Results, reading: Mapping[str, float]) -> str:
         "| figure | notebook | command | CPU minutes from the records | minutes of training |",
         "|---|---|---|---|---|",
     ]
+    trained = training_minutes(drawn(with_evidence(results)))
     for name, title in PAGES.items():
         rows.append(
             f"| {title} | `notebooks/{name}.ipynb` | `make figure NAME={name}` "
-            f"| {reading[name]} | {training_minutes(results)}, shared by all |"
+            f"| {reading[name]} | {trained}, shared by all |"
         )
     return "\n".join(rows)
 
