@@ -98,7 +98,7 @@ def turned(grades: pd.DataFrame) -> pd.DataFrame:
         index=[v for v in order if v in counts.index],
         columns=[v for v in order if v in counts.columns],
     )
-    counts.insert(0, "comparisons", counts.sum(axis=1))
+    counts.insert(0, "all", counts.sum(axis=1))
     return counts.rename_axis("first edition", axis=0).rename_axis(None, axis=1).reset_index()
 
 

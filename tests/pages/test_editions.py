@@ -95,7 +95,7 @@ def test_the_table_says_why_and_whether_a_verdict_changed():
 def test_verdicts_are_counted_from_then_to_now():
     table = editions.turned(grades(*NOW)).set_index("first edition")
     assert table.columns.tolist() == [
-        *("comparisons", "supported", "undecided", "confounded", editions.GONE)
+        *("all", "supported", "undecided", "confounded", editions.GONE)
     ]
     assert table.loc["supported"].tolist() == [2, 1, 0, 1, 0]
     assert table.loc["contradicted"].tolist() == [1, 0, 0, 0, 1]
