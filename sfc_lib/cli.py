@@ -393,15 +393,14 @@ def notebook(
 @size_option
 @seeds_option
 @published_option
-@shown(
+@click.option(
     "--format",
     "form",
     type=FORM,
-    default="text",
-    help="Text to read; csv has a row a comparison, json claims with theirs.",
+    help="Text to read, the default; csv has a row a comparison, json claims with theirs.",
 )
-@click.option("--json", "form", flag_value="json", help="The same as --format json.")
-def show_claims(size: str, seeds: int, published: bool, form: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+def show_claims(size: str, seeds: int, published: bool, form: str | None, as_json: bool) -> None:
     """Judge the paper's claims by the runs of a size.
 
     Nothing is trained: where runs have no record, it says which, and how to train them.
@@ -410,6 +409,9 @@ def show_claims(size: str, seeds: int, published: bool, form: str) -> None:
     """
     from sfc_lib.pages.results import load_results, with_evidence
 
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"Expected --json or --format {form}, got both.")
+    form = "json" if as_json else form or "text"
     results = with_evidence(load_results(size, seeds, published, jobs=0), published)
     from sfc_lib.pages import claims  # later: it takes long, and there may be nothing to grade
 

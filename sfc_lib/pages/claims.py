@@ -34,6 +34,7 @@ from sfc_lib.files import checkout
 from sfc_lib.pages import figure2_learning_curves, figure3_importance, figure4_positional_weights
 from sfc_lib.pages.results import Results, best_model, by_experiment
 from sfc_lib.pages.statistics import (
+    ALPHA,
     CONCLUSIONS,
     FEW,
     MIN_SEEDS,
@@ -41,12 +42,15 @@ from sfc_lib.pages.statistics import (
     compare,
     conclude,
     differences,
+    holm,
     settle,
 )
 from sfc_lib.pages.style import chip, same_data, short, short_data, show
 
 CLAIMS_FILE = Path(__file__).with_name("claims.toml")
 ANY = "any data but controls"
+DECIDED = ("supported", "contradicted")
+CHANCE = {"auroc": 0.5}  # by metric: what guessing scores, "chance" among models
 EXACT, FLOAT32 = 1e-9, 1e-5  # of equal results, in float64 and in float32
 
 TERMINAL = 80  # characters of a terminal
@@ -82,14 +86,13 @@ class Comparison:
     data: tuple[str, ...] = ()
     varies: tuple[str, ...] = ()
     asks: str = "better"
-    margin: float | None = None  # in place of the metric's
 
     def concerns(self, runs: pd.DataFrame) -> bool:
         """Whether an experiment's runs have both models, on data that this is about."""
         about = {runs.experiment.iat[0]}
         if not runs.control.iat[0]:
             about |= {runs.dataset.iat[0], ANY}
-        needed = {name for model in self.models for name in re.split(r"\|| - ", model)}
+        needed = {name for model in self.models for name in re.split(r"\|| - ", model)} - {"chance"}
         return bool(about & set(self.data or [ANY])) and needed <= set(runs.model)
 
 
@@ -204,21 +207,22 @@ def shows(grades: pd.DataFrame, figure: int, most: int = 3) -> str:
             sentences.append(
                 f"*{claim.short}* is supported by {counts.get('supported', 0)} of the {len(part)} "
                 f"comparisons that can decide and contradicted by {counts.get('contradicted', 0)}: "
-                f"{favoured} leads in {_range(first)}."
+                f"{favoured}: {_range(first)}."
             )
     return " ".join(sentences[:most])
 
 
 def _range(rows: pd.DataFrame) -> str:
-    """The metric of comparisons, and the least and the largest effect."""
+    """The metric of comparisons, and how much better it is: the least and the largest effect."""
     name = rows.metric.iat[0]
-    if load_claims().metric(name).relative:
+    about = load_claims().metric(name)
+    if about.relative:
         ends, form, unit = 100 * rows.effect / rows.other_value.abs(), "+.0f", " %"
     else:
         ends, form, unit = rows.effect, f"+{_digits(rows.iloc[0])}", ""
     ends = [short(value, form) + unit for value in (ends.min(), ends.max())]
     between = " to ".join(dict.fromkeys(ends))
-    return f"{load_claims().words(name)} by {between}"
+    return f"{load_claims().words(name)} {about.better} by {between}"
 
 
 def conclusion(grades: pd.DataFrame) -> str:
@@ -282,7 +286,7 @@ def remark(g: Any) -> str:
     claim says nothing.
     """
     null = -g.margin if g.asks == "not worse" else 0.0
-    if g.verdict in ("supported", "contradicted") and not null:
+    if g.verdict in DECIDED and not null:
         return SMALL if -g.margin < g.low and g.high < g.margin else ""
     if g.verdict in ("undecided", "no difference"):
         return ALONE if g.low > null or g.high < null else ""
@@ -300,6 +304,35 @@ def remark_line(grades: pd.DataFrame) -> str:
     )
 
 
+def by_holm(grades: pd.DataFrame) -> pd.DataFrame:
+    """Grades with the verdicts that Holm's adjustment, which is stricter, would give."""
+    tested = grades[grades.p_adjusted.notna()]
+    p = tested.groupby("claim").p.transform(lambda family: holm(family.to_numpy(float)))
+    fallen = tested[tested.verdict.isin(DECIDED) & (p >= ALPHA)]
+    within = (-fallen.margin < fallen.low) & (fallen.high < fallen.margin)
+    same = np.where(within & (fallen.asks == "better"), "no difference", "undecided")
+    verdicts = grades.verdict.copy()
+    verdicts[fallen.index] = same
+    return grades.assign(p_adjusted=p.reindex(grades.index), verdict=verdicts)
+
+
+def holm_line(grades: pd.DataFrame) -> str:
+    """Markdown: what hangs on the choice of the adjustment, in comparisons and in claims."""
+    strict = by_holm(grades)
+    decided = (grades.verdict.isin(DECIDED) & grades.p_adjusted.notna()).sum()
+    fallen = (grades.verdict != strict.verdict).sum()
+    both = judge(grades).merge(judge(strict), on=["id", "short"], suffixes=("", "_strict"))
+    changed = [
+        f"*{claim.short}* ({claim.verdict}, then {claim.verdict_strict})"
+        for claim in both[both.verdict != both.verdict_strict].itertuples()
+    ]
+    told = f": {'; '.join(changed)}" if changed else ""
+    return (
+        f"By Holm's {fallen} of the {decided} comparisons that seeds decide would not be decided, "
+        f"and {len(changed)} of {len(both)} claims would come out another way{told}."
+    )
+
+
 def margin_table() -> pd.DataFrame:
     """The smallest effects of interest, as `claims.toml` states them."""
     rows = [
@@ -312,27 +345,13 @@ def margin_table() -> pd.DataFrame:
         }
         for metric in load_claims().metrics.values()
     ]
-    own = {
-        (load_claims().words(metric), claim.short): comparison.margin
-        for claim in load_claims().claims
-        for comparison in claim.comparisons
-        for metric in comparison.metrics
-        if comparison.margin
-    }
-    rows += [
-        {
-            "metric": f"{name}, for “{short}”",
-            "better is": "",
-            "smallest effect of interest": f"{m:g}",
-        }
-        for (name, short), m in own.items()
-    ]
     return pd.DataFrame(rows)
 
 
 def luck_line(grades: pd.DataFrame, results: Results) -> str:
     """One Markdown sentence: how far models share the luck of a seed, as correlations of auROC."""
     fair = grades[(grades.metric == "auroc") & (grades.seeds >= MIN_SEEDS)]
+    fair = fair[fair.other != "chance"]
     found = []
     for g in fair.itertuples():
         values = paired(results, g.experiment, g.metric, [g.favoured, g.other])
@@ -441,7 +460,7 @@ def paired(results: Results, experiment: str, metric: str, models: Sequence[str]
     """The metric of each run: one row a seed that both models have, one column a model.
 
     Runs without it, such as those that diverged, are worse than any. "a - b" is by how much a
-    exceeds b.
+    exceeds b, "chance" what guessing scores.
     """
     table, column = _measured(results, experiment, metric)
     wide = table.pivot(index="seed", columns="model", values=column)
@@ -451,7 +470,7 @@ def paired(results: Results, experiment: str, metric: str, models: Sequence[str]
     )
     worst = -np.inf if load_claims().metric(metric).better == "higher" else np.inf
     wide = wide.reindex(lost.index, columns=lost.columns).astype(float)
-    wide = wide.mask(lost.eq(True), worst)
+    wide = wide.mask(lost.eq(True), worst).assign(chance=CHANCE.get(metric, np.nan))
     columns = [model.split(" - ") for model in models]
     sides = [differences(wide[c[0]], wide[c[1]]) if c[1:] else wide[c[0]] for c in columns]
     return pd.DataFrame(dict(zip(models, sides, strict=True)), index=wide.index).dropna()
@@ -492,7 +511,7 @@ def _row(
     sign = 1 if about.better == "higher" else -1
     favoured, other = (values[model].to_numpy() for model in models)
     medians = [float(np.median(v)) if len(values) else np.nan for v in (favoured, other)]
-    margin = comparison.margin or about.margin * (abs(medians[1]) if about.relative else 1)
+    margin = about.margin * (abs(medians[1]) if about.relative else 1)
     return dict.fromkeys(GRADE, np.nan) | {
         **{"claim": claim.id, "figure": claim.figure, "experiment": experiment},
         **{"data": runs["data"].iat[0], "metric": metric, "asks": comparison.asks},
@@ -517,6 +536,8 @@ def _best_of(runs: pd.DataFrame, models: str) -> str:
 
 def _differ(runs: pd.DataFrame, models: Sequence[str]) -> set[str]:
     """Fields of the spec in which the two models differ, though both should share them."""
+    if "chance" in models:
+        return set()
     values = runs[[*SHARED]]
     sides = [values[runs.model.isin(model.split(" - "))].to_numpy() for model in models]
     found = ([set(map(str, column)) for column in side.T] for side in sides)
@@ -549,16 +570,15 @@ def _measured(results: Results, experiment: str, metric: str) -> tuple[pd.DataFr
 def _measurable(results: Results, experiment: str, metric: str, models: Sequence[str]) -> bool:
     """Whether the metric is mostly no noise, where that is known, in the model that has more.
 
-    The same number of half the difference between two halves of the sequences is what noise
-    alone would give; signal that is as large makes it greater by the root of two. The other
-    model may be down in the noise: then it is lower all the same.
+    By `figure3_importance.measurable`. The other model may be down in the noise: then it is lower
+    all the same.
     """
     table, column = _measured(results, experiment, metric)
     if f"{column}_noise" not in table:
         return True
     medians = table.groupby("model")[[column, f"{column}_noise"]].median()
     value, noise = medians.reindex(list(models)).sort_values(column).iloc[-1]
-    return bool(value > np.sqrt(2) * noise) or bool(np.isnan(value))
+    return figure3_importance.measurable(value, noise)
 
 
 def _parameters(results: Results) -> list[dict[str, Any]]:
@@ -668,7 +688,7 @@ def _verdict_text(g: Any) -> str:
 def _medians(g: Any) -> str:
     values = ((g.favoured, g.favoured_value), (g.other, g.other_value))
     texts = ("never" if value == np.inf else short(value, _digits(g)) for _, value in values)
-    return ", ".join(f"{model} {text}" for (model, _), text in zip(values, texts, strict=True))
+    return ", ".join(f"{model}: {text}" for (model, _), text in zip(values, texts, strict=True))
 
 
 def _effect(g: Any) -> str:

@@ -29,7 +29,19 @@ from sfc_lib.pages.claims import load_claims
 from sfc_lib.pages.method import PAPER
 from sfc_lib.pages.results import Results, best_model, cpu_minutes, provenance, yardsticks
 from sfc_lib.pages.statistics import MIN_SEEDS, Compared, differences, shift
-from sfc_lib.pages.style import STYLE, closed, colour_of, folded, name_of, plain_log, short, spread
+from sfc_lib.pages.style import (
+    NARROW,
+    SMALL,
+    STYLE,
+    closed,
+    colour_of,
+    folded,
+    name_of,
+    picture,
+    plain_log,
+    short,
+    spread,
+)
 from sfc_lib.runs.sizes import Size, load_size
 from sfc_lib.runs.spec import RunSpec
 from sfc_lib.runs.store import look_up
@@ -44,6 +56,7 @@ EDGE = 0.02  # auROC: the figure shows differences up to this size, and writes l
 LATE = 0.25  # share of the epochs, at their end
 FONT = 10  # points; figures of `WIDTH` inches keep it above 11 pixels on every page
 WIDTH = 7.6
+ALT = "Forest plot: auROC of each network minus that of std, and minus that of sep."
 TICKS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)  # of auROC on a logit scale
 
 # By model: its name, and what it takes away from sep or adds to std.
@@ -78,6 +91,9 @@ CAUSES = {  # by network: what else than separation may make the gain
     "full_kernel": "depth and multiplications",
     "bottleneck": "low rank",
     "small_start": "a small start",
+    "attention": "attention",
+    "average_pooling": "an average over positions",
+    "max_pooling": "a maximum over positions",
 }
 OPEN, SAME = "Not to be told yet", "Of less effect than half of that gain is"
 NO_BEST = "which value is best is not known yet"
@@ -232,22 +248,28 @@ def gains(controls: Controls) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["experiment", "model", "against", *MEASURED])
 
 
-def gain_panels(controls: Controls, edge: float = EDGE) -> Figure | None:
+def show_gains(controls: Controls, edge: float = EDGE) -> HTML | None:
+    """`gain_panels` in a form for pages and one for phones; None where there is nothing to draw."""
+    wide, narrow = gain_panels(controls, edge), gain_panels(controls, edge, NARROW)
+    return HTML(picture(wide, ALT, narrow)) if wide and narrow else None
+
+
+def gain_panels(controls: Controls, edge: float = EDGE, width: float = WIDTH) -> Figure | None:
     """Forest plot: each network's auROC minus that of std (left) and of sep (right).
 
     Small dots are pairs of one seed; the large one is the Hodges-Lehmann estimate, and its line
     the 95 % interval; it is hollow where fewer than six pairs leave no interval. Dotted lines are
     at ± `MARGIN`; what lies beyond `edge` stands at it, with its number. None where there is
-    nothing to draw.
+    nothing to draw. On `width` inches up to `NARROW` names stand above their rows.
     """
     table, runs, specs = gains(controls), controls.runs, controls.specs
     models = list(dict.fromkeys(table.model))
     if not models:
         return None
-    with plt.rc_context({**STYLE, "font.size": FONT}):
-        figure, panels = plt.subplots(
-            1, 2, figsize=(WIDTH, 1 + 0.27 * len(models)), sharey=True, squeeze=False
-        )
+    above = width <= NARROW
+    with plt.rc_context({**STYLE, "font.size": SMALL if above else FONT}):
+        size = (width, 1 + (0.4 if above else 0.27) * len(models))
+        figure, panels = plt.subplots(1, 2, figsize=size, sharey=True, squeeze=False)
         for axes, against in zip(panels[0], ("std", "sep"), strict=True):
             part = table[table.against == against]
             for row in part.itertuples():
@@ -255,8 +277,14 @@ def gain_panels(controls: Controls, edge: float = EDGE) -> Figure | None:
                 colour = colour_of(specs[row.model].variant)
                 _row(axes, models.index(row.model), row, between, colour, edge)
             _reference(axes, against, part, models, edge)
-        panels[0, 0].set_yticks(range(len(models)), [_named(controls, model) for model in models])
-        panels[0, 0].set_ylim(len(models) - 0.4, -0.6)
+        names = [_named(controls, model) for model in models]
+        panels[0, 0].set_yticks(range(len(models)), [] if above else names)
+        panels[0, 0].set_ylim(len(models) - 0.4, -0.8 if above else -0.6)
+        for place, name in enumerate(names if above else []):
+            white = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+            panels[0, 0].text(-edge, place - 0.45, name, va="center", bbox=white, zorder=3)
+        for axes in panels[0] if above else ():
+            axes.set_xlabel(axes.get_xlabel().replace(" minus ", " minus\n"))
         figure.tight_layout()
     return closed(figure)
 
@@ -318,6 +346,39 @@ def data_sizes(controls: Controls) -> pd.DataFrame:
     return runs.assign(sequences=runs.model.map(count))
 
 
+def fewer_sequences(controls: Controls) -> pd.DataFrame:
+    """How the variants compare at each number of training sequences but all, from the fewest.
+
+    Columns: `sequences`, `model`, `against`, `found`.
+    """
+    rows = []
+    table = data_sizes(controls)
+    fewer = table[table.sequences < table.sequences.max()]
+    for count, part in fewer.groupby("sequences"):
+        names = part.drop_duplicates("variant").set_index("variant").model
+        for variant, other in (("sep", "std"), ("symm", "std"), ("symm", "sep")):
+            if {variant, other} <= set(names.index):
+                model, against = names[variant], names[other]
+                found = ahead(controls.runs, model, against)
+                what = {"sequences": count, "model": model, "against": against}
+                rows.append({**what, "found": found})
+    return pd.DataFrame(rows, columns=["sequences", "model", "against", "found"])
+
+
+def fewer_sequences_line(controls: Controls) -> str:
+    """Markdown list: what the comparisons of `fewer_sequences` that can decide say."""
+    table = fewer_sequences(controls)
+    lines = []
+    for count, part in table.groupby("sequences"):
+        told = [
+            f"*{row.model}* − *{row.against}* {interval(row.found)}, {answer(row.found)}"
+            for row in part.itertuples()
+            if row.found.seeds >= MIN_SEEDS
+        ]
+        lines += [f"- **{count:,} sequences**: {'; '.join(told)}."] if told else []
+    return "\n".join(lines)
+
+
 def data_size_plot(controls: Controls) -> Figure | None:
     """Validation auROC against training sequences; None where only one number was tried."""
     table = data_sizes(controls)
@@ -326,7 +387,8 @@ def data_size_plot(controls: Controls) -> Figure | None:
     with plt.rc_context({**STYLE, "font.size": FONT}):
         figure, axes = plt.subplots(figsize=(WIDTH, 3.6))
         _lines(axes, table, "sequences")
-        axes.set(xlabel="training sequences", xticks=sorted(table.sequences.unique()))
+        axes.set_xlabel("training sequences")
+        _numbered(axes, table, "sequences")
         figure.tight_layout()
     return closed(figure)
 
@@ -384,7 +446,8 @@ def sweep_plot(controls: Controls, experiment: str = "learning_rates") -> Figure
                 markeredgecolor="black",
                 zorder=4,
             )
-        axes.set(xlabel=SWEEPS[experiment].label, xticks=sorted(runs.value.unique()))
+        axes.set_xlabel(SWEEPS[experiment].label)
+        _numbered(axes, runs, "value")
         figure.tight_layout()
     return closed(figure)
 
@@ -559,8 +622,8 @@ def fate(controls: Controls, model: str, gain: Compared) -> str:
 
 
 def _equals(controls: Controls, gain: Compared) -> str:
-    """A sentence on the layers of no more parameters than sep has: whether one is as good."""
-    whole, _ = cost(controls.specs["sep"])
+    """A sentence on the layers of no more parameters than std has: whether one is as good."""
+    whole, _ = cost(controls.specs["std"])
     shares = {
         model: cost(spec)[0] / whole
         for model, spec in controls.specs.items()
@@ -569,7 +632,7 @@ def _equals(controls: Controls, gain: Compared) -> str:
     groups: dict[str, list[str]] = {}
     for model, share in shares.items():
         if share <= 1:
-            told = f"*{label(model)}* ({share:.0%} of *sep*'s parameters)"
+            told = f"*{label(model)}* ({share:.0%} of *std*'s parameters)"
             groups.setdefault(fate(controls, model, gain), []).append(told)
     if equal := groups.get("reaches"):
         return (
@@ -762,6 +825,16 @@ def _lines(axes: Axes, runs: pd.DataFrame, x: str, logarithmic: bool = True) -> 
     axes.set(ylabel="validation auROC, mean of tasks\n(logit scale)")
     handles, variants = axes.get_legend_handles_labels()
     axes.legend(handles, [name_of(v) for v in variants], title=None)
+
+
+def _numbered(axes: Axes, runs: pd.DataFrame, x: str) -> None:
+    """A tick at each value that was tried, with the number of seeds of each variant there."""
+    seeds = runs.groupby([x, "variant"]).size().groupby(x).agg(["min", "max"])
+    labels = [
+        f"{value:g}\nn = {n['min']}" + (f"–{n['max']}" if n["max"] > n["min"] else "")
+        for value, n in seeds.iterrows()
+    ]
+    axes.set_xticks(list(seeds.index), labels)
 
 
 def _spread_near_one(axes: Axes) -> None:

@@ -45,6 +45,7 @@ PANELS = {  # of the paper
 NOT_IN_FIGURE = ("simulated_accessibility",)  # the paper shows no importance on these data
 ORIGINAL, MIRROR = "#1f4fd8", "#2ca02c"  # blue and green, as in the paper
 NOISE = "#c62828"
+LEAST = np.sqrt(2)  # times its noise is the least number that is measurable
 
 
 def collect(
@@ -86,9 +87,11 @@ def coverage(results: Results, found: pd.DataFrame) -> str:
     without = f" The paper shows none on these data: {', '.join(left)}." if len(left) else ""
     if len(found) == runs:
         return f"An importance profile is known for all {runs} runs.{without}"
+    diverged = results.runs.diverged[~left_out].sum()
+    some = f"{diverged} diverged, and of the others" if diverged else "of the others"
     return (
-        f"An importance profile is known for **{len(found)} of {runs} runs**; the others diverged, "
-        f"or their records carry neither a model nor importance as it is measured now.{without}"
+        f"An importance profile is known for **{len(found)} of {runs} runs**; {some} records carry "
+        f"neither a model nor importance as it is measured now.{without}"
     )
 
 
@@ -123,7 +126,7 @@ def with_numbers(profiles: pd.DataFrame) -> pd.DataFrame:
     """Profiles, as of `Results.profiles`, with a column for each of the three numbers.
 
     And one for the noise of each, `departure_noise` and so on: the same number of the profile's
-    sampling error. A number that is not above its noise is not measurable.
+    sampling error.
     """
     rows = []
     for run in profiles.itertuples():
@@ -137,10 +140,19 @@ def with_numbers(profiles: pd.DataFrame) -> pd.DataFrame:
     return profiles.join(pd.DataFrame(rows, profiles.index, columns))
 
 
+def measurable(value: float, noise: float) -> bool:
+    """Whether one of the three numbers is signal at least as much as noise.
+
+    `noise` is what the number would be by noise alone; signal that is as large makes it greater by
+    the root of two (`LEAST`). True where nothing is known.
+    """
+    return bool(value > LEAST * noise) or bool(np.isnan(value))
+
+
 def number_table(found: pd.DataFrame) -> pd.DataFrame:
     """For reading: the best seed's numbers; median (min – max) where several have a profile.
 
-    Behind each, the median of its noise; one that is not above it is said not to be measurable.
+    Behind each, the median of its noise, and whether it is not `measurable`.
     """
     rows = []
     for (_, model), runs in found.groupby(["experiment", "model"], sort=False):
@@ -155,9 +167,9 @@ def number_table(found: pd.DataFrame) -> pd.DataFrame:
         for number, name in NUMBERS.items():
             parts = [f"{value:.3f}" for value in runs.loc[runs.best, number]]
             noise = runs[f"{number}_noise"].median()
-            measurable = runs[number].median() > noise
+            known = measurable(runs[number].median(), noise)
             row[name] = "; ".join(parts + [spread(runs[number])] * (len(runs) > 1))
-            row[name] += f"; noise {noise:.3f}" + ("" if measurable else ": not measurable")
+            row[name] += f"; noise {noise:.3f}" + ("" if known else ": not measurable")
         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -223,8 +235,8 @@ def importance_numbers(found: pd.DataFrame) -> Figure:
     """Departure from uniform, asymmetry and roughness: a dot a seed, the best one ringed.
 
     One row an experiment, one column a number; bars are medians over the seeds that have a
-    profile. Lower is better in all three. A line across a bar is the median
-    noise: what is under it is not measurable. Axes are logarithmic where seeds differ tenfold.
+    profile. Lower is better in all three. A line across a bar is the least that is measurable, by
+    the median noise. Axes are logarithmic where seeds differ tenfold.
     """
     parts = by_experiment(found)
     with plt.rc_context(STYLE):
@@ -241,11 +253,11 @@ def importance_numbers(found: pd.DataFrame) -> Figure:
                 colours = {model: colour_of(model) for model in models}
                 bars(axes, runs, "model", number, models, colours, dots=runs[~runs.best])
                 _ring(axes, runs[runs.best], number, models)
-                noise = runs.groupby("model", sort=False)[f"{number}_noise"].median()
+                least = LEAST * runs.groupby("model", sort=False)[f"{number}_noise"].median()
                 axes.hlines(
-                    noise,
+                    least,
                     *(
-                        [models.index(model) + end for model in noise.index]
+                        [models.index(model) + end for model in least.index]
                         for end in (-0.35, 0.35)
                     ),
                     color=NOISE,

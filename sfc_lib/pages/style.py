@@ -85,7 +85,7 @@ VERDICT_STYLES = {
     "not testable here": ("–", "open", "#57606a"),
 }
 SHORT_DATA = (  # words of experiments' titles, and what stands for them where room is short
-    ("Simulated TF binding, controls", "controls"),
+    ("Simulated TF binding, controls", "TF simulated, controls"),
     ("Simulated TF binding, generated", "TF simulated"),
     ("Simulated TF binding, authors' file", "TF authors' file"),
     (" ChIP-seq, GM12878", ""),
@@ -321,7 +321,7 @@ def size_line(results: Results) -> str:
     ) + "".join(
         f" {e.title} stands in place of its {own[e.replaces].title}."
         for e in size.experiments.values()
-        if e.replaces in own
+        if e.replaces in own and e.replaces not in size.experiments
     )
 
 
@@ -335,7 +335,7 @@ def time_line(results: Results, began: float) -> str:
     """
     seconds = time.perf_counter() - began
     line = (
-        f"The {len(results.runs)} runs of this size, shared by all pages, took "
+        f"The {len(results.runs)} runs that this page draws took "
         f"**{cpu_minutes(results.runs):.0f} CPU minutes** to train."
     )
     if results.runs.published.all():

@@ -12,8 +12,17 @@ from dataclasses import dataclass
 import pandas as pd
 
 from sfc_lib.pages.claims import load_claims
-from sfc_lib.pages.controls import Controls, ahead, answer, interval, label, load_controls
+from sfc_lib.pages.controls import (
+    Controls,
+    ahead,
+    answer,
+    fewer_sequences,
+    interval,
+    label,
+    load_controls,
+)
 from sfc_lib.pages.results import Results, by_experiment, load_results, with_evidence
+from sfc_lib.pages.statistics import MIN_SEEDS
 
 # What is asked of each data set: the network asked about, and the one it is held against. Where
 # the paper gives the two unlike learning rates, those at the same rate are compared instead.
@@ -30,6 +39,7 @@ SIMPLER = {  # by experiment of controls: where that is, and the layers that sep
         "readouts_ctcf": "on CTCF ChIP-seq, whose peaks are at the centre",
     }.items()
 }
+COLUMNS = ["choice", "data", "model", "against", "found", "answer"]
 AHEAD, BEHIND = "yes", "no, it is behind"
 NOBODY = "not known of"
 SAME = ("no difference that matters", "yes, but too little to matter", "no, a little behind")
@@ -57,14 +67,17 @@ def load_evidence(size: str = "standard", seeds: int = 0, published: bool = True
     """
     results = with_evidence(load_results(size, seeds, published, jobs=0), published)
     sizes = ("controls", "controls_ctcf")
-    return Evidence(compared(results), *(load_controls(seeds, published, size) for size in sizes))
+    controls, on_ctcf = (load_controls(seeds, published, size) for size in sizes)
+    both = pd.concat([compared(results), small_data(controls)], ignore_index=True)
+    return Evidence(both, controls, on_ctcf)
 
 
 def compared(results: Results) -> pd.DataFrame:
     """One row a data set and comparison: choice, data, model, against, numbers and the answer.
 
     Networks that were trained at unlike learning rates are not compared: that would tell of both.
-    Controls are left out: their data are those of simulated TF binding.
+    Controls are left out: their data are those of simulated TF binding. `small_data` has those on
+    fewer sequences.
     """
     rows = []
     for runs in by_experiment(results.runs):
@@ -79,7 +92,20 @@ def compared(results: Results) -> pd.DataFrame:
                     what = {"choice": choice, "data": runs.title.iat[0]}
                     named = {"model": model, "against": against}
                     rows.append({**what, **named, "found": found, "answer": answer(found)})
-    return pd.DataFrame(rows, columns=["choice", "data", "model", "against", "found", "answer"])
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def small_data(controls: Controls) -> pd.DataFrame:
+    """As `compared`, of networks trained on fewer sequences, where the seeds can decide."""
+    rows = []
+    for row in fewer_sequences(controls).itertuples():
+        pair = row.model.split()[0], row.against.split()[0]
+        choice = next((name for name, pairs in CHOICES.items() if pair in pairs), "")
+        if choice and row.found.seeds >= MIN_SEEDS:
+            what = {"choice": choice, "data": f"Simulated TF binding, {row.sequences:,} sequences"}
+            named = {"model": row.model, "against": row.against}
+            rows.append({**what, **named, "found": row.found, "answer": answer(row.found)})
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def choice_table(evidence: Evidence, choice: str) -> pd.DataFrame:

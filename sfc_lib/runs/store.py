@@ -221,17 +221,27 @@ def stores(published: bool = True) -> list[Path]:
 def all_records(roots: Iterable[Path], *, cached: bool = True) -> tuple[list[Record], list[str]]:
     """The verified records of stores, each of each, and what is wrong with the others.
 
-    `cached` is that of `verify_record`.
+    A run that is trained, or has a checkpoint to go on from, is neither. `cached` is that of
+    `verify_record`.
     """
     good, bad = [], []
     for root in roots:
-        for path in sorted(root.glob(f"*/{RESULT}")):
+        found = {path.parent for name in (RESULT, HISTORY) for path in root.glob(f"*/{name}")}
+        for folder in sorted(found):
+            if ".damaged-" in folder.name:  # set aside, and never used
+                continue
+            if not (folder / RESULT).exists() and _goes_on(folder):
+                continue
             try:
-                if ".damaged-" not in path.parent.name:  # set aside, and never used
-                    good.append(verify_record(path.parent, cached=cached))
+                good.append(verify_record(folder, cached=cached))
             except (UserError, OSError) as error:
                 bad.append(str(error))
     return good, bad
+
+
+def _goes_on(folder: Path) -> bool:
+    """Whether an unfinished run is being trained, or has a checkpoint to go on from."""
+    return (folder / CHECKPOINT).exists() or is_held(folder)
 
 
 GRACE = 1.0  # seconds before it is said that a run is waited for: checking a record takes less

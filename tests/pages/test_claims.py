@@ -239,7 +239,9 @@ def test_every_claim_names_known_models_metrics_data_and_figures():
         assert claim.figure in range(5)
         assert bool(claim.comparisons) != (claim.arithmetic in claims.ARITHMETIC)
         for comparison in claim.comparisons:
-            assert set(re.split(r"\|| - ", "|".join(comparison.models))) <= models
+            assert set(re.split(r"\|| - ", "|".join(comparison.models))) <= {*models, "chance"}
+            if "chance" in comparison.models:
+                assert set(comparison.metrics) <= set(claims.CHANCE)
             assert set(comparison.data) <= data
             assert set(comparison.varies) <= set(claims.SHARED)
             assert comparison.asks in ("better", "not worse")
@@ -436,14 +438,14 @@ def test_what_a_figure_shows_is_counted_from_its_comparisons(tmp_path, claiming)
     grades = grade(scored(tmp_path, {"sep": GOOD, "std": BAD}))
     effect = short(grades.effect.iat[0], "+.4f")
     assert claims.shows(grades, 1) == (
-        "*it* is supported by 1 of the 1 comparisons that can decide and contradicted by 0: sep "
-        f"leads in auROC by {effect}."
+        "*it* is supported by 1 of the 1 comparisons that can decide and contradicted by 0: "
+        f"sep: auROC higher by {effect}."
     )
     assert claims.shows(grades.assign(seeds=3), 1) == ""
     assert claims.shows(grades.assign(confounded="epochs"), 1) == ""
     other = grades.assign(favoured="symm", effect=-0.5, verdict="contradicted")
     two = pd.concat([grades, other])
-    assert "contradicted by 1: sep or symm leads in auROC" in claims.shows(two, 1)
+    assert "contradicted by 1: sep or symm: auROC higher" in claims.shows(two, 1)
     assert "1 of the 2" in claims.shows(two, 1)
     assert f"by −.5000 to {effect}." in claims.shows(two, 1)
 
@@ -459,13 +461,31 @@ def test_data_without_enough_seeds_keep_a_claim_from_holding_everywhere(tmp_path
     assert claims.judge(grade(together(known, other))).verdict.tolist() == ["holds in part"]
 
 
-def test_a_comparison_may_have_a_margin_of_its_own(tmp_path, claiming):
-    near = scored(tmp_path, {"sep": [0.9, 0.901, 0.899] * 3, "std": [0.9, 0.899, 0.902] * 3})
+def test_a_model_is_held_against_what_guessing_scores(tmp_path, claiming):
+    claiming(Comparison(("auroc",), ("sep", "chance")), Comparison(("auroc",), ("symm", "chance")))
+    guessing = [0.5, 0.501, 0.499, 0.502, 0.498, 0.503, 0.497]
+    found = grade(scored(tmp_path, {"sep": [*GOOD, 0.956], "symm": guessing}))
+    assert found.verdict.tolist() == ["supported", "no difference"]
+    assert found.confounded.tolist() == ["", ""]
+    assert found.other_value.tolist() == [0.5, 0.5]
+    assert found.effect.iat[0] == pytest.approx(0.453)
+    assert claims.luck_line(found, None).startswith("No two models")
+
+
+def test_what_the_stricter_adjustment_would_change_is_told(tmp_path, claiming):
+    claiming(HIGHER, Comparison(("auroc",), ("symm", "std")))
+    found = grade(scored(tmp_path, {"sep": GOOD, "symm": GOOD, "std": BAD}))
+    assert found.verdict.tolist() == ["supported"] * 2
+    assert claims.by_holm(found).p_adjusted.tolist() == [0.0625] * 2, "twice 1/32"
+    assert claims.by_holm(found).verdict.tolist() == ["undecided"] * 2
+    assert claims.holm_line(found) == (
+        "By Holm's 2 of the 2 comparisons that seeds decide would not be decided, and 1 of 1 "
+        "claims would come out another way: *it* (holds, then cannot tell yet)."
+    )
     claiming(HIGHER)
-    assert grade(near)[["margin", "verdict"]].iloc[0].tolist() == [0.005, "no difference"]
-    claiming(dataclasses.replace(HIGHER, margin=0.0005))
-    assert grade(near)[["margin", "verdict"]].iloc[0].tolist() == [0.0005, "undecided"]
-    assert claims.margin_table().iloc[-1].tolist() == ["auROC, for “it”", "", "0.0005"]
+    alone = found.head(1).assign(p_adjusted=0.03125)
+    assert claims.by_holm(alone).verdict.tolist() == ["supported"]
+    assert claims.holm_line(alone).endswith("0 of 1 claims would come out another way.")
 
 
 def test_margins_and_luck_are_told_from_the_file_and_the_runs(tmp_path, claiming):

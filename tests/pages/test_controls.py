@@ -13,6 +13,7 @@ from sfc_lib.files import checkout
 from sfc_lib.pages import controls
 from sfc_lib.pages.controls import ahead, answer, load_controls
 from sfc_lib.pages.statistics import Compared
+from sfc_lib.pages.style import NARROW
 from sfc_lib.runs.sizes import load_size
 
 SEEDS = 7
@@ -226,7 +227,10 @@ def test_a_gain_under_the_margin_is_said_to_be_so(loaded):
         assert ("auROC, less than the smallest effect of interest, .005. " in first) == told
 
 
-LACKING = ("fewer_channels", "fewer_units", "full_kernel", "bottleneck", "small_start")
+LACKING = (
+    *("fewer_channels", "fewer_units", "full_kernel", "bottleneck", "small_start"),
+    *("attention", "average_pooling", "max_pooling"),
+)
 
 
 def concluded(loaded, scores, seeds=SEEDS):
@@ -255,8 +259,8 @@ def test_conclusion_where_other_layers_do_as_well(loaded):
     others = {"average_pooling": 0.979, "fewer_channels": 0.983, "full_kernel": 0.974}
     text = concluded(loaded, others)
     assert "**Separation is not needed for it**" in text
-    assert "*average pooling* (28% of *sep*'s parameters)" in text
-    assert "*Dense, fewer channels* (90% of *sep*'s parameters)" in text
+    assert "*average pooling* (28% of *std*'s parameters)" in text
+    assert "*Dense, fewer channels* (90% of *std*'s parameters)" in text
     without = text.partition("**Without separation, against *std*, it comes with**: ")[2]
     assert without.startswith(
         "fewer channels (*Dense, fewer channels* +.0130 [+.0130, +.0130], 130%"
@@ -268,9 +272,25 @@ def test_conclusion_where_other_layers_do_as_well(loaded):
 
 
 def test_conclusion_where_others_have_a_part(loaded):
-    text = concluded(loaded, {"bottleneck": 0.973})
+    text = concluded(loaded, {"bottleneck": 0.973, "attention": 0.973})
     assert "**Part of it needs no separation**" in text
-    assert "ahead of *std*: *linear bottleneck* (99% of *sep*'s parameters)." in text
+    assert "ahead of *std*: *linear bottleneck* (99% of *std*'s parameters); *attention" in text
+    assert "attention (*attention pooling* +.0030 [+.0030, +.0030], 30% of that gain)" in text
+
+
+def test_a_layer_of_more_parameters_than_sep_but_not_than_std_is_judged(loaded):
+    """On CTCF attention pooling has 55 parameters more than sep, and 9 fewer than std."""
+    specs = load_size("controls_ctcf", 1).experiments["readouts_ctcf"].models
+    sep, std, attention = (controls.cost(specs[m][0])[0] for m in ("sep", "std", "attention"))
+    assert sep < attention <= std
+    made = dataclasses.replace(
+        loaded(lambda m, s: None, seeds=1), wanted=load_size("controls_ctcf", 1)
+    )
+    gain = Compared(10, 0.01, 0.005, 0.015, 0.01, 1.0)
+    assert "attention pooling" not in controls._equals(made, gain), "no run tells"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(controls, "fate", lambda c, model, g: "share")
+        assert "*attention pooling* (100% of *std*'s parameters)" in controls._equals(made, gain)
 
 
 @pytest.mark.parametrize(
@@ -406,6 +426,49 @@ def test_forest_draws_estimates_pairs_and_what_is_far_off(loaded):
     assert text.get_text().startswith("◂ −.1")
     lines = {line.get_xdata()[0] for line in against_sep.lines if len(set(line.get_xdata())) == 1}
     assert {-0.005, 0, 0.005} <= lines
+
+
+def test_on_a_phone_names_stand_above_their_rows(loaded):
+    made = loaded(scattered)
+    wide, narrow = controls.gain_panels(made), controls.gain_panels(made, width=NARROW)
+    names = [tick.get_text() for tick in wide.axes[0].get_yticklabels()]
+    texts = {text.get_text(): text.get_position()[1] for text in narrow.axes[0].texts}
+    assert [texts[name] for name in names] == [place - 0.45 for place in range(len(names))]
+    assert narrow.get_size_inches()[0] == NARROW
+    for one, other in zip(wide.axes, narrow.axes, strict=True):
+        assert [line.get_xdata()[0] for line in one.lines if line.get_marker() == "o"] == [
+            line.get_xdata()[0] for line in other.lines if line.get_marker() == "o"
+        ]
+    assert controls.show_gains(made).data.count("data:image/svg+xml") == 2
+
+
+def test_fewer_sequences_are_compared_at_each_number_and_those_that_decide_are_told(loaded):
+    few = {"std 400": 0.7, "sep 400": 0.6, "symm 400": 0.6}
+
+    def score(model, spec):
+        if model.endswith((" 800", " 1600")) and spec.seed:
+            return None
+        return few.get(model, 0.9) + 1e-5 * spec.seed**2
+
+    made = loaded(score)
+    table = controls.fewer_sequences(made)
+    assert table.sequences.tolist() == [n for n in (400, 800, 1600, 3200) for _ in range(3)]
+    first = table.iloc[0]
+    assert (first.model, first.against) == ("sep 400", "std 400")
+    assert first.found == ahead(made.runs, "sep 400", "std 400")
+    lines = controls.fewer_sequences_line(made).splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith(
+        "- **400 sequences**: *sep 400* − *std 400* −.1000 [−.1000, −.1000], no, it is behind; "
+    )
+    assert lines[1].startswith("- **3,200 sequences**: ")
+    assert controls.fewer_sequences_line(loaded(lambda m, s: None)) == ""
+    axes = controls.data_size_plot(made).axes[0]
+    labels = [tick.get_text() for tick in axes.get_xticklabels()]
+    assert labels == [
+        *(f"400\nn = {SEEDS}", "800\nn = 1", "1600\nn = 1"),
+        *(f"3200\nn = {SEEDS}", f"6400\nn = {SEEDS}"),
+    ]
 
 
 def test_panels_reach_as_far_as_asked(loaded):

@@ -133,6 +133,8 @@ def test_what_is_not_above_its_noise_is_not_measurable(tmp_path):
     made = noisy(tmp_path / "under", {"std": 0.1, "sep": 0.05, "symm": 0.15}, noise)
     assert set(claims.grade(made, figure=3).verdict) == {"not measurable"}
     assert "not measurable" in figure3.number_table(collect(made))["asymmetry"].iat[0]
+    assert not figure3.measurable(1.41, 1.0), "signal is a little less than noise"
+    assert figure3.measurable(1.42, 1.0)
     made = noisy(tmp_path / "above", {"std": 0.3, "sep": 0.1, "symm": 0.05}, noise)
     found = claims.grade(made, figure=3)
     verdicts = dict(
@@ -185,7 +187,7 @@ def test_without_profiles_nothing_is_decided_and_there_are_dashes(tmp_path):
     made = experiment(tmp_path, dict.fromkeys(("std", "sep", "symm"), [0.1] * 5), nothing)
     found = claims.grade(made, figure=3)
     assert set(found.verdict) == {"undecided"}
-    assert "sep –, std –" in claims.grade_table(found).to_string()
+    assert "sep: –, std: –" in claims.grade_table(found).to_string()
     assert "**0 of 15 runs**" in figure3.coverage(made, collect(made))
 
 

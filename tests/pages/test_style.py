@@ -105,9 +105,7 @@ def test_size_and_time_of_published_runs_are_those_of_their_records(published):
     records = published.records
     line = style.time_line(published, time.perf_counter() - 5)
     minutes = sum(record.result["cpu_seconds"] for record in records) / 60
-    assert (
-        f"{len(records)} runs of this size, shared by all pages, took **{minutes:.0f} CPU" in line
-    )
+    assert f"The {len(records)} runs that this page draws took **{minutes:.0f} CPU" in line
     assert "computed in **5 seconds**" in line
     assert f"size **standard** ({published.size.about}): {len(records)} runs" in style.size_line(
         published

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import pandas as pd
 import pytest
 from made_up import record
 
@@ -10,6 +11,7 @@ from sfc_lib.files import checkout
 from sfc_lib.pages import when_it_helps
 from sfc_lib.pages.controls import load_controls
 from sfc_lib.pages.results import Results
+from sfc_lib.pages.statistics import shift
 from sfc_lib.pages.when_it_helps import Evidence, advice, choice_table, compared, rule
 from sfc_lib.runs.sizes import load_size
 
@@ -61,6 +63,27 @@ def test_the_rule_names_the_data_sets_it_rests_on(tmp_path):
     assert "match_units" in units
     assert "not tried yet" in units
     assert "not known of linear bottleneck · Dense, fewer channels · " in simpler
+
+
+def test_fewer_sequences_have_a_say_where_the_seeds_decide(monkeypatch):
+    sure, few = (shift(np.full(seeds, -0.1), np.zeros(seeds)) for seeds in (6, 3))
+    rows = [
+        (400, "sep 400", "std 400", sure),
+        (400, "symm 400", "std 400", sure),
+        (400, "symm 400", "sep 400", sure),
+        (800, "sep 800", "std 800", few),
+    ]
+    table = pd.DataFrame(rows, columns=["sequences", "model", "against", "found"])
+    monkeypatch.setattr(when_it_helps, "fewer_sequences", lambda controls: table)
+    found = when_it_helps.small_data(None)
+    assert found.choice.tolist() == ["layer", "symmetry"]
+    assert found.data.tolist() == ["Simulated TF binding, 400 sequences"] * 2
+    assert found.answer.tolist() == [when_it_helps.BEHIND] * 2
+    layer = rule(Evidence(found, *untrained())).splitlines()[0]
+    assert layer == (
+        "- **The layer**: take it only after a comparison on your data: behind on Simulated TF "
+        "binding, 400 sequences."
+    )
 
 
 def test_numbers_are_those_of_the_records(tmp_path):

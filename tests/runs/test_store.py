@@ -22,6 +22,7 @@ from sfc_lib.runs.store import (
     Record,
     best_seeds,
     find,
+    held,
     look_up,
     verify_record,
 )
@@ -462,6 +463,22 @@ def test_bad_records_do_not_hide_the_good_ones(folder, published):
         ]
     )
     assert store.all_records([folder.parent / "nowhere"]) == ([], [])
+
+
+def test_a_record_that_lost_its_result_is_bad_and_a_run_that_goes_on_is_none(folder):
+    lost, begun, trained, forgotten = (
+        other_seed(folder, n, auroc=0.5).folder for n in (1, 2, 3, 4)
+    )
+    for path in (lost, begun, trained):
+        (path / "result.json").unlink()
+    (begun / "checkpoint").write_bytes(b"state")
+    (forgotten / "history.jsonl").unlink()
+    with held(trained):
+        good, bad = store.all_records([folder.parent])
+    assert [record.folder for record in good] == [folder]
+    assert len(bad) == 2
+    assert any(str(lost / "result.json") in message for message in bad)
+    assert any(str(forgotten / "history.jsonl") in message for message in bad)
 
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

@@ -184,6 +184,9 @@ def test_claims_prints_verdicts():
     content = json.loads(sfc("claims", "--seeds", "3", "--json").output)
     rows = [row for claim in content["claims"] for row in claim["comparisons"]]
     assert {row["seeds"] for row in rows} <= {0, 1, 2, 3}
+    both = sfc("claims", "--json", "--format", "csv")
+    assert both.exit_code == 2
+    assert "Expected --json or --format csv, got both." in both.output
     table = sfc("claims", "--seeds", "3", "--format", "csv").output.splitlines()
     assert len(table) == 1 + len(rows)
 
