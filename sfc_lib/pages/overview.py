@@ -43,9 +43,9 @@ def matrix(grades: pd.DataFrame) -> HTML:
     )
     legend = " · ".join(f"{_letter(verdict)} {verdict}" for verdict in LEGEND)
     return HTML(
-        f"<p class='sfc-legend'>{legend}<small> · +.01 gain in auROC</small></p>"
-        '<div class="sfc-matrix" tabindex="0"><table><thead><tr><th scope="col">the paper says'
-        f"</th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<p class='sfc-legend'>{legend}</p>"
+        '<div class="sfc-matrix" tabindex="0"><table><thead><tr><th scope="col">the paper says '
+        f"<small>(± auROC gained)</small></th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
