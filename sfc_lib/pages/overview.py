@@ -45,7 +45,8 @@ def matrix(grades: pd.DataFrame) -> HTML:
     return HTML(
         f"<p class='sfc-legend'>{legend}</p>"
         '<div class="sfc-matrix" tabindex="0"><table><thead><tr><th scope="col">the paper says '
-        f"<small>(± auROC gained)</small></th>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<small>(± auROC gained)</small></th>{heads}</tr></thead>"
+        f"<tbody>{rows}</tbody></table></div>"
     )
 
 
