@@ -52,7 +52,7 @@ def test_gains_are_fair_comparisons_of_auroc_with_seeds_enough():
         )
     )
     assert list(table["data"]) == ["Kept", "Symmetric"]
-    assert table["medians"].iat[0] == "sep .9000, std .8000"
+    assert table["medians"].iat[0] == "sep: .9000, std: .8000"
     assert "+.1000 [+.0500, +.2000]" in table["effect [95 % interval]"].iat[0]
 
 
