@@ -320,6 +320,8 @@ def holm_line(grades: pd.DataFrame) -> str:
     """Markdown: what hangs on the choice of the adjustment, in comparisons and in claims."""
     strict = by_holm(grades)
     decided = (grades.verdict.isin(DECIDED) & grades.p_adjusted.notna()).sum()
+    if not decided:
+        return "Seeds decide no comparison here, by either."
     fallen = (grades.verdict != strict.verdict).sum()
     both = judge(grades).merge(judge(strict), on=["id", "short"], suffixes=("", "_strict"))
     changed = [
