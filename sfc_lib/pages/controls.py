@@ -495,7 +495,7 @@ def speed_line(controls: Controls, experiment: str) -> str:
 def answers(controls: Controls) -> pd.DataFrame:
     """Each question of `QUESTIONS` with its comparison; then those of the learning rate.
 
-    Columns: question, compared, difference [95 % interval], seeds, answer.
+    Columns: question, answer, difference [95 % interval], seeds, compared.
     """
     runs = controls.runs
     rows = [
@@ -515,10 +515,10 @@ def answers(controls: Controls) -> pd.DataFrame:
 def _asked(question: str, pair: str, found: Compared) -> dict[str, Any]:
     return {
         "question": question,
-        "compared": pair,
+        "answer": "too few seeds" if pair == NO_BEST else answer(found),
         "difference [95 % interval]": interval(found),
         "seeds": found.seeds,
-        "answer": "too few seeds" if pair == NO_BEST else answer(found),
+        "compared": pair,
     }
 
 
