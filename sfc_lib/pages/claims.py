@@ -7,7 +7,7 @@ experiment is evidence for it. A comparison comes out as
   by a two-sided test over seeds (`statistics.shift`), adjusted by Benjamini and Hochberg;
 - *no difference*: not so, and the 95 % interval lies within the smallest effect of interest;
 - *undecided*: neither; fewer than six seeds never decide;
-- *not measurable*: a number of an importance profile that is at least half sampling noise;
+- *not measurable*: a number of an importance profile in which noise exceeds signal;
 - *confounded*: the models differ in more than the claim is about, so it says nothing.
 
 The last two carry no verdict. The others make that of the claim: `statistics.conclude`.
@@ -34,15 +34,14 @@ from sfc_lib.files import checkout
 from sfc_lib.pages import figure2_learning_curves, figure3_importance, figure4_positional_weights
 from sfc_lib.pages.results import Results, best_model, by_experiment
 from sfc_lib.pages.statistics import (
-    ALPHA,
     CONCLUSIONS,
     FEW,
     MIN_SEEDS,
     VERDICTS,
+    Adjust,
     compare,
     conclude,
     differences,
-    holm,
     settle,
 )
 from sfc_lib.pages.style import chip, same_data, short, short_data, show
@@ -142,8 +141,10 @@ def load_claims() -> Claims:
     return Claims(tuple(claims), {k: Metric(**v) for k, v in content["metrics"].items()})
 
 
-def grade(results: Results, figure: int | None = None) -> pd.DataFrame:
-    """Every comparison of a figure's claims, or of all.
+def grade(
+    results: Results, figure: int | None = None, adjust: Adjust | None = None
+) -> pd.DataFrame:
+    """Every comparison of a figure's claims, or of all; `adjust` is that of `statistics.settle`.
 
     Returns:
         One row a comparison: the id of its `claim`, `figure`, `experiment` and its `data` in
@@ -157,7 +158,7 @@ def grade(results: Results, figure: int | None = None) -> pd.DataFrame:
     rows = []
     for claim in load_claims().claims:
         if figure in (None, claim.figure):
-            rows += _graded(claim, results)
+            rows += _graded(claim, results, adjust)
     return pd.DataFrame(rows, columns=list(GRADE))
 
 
@@ -206,14 +207,14 @@ def shows(grades: pd.DataFrame, figure: int, most: int = 3) -> str:
             favoured = " or ".join(dict.fromkeys(first.favoured))
             sentences.append(
                 f"*{claim.short}* is supported by {counts.get('supported', 0)} of the {len(part)} "
-                f"comparisons that can decide and contradicted by {counts.get('contradicted', 0)}: "
-                f"{favoured}: {_range(first)}."
+                f"comparisons that can decide and contradicted by {counts.get('contradicted', 0)}. "
+                f"Lead of {favoured} in {_range(first)}."
             )
     return " ".join(sentences[:most])
 
 
 def _range(rows: pd.DataFrame) -> str:
-    """The metric of comparisons, and how much better it is: the least and the largest effect."""
+    """The metric of comparisons, which values are better, and the least and the largest effect."""
     name = rows.metric.iat[0]
     about = load_claims().metric(name)
     if about.relative:
@@ -222,7 +223,7 @@ def _range(rows: pd.DataFrame) -> str:
         ends, form, unit = rows.effect, f"+{_digits(rows.iloc[0])}", ""
     ends = [short(value, form) + unit for value in (ends.min(), ends.max())]
     between = " to ".join(dict.fromkeys(ends))
-    return f"{load_claims().words(name)} {about.better} by {between}"
+    return f"{load_claims().words(name)} ({about.better} is better): {between}"
 
 
 def conclusion(grades: pd.DataFrame) -> str:
@@ -304,23 +305,10 @@ def remark_line(grades: pd.DataFrame) -> str:
     )
 
 
-def by_holm(grades: pd.DataFrame) -> pd.DataFrame:
-    """Grades with the verdicts that Holm's adjustment, which is stricter, would give."""
-    tested = grades[grades.p_adjusted.notna()]
-    p = tested.groupby("claim").p.transform(lambda family: holm(family.to_numpy(float)))
-    fallen = tested[tested.verdict.isin(DECIDED) & (p >= ALPHA)]
-    within = (-fallen.margin < fallen.low) & (fallen.high < fallen.margin)
-    same = np.where(within & (fallen.asks == "better"), "no difference", "undecided")
-    verdicts = grades.verdict.copy()
-    verdicts[fallen.index] = same
-    return grades.assign(p_adjusted=p.reindex(grades.index), verdict=verdicts)
-
-
-def holm_line(grades: pd.DataFrame) -> str:
-    """Markdown: what hangs on the choice of the adjustment, in comparisons and in claims."""
-    strict = by_holm(grades)
-    decided = (grades.verdict.isin(DECIDED) & grades.p_adjusted.notna()).sum()
-    if not decided:
+def adjust_line(grades: pd.DataFrame, strict: pd.DataFrame) -> str:
+    """Markdown: what a stricter adjustment of the same comparisons, as Holm's, would change."""
+    decided = grades.verdict.isin(DECIDED) & grades.p_adjusted.notna()
+    if not decided.any():
         return "Seeds decide no comparison here, by either."
     fallen = (grades.verdict != strict.verdict).sum()
     both = judge(grades).merge(judge(strict), on=["id", "short"], suffixes=("", "_strict"))
@@ -330,8 +318,9 @@ def holm_line(grades: pd.DataFrame) -> str:
     ]
     told = f": {'; '.join(changed)}" if changed else ""
     return (
-        f"By Holm's {fallen} of the {decided} comparisons that seeds decide would not be decided, "
-        f"and {len(changed)} of {len(both)} claims would come out another way{told}."
+        f"By the stricter one {fallen} of the {decided.sum()} comparisons that seeds support or "
+        f"contradict would be neither, and {len(changed)} of {len(both)} claims would come out "
+        f"another way{told}."
     )
 
 
@@ -478,7 +467,7 @@ def paired(results: Results, experiment: str, metric: str, models: Sequence[str]
     return pd.DataFrame(dict(zip(models, sides, strict=True)), index=wide.index).dropna()
 
 
-def _graded(claim: Claim, results: Results) -> list[dict[str, Any]]:
+def _graded(claim: Claim, results: Results, adjust: Adjust | None) -> list[dict[str, Any]]:
     """The claim's comparisons on all experiments, their p-values adjusted together."""
     if claim.arithmetic:
         return [
@@ -496,7 +485,7 @@ def _graded(claim: Claim, results: Results) -> list[dict[str, Any]]:
         for metric in comparison.metrics
     ]
     rows = [row for place, row in enumerate(rows) if _pair(row) not in map(_pair, rows[:place])]
-    return settle(rows)
+    return settle(rows, adjust)
 
 
 def _row(

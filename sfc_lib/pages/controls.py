@@ -98,7 +98,7 @@ CAUSES = {  # by network: what else than separation may make the gain
 OPEN, SAME = "Not to be told yet", "Of less effect than half of that gain is"
 NO_BEST = "which value is best is not known yet"
 OUTCOMES = {  # of `fate`, as the beginning of a sentence
-    **dict.fromkeys(("reaches", "share"), "Without separation, against *std*, it comes with"),
+    **dict.fromkeys(("reaches", "share"), "Without separation it comes with"),
     **{"lacks": "It does not come with", "open": OPEN},
 }
 SMOOTH = {"spline": "sep", "low_reg": "symm", "high_reg": "symm", "cr_100": "symm"}  # and without
@@ -371,7 +371,7 @@ def fewer_sequences_line(controls: Controls) -> str:
     lines = []
     for count, part in table.groupby("sequences"):
         told = [
-            f"*{row.model}* − *{row.against}* {interval(row.found)}, {answer(row.found)}"
+            f"is *{row.model}* ahead of *{row.against}*? {answer(row.found)}: {interval(row.found)}"
             for row in part.itertuples()
             if row.found.seeds >= MIN_SEEDS
         ]
@@ -636,16 +636,20 @@ def _equals(controls: Controls, gain: Compared) -> str:
             groups.setdefault(fate(controls, model, gain), []).append(told)
     if equal := groups.get("reaches"):
         return (
-            "**Separation is not needed for it**: of other layers with no more parameters these "
-            f"are ahead of *sep*, or behind by less than half of that gain: {'; '.join(equal)}."
+            "**Separation is not needed for it**: of other layers with no more parameters than "
+            "*std* these are ahead of *sep*, or behind by less than half of that gain: "
+            f"{'; '.join(equal)}."
         )
     if some := groups.get("share"):
         return (
-            "**Part of it needs no separation**: of other layers with no more parameters these "
-            f"are ahead of *std*: {'; '.join(some)}."
+            "**Part of it needs no separation**: of other layers with no more parameters than "
+            f"*std* these are ahead of *std*: {'; '.join(some)}."
         )
     if set(groups) == {"lacks"}:
-        return "**No other layer** with no more parameters has it: that speaks for separation."
+        return (
+            "**No other layer** with no more parameters than *std* has it: that speaks for "
+            "separation."
+        )
     without = f"; these lack it: {'; '.join(groups['lacks'])}" if "lacks" in groups else ""
     return (
         "**Whether separation is needed for it is open**: no other layer is known to do as "
@@ -659,6 +663,8 @@ def _findings(controls: Controls, gain: Compared) -> Iterator[tuple[str, str, st
         if model in controls.specs:
             found, came_out = ahead(controls.runs, model, "std"), fate(controls, model, gain)
             told = f"*{label(model)}* {_tried(found)}{_share(found, gain)}"
+            if came_out == "reaches" and found.low <= 0:
+                told += f", level with *sep*: {interval(ahead(controls.runs, model, 'sep'))}"
             yield OUTCOMES[came_out], cause, told
     for model, plain in SMOOTH.items():
         if model in controls.specs:
@@ -828,7 +834,7 @@ def _lines(axes: Axes, runs: pd.DataFrame, x: str, logarithmic: bool = True) -> 
 
 
 def _numbered(axes: Axes, runs: pd.DataFrame, x: str) -> None:
-    """A tick at each value that was tried, with the number of seeds of each variant there."""
+    """A tick at each value that was tried, with the fewest and the most seeds of a variant."""
     seeds = runs.groupby([x, "variant"]).size().groupby(x).agg(["min", "max"])
     labels = [
         f"{value:g}\nn = {n['min']}" + (f"–{n['max']}" if n["max"] > n["min"] else "")

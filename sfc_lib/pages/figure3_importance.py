@@ -88,11 +88,10 @@ def coverage(results: Results, found: pd.DataFrame) -> str:
     if len(found) == runs:
         return f"An importance profile is known for all {runs} runs.{without}"
     diverged = results.runs.diverged[~left_out].sum()
-    some = f"{diverged} diverged, and of the others" if diverged else "of the others"
-    return (
-        f"An importance profile is known for **{len(found)} of {runs} runs**; {some} records carry "
-        f"neither a model nor importance as it is measured now.{without}"
-    )
+    old = runs - len(found) - diverged
+    lost = f"the records of {old} carry neither a model nor importance as it is measured now"
+    why = "; ".join([f"{diverged} diverged"] * bool(diverged) + [lost] * bool(old))
+    return f"An importance profile is known for **{len(found)} of {runs} runs**: {why}.{without}"
 
 
 def profile_numbers(profile: np.ndarray, region: tuple[int, int], unit: float) -> dict[str, float]:

@@ -366,7 +366,7 @@ def seeds_each(size: Size) -> str:
 
 def provenance(results: Results) -> pd.DataFrame:
     """What the numbers of a page rest on: one row an item, columns item and value."""
-    size, runs = results.size, results.runs
+    size, runs = results.size, results.runs.drop_duplicates("id")  # some stand in several places
     rows = {
         "size": f"{size.name}: {size.about}",
         "runs": f"{len(runs)}, of which diverged: {runs.diverged.sum()}",

@@ -30,6 +30,7 @@ CONCLUSIONS = (
 )
 MIN_SEEDS = 6  # with fewer pairs no two-sided p-value can be below .05
 DRAWS = 4000
+Adjust = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -98,10 +99,13 @@ def compare(
     return vars(found) | about
 
 
-def settle(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Comparisons of one claim, with `p_adjusted` over all that can tell, and their `verdict`."""
+def settle(rows: list[dict[str, Any]], adjust: Adjust | None = None) -> list[dict[str, Any]]:
+    """Comparisons of one claim, with `p_adjusted` over all that can tell, and their `verdict`.
+
+    `adjust` takes and returns p-values; without it `adjusted` does.
+    """
     tested = [row["p"] if _can_tell(row) else np.nan for row in rows]
-    for row, p in zip(rows, adjusted(np.array(tested, float)), strict=True):
+    for row, p in zip(rows, (adjust or adjusted)(np.array(tested, float)), strict=True):
         row["p_adjusted"] = p
         row["verdict"] = _verdict(row)
     return rows

@@ -315,8 +315,11 @@ def size_line(results: Results) -> str:
     """In Markdown: the size shown, its runs and seeds, and what stands in place of its own."""
     size, seeds = results.size, seeds_each(results.size)
     own = load_size(size.name).experiments
+    other = set(size.experiments) - set(own)
+    more = [f"*{name}*" for name in size.evidence if other & set(load_size(name).experiments)]
     return (
-        f"This page shows size **{size.name}** ({size.about}): {len(results.runs)} runs, "
+        f"This page shows size **{size.name}** ({size.about}){' with runs of ' * bool(more)}"
+        f"{', '.join(more)}: {results.runs.id.nunique()} runs, "
         f"{seeds} {'seed' if seeds == '1' else 'seeds'} of each model."
     ) + "".join(
         f" {e.title} stands in place of its {own[e.replaces].title}."

@@ -221,8 +221,7 @@ def stores(published: bool = True) -> list[Path]:
 def all_records(roots: Iterable[Path], *, cached: bool = True) -> tuple[list[Record], list[str]]:
     """The verified records of stores, each of each, and what is wrong with the others.
 
-    A run that is trained, or has a checkpoint to go on from, is neither. `cached` is that of
-    `verify_record`.
+    A run that is being trained or can go on is neither. `cached` is that of `verify_record`.
     """
     good, bad = [], []
     for root in roots:
@@ -240,8 +239,8 @@ def all_records(roots: Iterable[Path], *, cached: bool = True) -> tuple[list[Rec
 
 
 def _goes_on(folder: Path) -> bool:
-    """Whether an unfinished run is being trained, or has a checkpoint to go on from."""
-    return (folder / CHECKPOINT).exists() or is_held(folder)
+    """Whether an unfinished run has no epoch yet, a checkpoint of the last one, or is trained."""
+    return not epochs_done(folder) or (folder / CHECKPOINT).exists() or is_held(folder)
 
 
 GRACE = 1.0  # seconds before it is said that a run is waited for: checking a record takes less

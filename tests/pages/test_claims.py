@@ -438,16 +438,18 @@ def test_what_a_figure_shows_is_counted_from_its_comparisons(tmp_path, claiming)
     grades = grade(scored(tmp_path, {"sep": GOOD, "std": BAD}))
     effect = short(grades.effect.iat[0], "+.4f")
     assert claims.shows(grades, 1) == (
-        "*it* is supported by 1 of the 1 comparisons that can decide and contradicted by 0: "
-        f"sep: auROC higher by {effect}."
+        "*it* is supported by 1 of the 1 comparisons that can decide and contradicted by 0. "
+        f"Lead of sep in auROC (higher is better): {effect}."
     )
     assert claims.shows(grades.assign(seeds=3), 1) == ""
     assert claims.shows(grades.assign(confounded="epochs"), 1) == ""
     other = grades.assign(favoured="symm", effect=-0.5, verdict="contradicted")
     two = pd.concat([grades, other])
-    assert "contradicted by 1: sep or symm: auROC higher" in claims.shows(two, 1)
+    assert "contradicted by 1. Lead of sep or symm in auROC (higher is better)" in claims.shows(
+        two, 1
+    )
     assert "1 of the 2" in claims.shows(two, 1)
-    assert f"by −.5000 to {effect}." in claims.shows(two, 1)
+    assert f": −.5000 to {effect}." in claims.shows(two, 1)
 
 
 def test_data_without_enough_seeds_keep_a_claim_from_holding_everywhere(tmp_path, claiming):
@@ -472,20 +474,20 @@ def test_a_model_is_held_against_what_guessing_scores(tmp_path, claiming):
     assert claims.luck_line(found, None).startswith("No two models")
 
 
-def test_what_the_stricter_adjustment_would_change_is_told(tmp_path, claiming):
+def test_what_a_stricter_adjustment_would_change_is_told(tmp_path, claiming):
     claiming(HIGHER, Comparison(("auroc",), ("symm", "std")))
-    found = grade(scored(tmp_path, {"sep": GOOD, "symm": GOOD, "std": BAD}))
+    little = [x + 0.003 + 1e-5 * seed**2 for seed, x in enumerate(BAD)]
+    made = scored(tmp_path, {"sep": GOOD, "symm": little, "std": BAD})
+    found, strict = grade(made), grade(made, adjust=statistics.holm)
     assert found.verdict.tolist() == ["supported"] * 2
-    assert claims.by_holm(found).p_adjusted.tolist() == [0.0625] * 2, "twice 1/32"
-    assert claims.by_holm(found).verdict.tolist() == ["undecided"] * 2
-    assert claims.holm_line(found) == (
-        "By Holm's 2 of the 2 comparisons that seeds decide would not be decided, and 1 of 1 "
-        "claims would come out another way: *it* (holds, then cannot tell yet)."
+    assert strict.p_adjusted.tolist() == [0.0625] * 2, "twice 1/32"
+    assert strict.verdict.tolist() == ["undecided", "no difference"]
+    assert claims.adjust_line(found, strict) == (
+        "By the stricter one 2 of the 2 comparisons that seeds support or contradict would be "
+        "neither, and 1 of 1 claims would come out another way: *it* (holds, then cannot tell yet)."
     )
-    claiming(HIGHER)
-    alone = found.head(1).assign(p_adjusted=0.03125)
-    assert claims.by_holm(alone).verdict.tolist() == ["supported"]
-    assert claims.holm_line(alone).endswith("0 of 1 claims would come out another way.")
+    assert " 0 of 1 claims would come out another way." in claims.adjust_line(found, found)
+    assert "no comparison" in claims.adjust_line(found.head(0), found.head(0))
 
 
 def test_margins_and_luck_are_told_from_the_file_and_the_runs(tmp_path, claiming):

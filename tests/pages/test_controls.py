@@ -247,7 +247,10 @@ def concluded(loaded, scores, seeds=SEEDS):
 def test_conclusion_where_separation_makes_the_gain(loaded):
     text = concluded(loaded, {})
     assert text.startswith("*sep* is ahead of *std* by +.0100 [+.0100, +.0100] auROC.")
-    assert "**No other layer** with no more parameters has it: that speaks for separation." in text
+    assert (
+        "**No other layer** with no more parameters than *std* has it: that speaks for separation."
+        in text
+    )
     lacks = text.partition("**It does not come with**: ")[2].partition(".**")[0]
     for model in LACKING:
         assert f"{controls.CAUSES[model]} (*{controls.label(model)}* +.0000 [" in lacks
@@ -261,7 +264,7 @@ def test_conclusion_where_other_layers_do_as_well(loaded):
     assert "**Separation is not needed for it**" in text
     assert "*average pooling* (28% of *std*'s parameters)" in text
     assert "*Dense, fewer channels* (90% of *std*'s parameters)" in text
-    without = text.partition("**Without separation, against *std*, it comes with**: ")[2]
+    without = text.partition("**Without separation it comes with**: ")[2]
     assert without.startswith(
         "fewer channels (*Dense, fewer channels* +.0130 [+.0130, +.0130], 130%"
     )
@@ -276,6 +279,19 @@ def test_conclusion_where_others_have_a_part(loaded):
     assert "**Part of it needs no separation**" in text
     assert "ahead of *std*: *linear bottleneck* (99% of *std*'s parameters); *attention" in text
     assert "attention (*attention pooling* +.0030 [+.0030, +.0030], 30% of that gain)" in text
+
+
+def test_a_layer_that_is_only_known_to_be_level_with_sep_is_told_as_that(loaded):
+    gains = [0.0001, 0.0002, 0.0003, 0.03, 0.03, 0.03, 0.03]
+    by = {"sep": 0.0, "average_pooling": -0.0006}
+
+    def score(model, spec):
+        return 0.95 + gains[spec.seed] + by[model] if model in by else 0.95
+
+    made = loaded(score)
+    assert ahead(made.runs, "average_pooling", "std").low < 0
+    line = next(line for line in controls.conclusion(made).splitlines() if "**Without" in line)
+    assert ", level with *sep*: −.0006 [−.0006, −.0006])" in line
 
 
 def test_a_layer_of_more_parameters_than_sep_but_not_than_std_is_judged(loaded):
@@ -459,7 +475,7 @@ def test_fewer_sequences_are_compared_at_each_number_and_those_that_decide_are_t
     lines = controls.fewer_sequences_line(made).splitlines()
     assert len(lines) == 2
     assert lines[0].startswith(
-        "- **400 sequences**: *sep 400* − *std 400* −.1000 [−.1000, −.1000], no, it is behind; "
+        "- **400 sequences**: is *sep 400* ahead of *std 400*? no, it is behind: −.1000 [−.1000, "
     )
     assert lines[1].startswith("- **3,200 sequences**: ")
     assert controls.fewer_sequences_line(loaded(lambda m, s: None)) == ""

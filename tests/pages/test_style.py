@@ -7,7 +7,14 @@ import pandas as pd
 from made_up import scored
 
 from sfc_lib.pages import style
-from sfc_lib.pages.results import load_finished, load_results, part, together
+from sfc_lib.pages.results import (
+    load_finished,
+    load_results,
+    part,
+    provenance,
+    together,
+    with_evidence,
+)
 from sfc_lib.runs.sizes import load_size, size_names
 
 
@@ -110,6 +117,18 @@ def test_size_and_time_of_published_runs_are_those_of_their_records(published):
     assert f"size **standard** ({published.size.about}): {len(records)} runs" in style.size_line(
         published
     )
+
+
+def test_runs_that_stand_in_several_experiments_are_counted_once(published):
+    judged = with_evidence(published)
+    count = judged.runs.id.nunique()
+    assert count < len(judged.runs)
+    line = style.size_line(judged)
+    assert f", *controls*, *controls_ctcf*: {count} runs, " in line
+    told = provenance(judged).set_index("item")["value"]
+    assert told["runs"].startswith(f"{count}, ")
+    minutes = judged.runs.drop_duplicates("id").cpu_seconds.sum() / 60
+    assert told["training, CPU minutes"] == f"{minutes:.0f}"
 
 
 def test_time_of_a_page_is_not_told_where_runs_were_trained(tmp_path):

@@ -472,6 +472,9 @@ def test_a_record_that_lost_its_result_is_bad_and_a_run_that_goes_on_is_none(fol
     for path in (lost, begun, trained):
         (path / "result.json").unlink()
     (begun / "checkpoint").write_bytes(b"state")
+    killed = begun.with_name("1" * 16)  # in its first epoch
+    killed.mkdir()
+    (killed / "history.jsonl").touch()
     (forgotten / "history.jsonl").unlink()
     with held(trained):
         good, bad = store.all_records([folder.parent])
