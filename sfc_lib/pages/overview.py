@@ -33,7 +33,7 @@ def matrix(grades: pd.DataFrame) -> HTML:
     """Claims by data: each verdict a coloured letter that leads to its evidence.
 
     The first column has the verdict on the claim, which all its data make together. Behind the
-    letters of `GAINS` stands the gain in auROC (`gains`), where a page is wide enough.
+    letters of `GAINS` stands the gain in auROC (`gain_by_data`), where a page is wide enough.
     """
     table = verdicts(grades)
     heads = "".join(f'<th scope="col"><span>{html.escape(name)}</span></th>' for name in table)
@@ -88,7 +88,7 @@ def headline(grades: pd.DataFrame) -> str:
     """A Markdown sentence of conclusion: the claims counted, and the gains they are about."""
     parts = []
     for claim in ("performance", "symmetric_performance"):
-        part = gains(grades[grades.claim == claim])
+        part = gain_by_data(grades[grades.claim == claim])
         if len(part):
             won = (part.verdict == "supported").sum()
             parts.append(
@@ -101,7 +101,7 @@ def headline(grades: pd.DataFrame) -> str:
     return text
 
 
-def gains(grades: pd.DataFrame) -> pd.DataFrame:
+def gain_by_data(grades: pd.DataFrame) -> pd.DataFrame:
     """Of one claim's comparisons of auROC that can decide, one for each of its data.
 
     Where there are several, as at two learning rates, it is the one whose lower median is highest:
@@ -124,7 +124,7 @@ def _on_one(part: pd.DataFrame) -> str:
 def _row(claim: Any, found: pd.Series, grades: pd.DataFrame) -> str:
     evidence, data = claims.grade_table(grades), grades["data"].map(same_data).to_list()
     rows = {name: row_id(evidence, data.index(name)) for name in found.index if name in data}
-    by = gains(grades).effect.map(lambda e: short(e, "+.3f")) if claim.id in GAINS else {}
+    by = gain_by_data(grades).effect.map(lambda e: short(e, "+.3f")) if claim.id in GAINS else {}
     cells = [
         _cell(claim, found[name], name, rows.get(name, claim.id), by.get(name, ""))
         for name in found.index

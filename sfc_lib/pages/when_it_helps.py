@@ -68,7 +68,7 @@ def load_evidence(size: str = "standard", seeds: int = 0, published: bool = True
     results = with_evidence(load_results(size, seeds, published, jobs=0), published)
     sizes = ("controls", "controls_ctcf")
     controls, on_ctcf = (load_controls(seeds, published, size) for size in sizes)
-    both = pd.concat([compared(results), small_data(controls)], ignore_index=True)
+    both = pd.concat([compared(results), on_fewer_sequences(controls)], ignore_index=True)
     return Evidence(both, controls, on_ctcf)
 
 
@@ -76,8 +76,8 @@ def compared(results: Results) -> pd.DataFrame:
     """One row a data set and comparison: choice, data, model, against, numbers and the answer.
 
     Networks that were trained at unlike learning rates are not compared: that would tell of both.
-    Controls are left out: their data are those of simulated TF binding. `small_data` has those on
-    fewer sequences.
+    Controls are left out: their data are those of simulated TF binding. `on_fewer_sequences` has
+    some of them.
     """
     rows = []
     for runs in by_experiment(results.runs):
@@ -95,7 +95,7 @@ def compared(results: Results) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def small_data(controls: Controls) -> pd.DataFrame:
+def on_fewer_sequences(controls: Controls) -> pd.DataFrame:
     """As `compared`, of networks trained on fewer sequences, where the seeds can decide."""
     rows = []
     for row in fewer_sequences(controls).itertuples():

@@ -40,7 +40,7 @@ def test_a_cell_leads_to_its_own_row_of_the_evidence(published):
 def test_a_gain_is_counted_once_for_each_of_the_data_at_the_rate_that_suits_both(published):
     grades = claims.grade(with_evidence(published))
     part = grades[grades.claim == "performance"]
-    found = overview.gains(part)
+    found = overview.gain_by_data(part)
     assert found.index.is_unique
     assert not found.confounded.any()
     row = found.loc["accessibility"]

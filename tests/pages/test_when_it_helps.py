@@ -75,7 +75,7 @@ def test_fewer_sequences_have_a_say_where_the_seeds_decide(monkeypatch):
     ]
     table = pd.DataFrame(rows, columns=["sequences", "model", "against", "found"])
     monkeypatch.setattr(when_it_helps, "fewer_sequences", lambda controls: table)
-    found = when_it_helps.small_data(None)
+    found = when_it_helps.on_fewer_sequences(None)
     assert found.choice.tolist() == ["layer", "symmetry"]
     assert found.data.tolist() == ["Simulated TF binding, 400 sequences"] * 2
     assert found.answer.tolist() == [when_it_helps.BEHIND] * 2
