@@ -123,7 +123,7 @@ def not_learnt(results: Results) -> str:
     return (
         "A regression on 6-mer counts has a higher validation auROC than any network on "
         f"{' and on '.join(told)}: there the networks have not learnt what is in the data, and "
-        "a gap between them need not be there in networks that have."
+        "a gap between them need not last."
     )
 
 
